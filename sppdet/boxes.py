@@ -5,6 +5,8 @@ and two boxes that only touch do not overlap.
 """
 
 import numpy as np
+import torch
+import torchvision
 from numpy.typing import ArrayLike, NDArray
 
 Boxes = NDArray[np.float32]
@@ -75,22 +77,14 @@ def nms(boxes: Boxes, scores: NDArray[np.floating], threshold: float) -> NDArray
     Returns:
         The kept indices, best first, int64.
     """
-    order = np.argsort(-scores, kind="stable")
-    x1, y1, x2, y2 = boxes[order].T
-    areas = area(boxes[order])
-    alive = np.ones(len(order), bool)
-    kept = []
-    for index in range(len(order)):
-        if not alive[index]:
-            continue
-        kept.append(order[index])
-        rest = index + 1 + np.flatnonzero(alive[index + 1 :])
-        wide = np.minimum(x2[index], x2[rest]) - np.maximum(x1[index], x1[rest])
-        high = np.minimum(y2[index], y2[rest]) - np.maximum(y1[index], y1[rest])
-        shared = np.maximum(wide, 0) * np.maximum(high, 0)
-        union = areas[index] + areas[rest] - shared
-        alive[rest[shared > threshold * union]] = False
-    return np.array(kept, np.int64)
+    if len(boxes) == 0:
+        return np.zeros(0, np.int64)
+    kept = torchvision.ops.nms(
+        torch.from_numpy(np.ascontiguousarray(boxes, np.float32)),
+        torch.from_numpy(np.ascontiguousarray(scores, np.float32)),
+        threshold,
+    )
+    return kept.numpy()
 
 
 def encode(proposals: Boxes, truths: Boxes) -> NDArray[np.float32]:

@@ -1,0 +1,78 @@
+"""What the commands share: devices, threads, progress, and the list of failures."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from sppdet.errors import SppdetError
+
+console = Console(stderr=True, highlight=False)
+"""Progress and remarks; what a command is asked for goes to files or to the standard output."""
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The device called ``name``; None means a GPU when there is one.
+
+    Raises:
+        SppdetError: there is no such device.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise SppdetError(f"--device {name}: there is no such device here; try cpu") from None
+    return device
+
+
+def parse_numbers(text: str, option: str) -> tuple[int, ...]:
+    """``"480,576"`` as (480, 576).
+
+    Raises:
+        SppdetError: the text is no list of positive whole numbers.
+    """
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise SppdetError(f"{option} {text}: give whole numbers with commas, such as 480,688")
+    return numbers
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A progress bar on the standard error with counts, elapsed and remaining time."""
+    with Progress(
+        TextColumn("{task.description:<16}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
+        yield progress
+
+
+def finish_batch(failures: Sequence[str], total: int) -> None:
+    """After a batch: list what failed and leave with exit code 1, or return when nothing did."""
+    if not failures:
+        return
+    print(f"{len(failures)} of {total} failed:", file=sys.stderr)
+    for line in failures:
+        print(f"  {line}", file=sys.stderr)
+    raise typer.Exit(1)

@@ -1,0 +1,131 @@
+"""``sppdet detect``: pictures in, annotated pictures and JSON out."""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sppdet.cli.common import choose_device, console, finish_batch, progress_bar
+from sppdet.detections import Detections
+from sppdet.detector import Detector
+from sppdet.drawing import draw, save_picture
+from sppdet.errors import SppdetError
+from sppdet.files import write_text
+from sppdet.images import Rgb, find_images, read_image
+from sppdet.preparation import ordered_map
+
+
+def detect(
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    output: Annotated[Path, typer.Option(help="Folder for the pictures and the JSON.")],
+    model: Annotated[
+        Path | None, typer.Option(help="A file of tools/train.py; default: the model that ships.")
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Least probability of a detection.")
+    ] = 0.5,
+    max: Annotated[  # noqa: A002
+        int, typer.Option("--max", min=1, help="Most detections in an image.")
+    ] = 100,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")] = None,
+) -> None:
+    """Find objects and draw them.
+
+    For every image NAME.jpg in, the output folder gets NAME.jpg (annotated) and NAME.json.
+
+    Example: [bold]python tools/detect.py photo.jpg --output found[/bold]
+    """
+    files, failures = _files(images)
+    detector = Detector.load(model or shipped_model(), choose_device(device))
+    names = _output_names(files)
+    single = len(files) == 1
+
+    def read(file: Path) -> Rgb | SppdetError:
+        try:
+            return read_image(file)
+        except SppdetError as error:
+            return error
+
+    with progress_bar() as bar:
+        task = bar.add_task("detecting", total=len(files), visible=not single)
+        for file, name, image in zip(files, names, ordered_map(read, files, 2), strict=True):
+            if isinstance(image, SppdetError):
+                failures.append(str(image))
+            else:
+                found = detector.detect(image, threshold)
+                found = found.select(slice(0, max))  # type: ignore[arg-type]
+                save_picture(draw(image, found), output / f"{name}.jpg")
+                write_text(output / f"{name}.json", json.dumps(report(file, image, found), indent=1))
+                if single:
+                    _print(file, found)
+            bar.advance(task)
+    done = len(files) + len(failures) - len({*failures})
+    if not single:
+        console.print(f"{done} images done, see {output}", markup=False)
+    if single and failures and len(images) == 1:
+        raise SppdetError(failures[0])
+    finish_batch(failures, len(files))
+
+
+def report(file: Path, image: Rgb, found: Detections) -> dict[str, object]:
+    """The JSON of one image."""
+    return {
+        "image": str(file),
+        "width": image.shape[1],
+        "height": image.shape[0],
+        "detections": found.to_json(),
+        "seconds": {name: round(value, 4) for name, value in found.seconds.items()},
+    }
+
+
+def shipped_model() -> Path:
+    """The model that comes with the package.
+
+    Raises:
+        SppdetError: this installation has none.
+    """
+    path = Path(str(resources.files("sppdet") / "weights" / "detector.safetensors"))
+    if not path.is_file():
+        raise SppdetError("no model comes with this installation; train one and give it as --model")
+    return path
+
+
+def _files(given: list[Path]) -> tuple[list[Path], list[str]]:
+    """The image files named, folders opened; and a line for each name that leads to none."""
+    files: list[Path] = []
+    failures = []
+    for path in given:
+        if path.is_dir():
+            inside = find_images(path)
+            files += inside
+            if not inside:
+                failures.append(f"{path}: holds no images")
+        else:
+            files.append(path)
+    if not files:
+        raise SppdetError(failures[0])
+    return list(dict.fromkeys(files)), failures
+
+
+def _output_names(files: list[Path]) -> list[str]:
+    """A name per file: its stem; where stems collide, the suffix or a number is added."""
+    names: list[str] = []
+    for file in files:
+        name = file.stem
+        if name in names:
+            name = file.name.replace(".", "_")
+        base, number = name, 2
+        while name in names:
+            name, number = f"{base}_{number}", number + 1
+        names.append(name)
+    return names
+
+
+def _print(file: Path, found: Detections) -> None:
+    for entry in found.to_json():
+        box = ", ".join(f"{value:.0f}" for value in entry["box"])
+        print(f"{entry['label']:<16} {entry['score']:.2f}  [{box}]")
+    stages = ", ".join(f"{name} {value:.3f}" for name, value in found.seconds.items())
+    console.print(f"{file.name}: {len(found)} found; seconds: {stages}", markup=False)

@@ -1,0 +1,134 @@
+"""``sppdet train``: a data set in, a detector out."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.progress import Progress, TaskID
+
+from sppdet.cli.common import choose_device, console, parse_numbers, progress_bar
+from sppdet.datasets import open_dataset, splits
+from sppdet.detector import DetectorSettings
+from sppdet.errors import SppdetError
+from sppdet.examples import MiningSettings
+from sppdet.regions import SppRegionFeatures, SppSettings
+from sppdet.training import TrainSettings, train as train_detector
+from sppdet.trunks import ARCHITECTURES, load_trunk
+
+
+def train(
+    data: Annotated[
+        Path, typer.Argument(help="Labelled images: a folder with VOC XML, a VOC devkit, COCO JSON.")
+    ],
+    output: Annotated[Path, typer.Option(help="The model file to write.")],
+    split: Annotated[
+        str | None, typer.Option(help="Part of the data; default: trainval or train, if present.")
+    ] = None,
+    trunk: Annotated[str, typer.Option(help=f"One of {', '.join(ARCHITECTURES)}.")] = "squeezenet1_0",
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Trunk weights: safetensors or state dict. Default: packaged or downloaded."),
+    ] = None,
+    scales: Annotated[
+        str | None, typer.Option(help="Short sides in pixels, such as 480 or 480,576,688,864,1200.")
+    ] = None,
+    longest_side: Annotated[int, typer.Option(help="Limit for the longer side in pixels.")] = 2000,
+    proposals: Annotated[str, typer.Option(help="fast, quality, opencv-fast, ...")] = "fast",
+    boxes: Annotated[int, typer.Option(min=1, help="Proposals per image.")] = 2000,
+    box_regression: Annotated[bool, typer.Option(help="Train class-specific box regression.")] = True,
+    positive_iou: Annotated[
+        float, typer.Option(help="Proposals above this IoU are positives too; 1: truths only.")
+    ] = MiningSettings.positive_iou,
+    normalize_levels: Annotated[
+        bool, typer.Option(help="Scale each pyramid level to norm 1.")
+    ] = SppSettings.normalize_levels,
+    cost: Annotated[float, typer.Option(help="C of the SVMs.")] = MiningSettings.cost,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal detectors.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Images at a time; default: one per core.")] = None,
+) -> None:
+    """Train a detector on labelled images.
+
+    Interrupted, it goes on where it was when the same command is given again.
+
+    Example: [bold]python tools/train.py photos --output fruit.safetensors[/bold]
+    """
+    start = time.perf_counter()
+    _check_output(output)
+    dataset = open_dataset(data, split or _training_split(data))
+    for problem in getattr(dataset, "problems", ()):
+        console.print(f"note: {problem}", markup=False)
+    where = choose_device(device)
+    loaded = load_trunk(trunk, weights, where)
+    sides = parse_numbers(scales, "--scales") if scales else SppSettings().scales
+    extractor = SppRegionFeatures(
+        loaded,
+        SppSettings(sides, longest_side=longest_side, normalize_levels=normalize_levels),
+    )
+    settings = TrainSettings(
+        mining=MiningSettings(positive_iou=positive_iou, cost=cost),
+        detector=DetectorSettings(proposals=proposals, max_boxes=boxes),
+        seed=seed,
+        workers=_workers(workers, where),
+        box_regression=box_regression,
+    )
+    console.print(
+        f"{len(dataset.images)} images, {len(dataset.classes)} classes "
+        f"({', '.join(dataset.classes[:8])}{', ...' if len(dataset.classes) > 8 else ''}), "
+        f"{trunk} at {','.join(map(str, sides))} px on {where}"
+    )
+    with progress_bar() as bar:
+        result = train_detector(dataset, extractor, settings, _Bars(bar))
+    result.detector.save(output)
+    for name, count in result.examples.items():
+        if count == 0:
+            console.print(f"note: class {name} has no examples; it will never be detected")
+    seconds = time.perf_counter() - start
+    size = output.stat().st_size / 1e6
+    console.print(f"{output}: trained in {seconds:.0f} s, {size:.1f} MB", markup=False)
+    if result.failures:
+        from sppdet.cli.common import finish_batch
+
+        finish_batch(result.failures, len(dataset.images))
+
+
+class _Bars:
+    """Training's progress as one bar per pass."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bar.add_task(stage, total=total)
+        self._bar.update(self._tasks[stage], completed=done)
+
+
+def _training_split(data: Path) -> str | None:
+    available = splits(data)
+    for name in ("trainval", "train", "train2017", "training"):
+        if name in available:
+            return name
+    return None
+
+
+def _check_output(output: Path) -> None:
+    """Fail now rather than after the training."""
+    if output.is_dir():
+        raise SppdetError(f"{output}: is a folder; --output names the model file to write")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SppdetError(f"{output}: its folder cannot be made ({error.strerror})") from None
+
+
+def _workers(workers: int | None, device: torch.device) -> int:
+    """One image per core at a time, each on one thread; on a GPU, two."""
+    if device.type != "cpu":
+        return workers or 2
+    count = workers or torch.get_num_threads()
+    torch.set_num_threads(max(torch.get_num_threads() // count, 1))
+    return count

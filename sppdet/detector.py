@@ -1,0 +1,197 @@
+"""The detector: proposals, features, scores, suppression, box regression, suppression."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sppdet import bundle
+from sppdet.boxes import Boxes, as_boxes, clip, decode, nms
+from sppdet.calibration import probabilities
+from sppdet.detections import Detections
+from sppdet.images import Rgb
+from sppdet.proposals import propose
+from sppdet.regions import RegionExtractor, Regions
+from sppdet.scoring import linear_scores
+from sppdet.timing import Clock
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """Attributes:
+    proposals: method of :func:`sppdet.proposals.propose`.
+    max_boxes: proposals per image.
+    nms_iou: a detection that overlaps a better one of its class by more than this goes.
+    max_per_class: detections of one class in one image.
+    """
+
+    proposals: str = "fast"
+    max_boxes: int = 2000
+    nms_iou: float = 0.3
+    max_per_class: int = 100
+
+
+@dataclass(frozen=True)
+class LinearHeads:
+    """All that is learned on top of the trunk, for raw features of D values and K classes.
+
+    Attributes:
+        svm_weight, svm_bias: (K, D) and (K,) float32; the feature scale is folded in. A class that
+            could not be trained has the bias NaN and is never detected.
+        box_weight, box_bias: (K, 4, D) and (K, 4) float32, deltas for :func:`sppdet.boxes.decode`;
+            None without box regression.
+        calibration: (K, 2) float32, slope and offset of the probability.
+    """
+
+    svm_weight: Tensor
+    svm_bias: Tensor
+    calibration: NDArray[np.float32]
+    box_weight: Tensor | None = None
+    box_bias: Tensor | None = None
+
+
+class Detector:
+    """A trained detector; :meth:`detect` is its use, :meth:`save` and :meth:`load` its file."""
+
+    def __init__(
+        self,
+        extractor: RegionExtractor,
+        heads: LinearHeads,
+        classes: tuple[str, ...],
+        settings: DetectorSettings | None = None,
+    ) -> None:
+        self.extractor = extractor
+        self.heads = heads
+        self.classes = classes
+        self.settings = settings or DetectorSettings()
+        device = extractor.trunk.device
+        self._svm_weight = heads.svm_weight.T.contiguous().to(device)
+        self._svm_bias = heads.svm_bias.to(device)
+        self._box_weight: Tensor | None = None
+        if heads.box_weight is not None and heads.box_bias is not None:
+            self._box_weight = heads.box_weight.flatten(0, 1).T.contiguous().to(device)
+            self._box_bias = heads.box_bias.flatten().to(device)
+
+    def propose(self, image: Rgb) -> Boxes:
+        """The proposals that this detector was trained with, (N, 4), best first."""
+        return propose(image, self.settings.proposals, max_boxes=self.settings.max_boxes)
+
+    @torch.inference_mode()
+    def detect(
+        self, image: Rgb, threshold: float | None = None, boxes: Boxes | None = None
+    ) -> Detections:
+        """Find the objects in an image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            threshold: least probability of a detection; None keeps all that survive suppression,
+                at most ``settings.max_per_class`` per class, as evaluation wants them.
+            boxes: proposals computed before, (N, 4); by default they are searched for.
+
+        Returns:
+            Detections with calibrated scores, and with the seconds of the stages ``proposals``,
+            ``convolution``, ``windows``, ``pooling``, ``scoring``, ``regression``, ``suppression``
+            and ``total``.
+        """
+        clock = Clock(self.extractor.trunk.device)
+        with clock.stage("total"):
+            if boxes is None:
+                with clock.stage("proposals"):
+                    boxes = self.propose(image)
+            found = self._detect(image, as_boxes(boxes), threshold, clock)
+        clock.seconds["total"] = clock.seconds.pop("total")
+        return Detections(*found, self.classes, clock.seconds)
+
+    def _detect(
+        self, image: Rgb, boxes: Boxes, threshold: float | None, clock: Clock
+    ) -> tuple[Boxes, NDArray[np.int64], NDArray[np.float32]]:
+        if len(boxes) == 0:
+            return boxes, np.zeros(0, np.int64), np.zeros(0, np.float32)
+        regions = self.extractor.prepare(image, boxes, clock)
+        keys = np.arange(regions.count)
+        scores = linear_scores(regions, keys, self._svm_weight, self._svm_bias, clock)
+        with clock.stage("suppression"):
+            rows, labels, kept = suppress(
+                boxes, scores[regions.keys], self.heads.calibration, self.settings, threshold
+            )
+        moved = boxes[rows]
+        if self._box_weight is not None:
+            with clock.stage("regression"):
+                moved = self._regress(regions, boxes, rows, labels)
+                moved = clip(moved, image.shape[1], image.shape[0])
+            with clock.stage("suppression"):
+                alive = _nms_per_class(moved, labels, kept, self.settings.nms_iou)
+                moved, labels, kept = moved[alive], labels[alive], kept[alive]
+        return moved, labels, probabilities(kept, labels, self.heads.calibration)
+
+    def _regress(
+        self, regions: Regions, boxes: Boxes, rows: NDArray[np.int64], labels: NDArray[np.int64]
+    ) -> Boxes:
+        assert self._box_weight is not None
+        keys, back = np.unique(regions.keys[rows], return_inverse=True)
+        deltas = linear_scores(regions, keys, self._box_weight, self._box_bias)
+        chosen = deltas.reshape(len(keys), len(self.classes), 4)[back.reshape(-1), labels]
+        return decode(boxes[rows], chosen)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the detector to one safetensors file; see :mod:`sppdet.bundle`."""
+        bundle.save(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], device: str | torch.device | None = None) -> "Detector":
+        """Read a detector; ``device`` None means a GPU when there is one.
+
+        Raises:
+            SppdetError: the file is missing, damaged, or no detector.
+        """
+        return bundle.load(path, device or default_device())
+
+
+def suppress(
+    boxes: Boxes,
+    scores: NDArray[np.float32],
+    calibration: NDArray[np.float32],
+    settings: DetectorSettings,
+    threshold: float | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Non-maximum suppression of (N, K) SVM scores, class by class.
+
+    Returns:
+        Rows of ``boxes``, labels and SVM scores of the survivors.
+    """
+    rows, labels, kept = [], [], []
+    for label in range(scores.shape[1]):
+        column = scores[:, label]
+        candidates = np.flatnonzero(np.isfinite(column))
+        if threshold is not None:
+            constant = np.full(len(candidates), label)
+            likely = probabilities(column[candidates], constant, calibration) >= threshold
+            candidates = candidates[likely]
+        alive = nms(boxes[candidates], column[candidates], settings.nms_iou)
+        alive = candidates[alive[: settings.max_per_class]]
+        rows.append(alive)
+        labels.append(np.full(len(alive), label))
+        kept.append(column[alive])
+    return (
+        np.concatenate(rows).astype(np.int64),
+        np.concatenate(labels).astype(np.int64),
+        np.concatenate(kept).astype(np.float32),
+    )
+
+
+def default_device() -> torch.device:
+    """A GPU when there is one, the CPU otherwise."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _nms_per_class(
+    boxes: Boxes, labels: NDArray[np.int64], scores: NDArray[np.float32], threshold: float
+) -> NDArray[np.int64]:
+    alive = [np.zeros(0, np.int64)]
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        alive.append(members[nms(boxes[members], scores[members], threshold)])
+    return np.concatenate(alive)

@@ -1,0 +1,41 @@
+"""Linear scores of regions, without ever holding the features of all of them."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sppdet.regions import Regions
+from sppdet.timing import Clock
+
+BLOCK = 256
+"""Regions whose features are held at one time."""
+
+
+def linear_scores(
+    regions: Regions,
+    keys: NDArray[np.int64],
+    weight: Tensor,
+    bias: Tensor,
+    clock: Clock | None = None,
+) -> NDArray[np.float32]:
+    """``features(keys) @ weight + bias``, block by block.
+
+    Args:
+        regions: the prepared boxes of an image.
+        keys: (M,) int64, which of them.
+        weight: (dimension, K) float32 on the features' device.
+        bias: (K,) float32 on the same device.
+        clock: gets the stages ``pooling`` and ``scoring``.
+
+    Returns:
+        (M, K) float32.
+    """
+    clock = clock or Clock()
+    scores = torch.empty(len(keys), weight.shape[1], device=weight.device)
+    for start in range(0, len(keys), BLOCK):
+        with clock.stage("pooling"):
+            features = regions.features(keys[start : start + BLOCK])
+        with clock.stage("scoring"):
+            torch.addmm(bias, features, weight, out=scores[start : start + BLOCK])
+    return scores.cpu().numpy()

@@ -1,0 +1,380 @@
+"""From labelled photographs to a detector: three passes over the images, features streamed.
+
+1. Every image is searched and convolved; the features of the truths, of some random negatives and of
+   the regression examples are taken.
+2. Every image is scored with the SVMs so far; negatives that score too high become examples.
+3. Some images are detected on with SVMs that have not seen them, to calibrate the scores.
+
+The passes share the prepared images through a disk store, and memory holds only the examples.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sppdet.boxes import Boxes, iou
+from sppdet.calibration import fit_logistic
+from sppdet.datasets import Annotations, Dataset
+from sppdet.detector import Detector, DetectorSettings, LinearHeads, suppress
+from sppdet.errors import SppdetError
+from sppdet.examples import MiningSettings, Roles, assign_roles, choose, training_boxes
+from sppdet.files import cache_dir
+from sppdet.images import read_image
+from sppdet.mining import ClassMiner, stack_svms
+from sppdet.preparation import RegionStore, image_key, ordered_map
+from sppdet.proposals.cache import ProposalCache
+from sppdet.regions import RegionExtractor, Regions
+from sppdet.regression import BoxRegressor, RegressionExamples, RegressionSettings
+from sppdet.scoring import linear_scores
+
+Progress = Callable[[str, int, int], None]
+"""Called with the name of a pass, the images done, and the images in all."""
+
+GROUP = 8
+"""Images that are mined with the same SVMs, so that they can be scored side by side."""
+
+FOLDS = 3
+"""Parts of the images for calibration."""
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Attributes:
+    seed: of every random choice.
+    workers: images that are worked on at the same time.
+    store_bytes: disk space for prepared images while training runs.
+    calibration_images: images of the third pass.
+    box_regression: whether to train it.
+    """
+
+    mining: MiningSettings = field(default_factory=MiningSettings)
+    regression: RegressionSettings = field(default_factory=RegressionSettings)
+    detector: DetectorSettings = field(default_factory=DetectorSettings)
+    seed: int = 0
+    workers: int = 2
+    store_bytes: int = 8 << 30
+    calibration_images: int = 120
+    box_regression: bool = True
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Attributes:
+    detector: the trained detector.
+    failures: images that could not be read, a line each.
+    examples: number of SVM examples per class at the end.
+    """
+
+    detector: Detector
+    failures: list[str]
+    examples: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    index: int
+    boxes: Boxes
+    regions: Regions
+    roles: Roles
+    annotations: Annotations
+
+
+@torch.inference_mode()
+def train(
+    dataset: Dataset,
+    extractor: RegionExtractor,
+    settings: TrainSettings | None = None,
+    progress: Progress | None = None,
+) -> TrainResult:
+    """Train a detector.
+
+    Raises:
+        SppdetError: the data set has no image that can be read, or no object to learn.
+    """
+    run = _Run(dataset, extractor, settings or TrainSettings(), progress or (lambda *_: None))
+    run.collect()
+    run.mine()
+    heads = run.fit_heads()
+    detector = Detector(extractor, heads, dataset.classes, run.settings.detector)
+    run.store.clear()
+    examples = {
+        name: len(miner) for name, miner in zip(dataset.classes, run.miners, strict=True)
+    }
+    return TrainResult(detector, run.failures, examples)
+
+
+class _Run:
+    """The state of one training."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        extractor: RegionExtractor,
+        settings: TrainSettings,
+        progress: Progress,
+    ) -> None:
+        self.dataset, self.extractor, self.settings = dataset, extractor, settings
+        self.progress = progress
+        self.failures: list[str] = []
+        self.num_classes = len(dataset.classes)
+        self.indices = list(range(len(dataset.images)))
+        self.proposals = ProposalCache(cache_dir() / "proposals")
+        self.store = RegionStore(cache_dir() / "regions", extractor, settings.store_bytes)
+        self.miners: list[ClassMiner] = []
+        self.regression = [RegressionExamples() for _ in dataset.classes]
+        self.images_with = np.zeros(self.num_classes, np.int64)
+        for index in self.indices:
+            self.images_with[np.unique(dataset.annotations(index).labels)] += 1
+        if not self.images_with.any():
+            raise SppdetError(f"{_where(dataset)}: no image has an annotated object to learn from")
+
+    def collect(self) -> None:
+        """The first pass."""
+        norms: list[NDArray[np.float32]] = []
+        positives: list[list[tuple[int, Tensor]]] = [[] for _ in range(self.num_classes)]
+        negatives: list[list[tuple[int, Tensor]]] = [[] for _ in range(self.num_classes)]
+        readable = []
+        for index, taken in self._each("features", self.indices, self._take):
+            if taken is None:
+                continue
+            readable.append(index)
+            norms.append(taken.norms)
+            for label in range(self.num_classes):
+                positives[label].append((index, taken.positives[label]))
+                negatives[label].append((index, taken.negatives[label]))
+                self.regression[label].add(*taken.regression[label])
+        self.indices = readable
+        if not readable:
+            raise SppdetError(f"{_where(self.dataset)}: none of its images can be read")
+        scale = self.settings.mining.target_norm / max(float(np.concatenate(norms).mean()), 1e-12)
+        self.scale = scale
+        for label in range(self.num_classes):
+            miner = ClassMiner(
+                self.extractor.dimension, self.num_classes, scale, self.settings.mining
+            )
+            for sign, examples in ((1, positives[label]), (-1, negatives[label])):
+                for index, features in examples:
+                    miner.add(features.float(), sign, np.full(len(features), index))
+            positives[label], negatives[label] = [], []
+            miner.train()
+            self.miners.append(miner)
+
+    def _take(self, prepared: _Prepared) -> "_Taken":
+        """Everything that the first pass wants of one image."""
+        settings, roles = self.settings.mining, prepared.roles
+        random = np.random.default_rng([self.settings.seed, prepared.index])
+        total = len(self.dataset.images)
+        keys, regions = prepared.regions.keys, prepared.regions
+        count = len(prepared.annotations.boxes)
+        sample = choose(np.arange(count, len(prepared.boxes)), 40, random)
+        norms = regions.features(np.unique(keys[sample])).norm(dim=1).cpu().numpy()
+        positives, negatives, regression = [], [], []
+        for label in range(self.num_classes):
+            own = roles.truths[roles.truth_labels == label]
+            near = np.flatnonzero(roles.best_iou[:, label] > settings.positive_iou)
+            near = near[near >= count]
+            images_with = max(int(self.images_with[label]), 1)
+            own = choose(own, max(settings.max_positives / images_with, 1), random)
+            near = choose(near, max(settings.max_positives / images_with - len(own), 0), random)
+            rows = np.unique(keys[np.concatenate([own, near])])
+            positives.append(regions.features(rows).cpu().half())
+            far = np.unique(keys[roles.negative[:, label]])
+            far = np.setdiff1d(far, rows)
+            far = choose(far, settings.initial_negatives / total, random)
+            negatives.append(regions.features(far).cpu().half())
+            regression.append(self._regression_examples(prepared, label, images_with, random))
+        return _Taken(norms, positives, negatives, regression)
+
+    def _regression_examples(
+        self, prepared: _Prepared, label: int, images_with: int, random: np.random.Generator
+    ) -> tuple[Tensor, Boxes, Boxes]:
+        settings, roles = self.settings.regression, prepared.roles
+        rows = np.flatnonzero(roles.best_iou[:, label] > settings.minimum_iou)
+        if not self.settings.box_regression:
+            rows = rows[:0]
+        rows = choose(rows, settings.max_examples / images_with, random)
+        truths = prepared.boxes[roles.best_truth[rows, label]]
+        features = prepared.regions.features(prepared.regions.keys[rows])
+        return features, prepared.boxes[rows], truths
+
+    def mine(self) -> None:
+        """The second pass: groups of images scored side by side with the same SVMs."""
+        order = np.random.default_rng(self.settings.seed).permutation(self.indices).tolist()
+        done = 0
+        for start in range(0, len(order), GROUP):
+            weight, bias = stack_svms(
+                [miner.svm for miner in self.miners], self.extractor.dimension, self.scale
+            )
+            weight = weight.T.contiguous().to(self.extractor.trunk.device)
+            bias = bias.to(self.extractor.trunk.device)
+
+            def hard(
+                prepared: _Prepared, weight: Tensor = weight, bias: Tensor = bias
+            ) -> list[Tensor]:
+                return self._hard_negatives(prepared, weight, bias)
+
+            group = order[start : start + GROUP]
+            for index, found in self._each("mining", group, hard, done, len(order)):
+                done += 1
+                for miner, features in zip(self.miners, found or (), strict=False):
+                    miner.offer(features, index)
+        for miner in self.miners:
+            miner.train()
+
+    def _hard_negatives(self, prepared: _Prepared, weight: Tensor, bias: Tensor) -> list[Tensor]:
+        regions = prepared.regions
+        scores = linear_scores(regions, np.arange(regions.count), weight, bias)
+        result = []
+        for label in range(self.num_classes):
+            negative = np.zeros(regions.count, bool)
+            negative[regions.keys[prepared.roles.negative[:, label]]] = True
+            near = prepared.roles.best_iou[:, label] > self.settings.mining.positive_iou
+            negative[regions.keys[near]] = False
+            hard = np.flatnonzero(negative & (scores[:, label] > self.settings.mining.hard_score))
+            result.append(regions.features(hard).cpu().half().float())
+        return result
+
+    def fit_heads(self) -> LinearHeads:
+        """Box regression, and the third pass."""
+        dimension = self.extractor.dimension
+        regressors: list[BoxRegressor | None] = [None] * self.num_classes
+        if self.settings.box_regression:
+            for label, examples in enumerate(self.regression):
+                regressors[label] = examples.fit(self.settings.regression.ridge)
+                self.progress("box regression", label + 1, self.num_classes)
+        self.regression = []
+        weight, bias = stack_svms([miner.svm for miner in self.miners], dimension, self.scale)
+        box_weight = box_bias = None
+        if any(regressors):
+            box_weight = torch.zeros(self.num_classes, 4, dimension)
+            box_bias = torch.zeros(self.num_classes, 4)
+            for label, regressor in enumerate(regressors):
+                if regressor is not None:
+                    box_weight[label] = torch.from_numpy(regressor.weight)
+                    box_bias[label] = torch.from_numpy(regressor.bias)
+        return LinearHeads(weight, bias, self._calibrate(), box_weight, box_bias)
+
+    def _calibrate(self) -> NDArray[np.float32]:
+        """The third pass."""
+        random = np.random.default_rng([self.settings.seed, 1])
+        order = random.permutation(self.indices)
+        folds = [order[start::FOLDS] for start in range(FOLDS)]
+        per_fold = -(-self.settings.calibration_images // FOLDS)
+        scores: list[list[NDArray[np.float32]]] = [[] for _ in range(self.num_classes)]
+        right: list[list[NDArray[np.bool_]]] = [[] for _ in range(self.num_classes)]
+        total = sum(min(len(fold), per_fold) for fold in folds)
+        done = 0
+        for fold in folds:
+            svms = [miner.without(fold) for miner in self.miners]
+            weight, bias = stack_svms(svms, self.extractor.dimension, self.scale)
+            weight = weight.T.contiguous().to(self.extractor.trunk.device)
+            bias = bias.to(self.extractor.trunk.device)
+
+            def judge(
+                prepared: _Prepared, weight: Tensor = weight, bias: Tensor = bias
+            ) -> list[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+                return self._judge(prepared, weight, bias)
+
+            chosen = fold[:per_fold].tolist()
+            for _, judged in self._each("calibration", chosen, judge, done, total):
+                done += 1
+                for label, (values, hits) in enumerate(judged or ()):
+                    scores[label].append(values)
+                    right[label].append(hits)
+        empty = (np.zeros(0, np.float32), np.zeros(0, bool))
+        return fit_logistic(
+            [np.concatenate([empty[0], *values]) for values in scores],
+            [np.concatenate([empty[1], *hits]) for hits in right],
+        )
+
+    def _judge(
+        self, prepared: _Prepared, weight: Tensor, bias: Tensor
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+        """Per class, the scores of the detections in an image and whether they are right."""
+        regions, annotations = prepared.regions, prepared.annotations
+        scores = linear_scores(regions, np.arange(regions.count), weight, bias)
+        scores = scores[regions.keys]
+        proposals = np.arange(len(annotations.boxes), len(prepared.boxes))
+        flat = np.tile(np.array([1, 0], np.float32), (self.num_classes, 1))
+        rows, labels, values = suppress(
+            prepared.boxes[proposals], scores[proposals], flat, self.settings.detector
+        )
+        rows = proposals[rows]
+        usable = ~(annotations.difficult | annotations.crowd)
+        result = []
+        for label in range(self.num_classes):
+            mine = labels == label
+            overlap = iou(prepared.boxes[rows[mine]], annotations.boxes)
+            overlap = overlap[:, annotations.labels == label]
+            counts = usable[annotations.labels == label]
+            hit = overlap >= 0.5
+            first = hit & (np.cumsum(hit, axis=0) == 1) & counts
+            ignored = (hit & ~counts).any(axis=1)
+            result.append((values[mine][~ignored], first.any(axis=1)[~ignored]))
+        return result
+
+    def _each(
+        self,
+        stage: str,
+        indices: list[int],
+        work: Callable[[_Prepared], "object"],
+        done: int = 0,
+        total: int | None = None,
+    ) -> Iterator[tuple[int, "object"]]:
+        """Apply ``work`` to every image, side by side, in order; None for an unreadable image."""
+        total = len(indices) if total is None else total
+
+        @torch.inference_mode()
+        def step(index: int) -> object:
+            try:
+                return work(self._prepare(index))
+            except _Unreadable as error:
+                return error
+
+        for index, result in zip(
+            indices, ordered_map(step, indices, self.settings.workers), strict=True
+        ):
+            done += 1
+            self.progress(stage, done, total)
+            if isinstance(result, _Unreadable):
+                self.failures.append(str(result))
+                result = None
+            yield index, result
+
+    def _prepare(self, index: int) -> _Prepared:
+        path: Path = self.dataset.images[index]
+        annotations = self.dataset.annotations(index)
+        try:
+            key = image_key(path)
+            image = read_image(path)
+        except (OSError, SppdetError) as error:
+            raise _Unreadable(str(error)) from None
+        settings = self.settings.detector
+        proposals = self.proposals.get(image, settings.proposals, settings.max_boxes)
+        boxes = training_boxes(annotations, proposals)
+        regions = self.store.get(lambda: image, key, boxes)
+        roles = assign_roles(
+            annotations, boxes, self.num_classes, self.settings.mining.negative_iou
+        )
+        return _Prepared(index, boxes, regions, roles, annotations)
+
+
+@dataclass(frozen=True)
+class _Taken:
+    norms: NDArray[np.float32]
+    positives: list[Tensor]
+    negatives: list[Tensor]
+    regression: list[tuple[Tensor, Boxes, Boxes]]
+
+
+class _Unreadable(Exception):
+    """An image that cannot be read; the others go on."""
+
+
+def _where(dataset: Dataset) -> Path:
+    return dataset.images[0].parent if dataset.images else Path("the data set")

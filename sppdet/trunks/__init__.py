@@ -1,0 +1,178 @@
+"""Convolutional trunks: an image in, one feature map out."""
+
+import os
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sppdet.errors import SppdetError
+from sppdet.images import Rgb
+from sppdet.trunks.architectures import ARCHITECTURES
+from sppdet.trunks.geometry import MapGeometry, map_geometry
+from sppdet.trunks.weights import (
+    Preprocessing,
+    Weights,
+    digest,
+    read_weights,
+    torchvision_weights,
+)
+
+__all__ = [
+    "ARCHITECTURES",
+    "MapGeometry",
+    "Preprocessing",
+    "Trunk",
+    "load_trunk",
+    "make_trunk",
+    "map_geometry",
+    "packaged_weights",
+]
+
+SMALLEST_SIDE = 64
+"""Images are padded to this side, in pixels, so that every trunk gives a map of at least one cell."""
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A network in evaluation mode, with all that is needed to use its map.
+
+    Attributes:
+        name: its name in ``ARCHITECTURES``.
+        network: maps (1, 3, H, W) to (1, channels, H', W').
+        preprocessing: what the weights expect.
+        geometry: where the map's cells lie.
+        channels: depth of the map.
+        origin: where the weights come from, in words.
+        digest: a name of the weights' content.
+        device: where the network lives.
+    """
+
+    name: str
+    network: nn.Module
+    preprocessing: Preprocessing
+    geometry: MapGeometry
+    channels: int
+    origin: str
+    digest: str
+    device: torch.device
+
+    def input_tensor(self, image: Rgb) -> Tensor:
+        """(H, W, 3) uint8 RGB to the network's (1, 3, H, W) float32 input on its device.
+
+        A side under ``SMALLEST_SIDE`` is filled up with zeros (the mean colour) at its far end.
+        """
+        chosen = self.preprocessing
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        batch = pixels.permute(2, 0, 1)[None].to(torch.float32, memory_format=torch.channels_last)
+        if chosen.channels == "BGR":
+            batch = batch.flip(1)
+        std = torch.tensor(chosen.std, device=self.device)
+        factor = chosen.scale / 255 / std
+        offset = torch.tensor(chosen.mean, device=self.device) / std
+        batch = batch * factor[:, None, None] - offset[:, None, None]
+        height, width = image.shape[:2]
+        if height < SMALLEST_SIDE or width < SMALLEST_SIDE:
+            missing = (0, max(SMALLEST_SIDE - width, 0), 0, max(SMALLEST_SIDE - height, 0))
+            batch = nn.functional.pad(batch, missing)
+        return batch.contiguous(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def map(self, image: Rgb) -> Tensor:
+        """The feature map of one image as it is, (H', W', channels) float32, on the device.
+
+        Raises:
+            SppdetError: the map holds a value that is not finite.
+        """
+        result = self.network(self.input_tensor(image))[0].permute(1, 2, 0).contiguous()
+        if not torch.isfinite(result.sum()):
+            raise SppdetError(
+                f"trunk {self.name}: its map holds values that are not finite; "
+                f"the weights ({self.origin}) are damaged or of another network"
+            )
+        return result
+
+
+def load_trunk(
+    name: str,
+    weights: str | os.PathLike[str] | None = None,
+    device: str | torch.device = "cpu",
+) -> Trunk:
+    """Build a trunk and give it weights.
+
+    Args:
+        name: a name in ``ARCHITECTURES``.
+        weights: a file; None for the package's own (``small``) or torchvision's, downloaded on
+            first use; ``"random"`` for random ones (seed 0), which are good for timing only.
+        device: ``"cpu"``, ``"cuda"``, ...
+
+    Raises:
+        SppdetError: an unknown name, weights that do not fit, or no way to get them.
+    """
+    _builder(name)
+    packaged = packaged_weights(name)
+    if weights == "random":
+        return make_trunk(name, None, device)
+    if weights is not None:
+        return make_trunk(name, read_weights(weights), device)
+    if packaged is not None:
+        return make_trunk(name, read_weights(packaged), device)
+    return make_trunk(name, torchvision_weights(name), device)
+
+
+def packaged_weights(name: str) -> Path | None:
+    """The weights file that comes with the package for this trunk, if one does."""
+    file = Path(str(resources.files("sppdet") / "weights" / f"{name}.safetensors"))
+    return file if file.is_file() else None
+
+
+def make_trunk(name: str, weights: Weights | None, device: str | torch.device = "cpu") -> Trunk:
+    """Build a trunk with the given tensors, or with random ones (seed 0) for None.
+
+    Tensors of the classifier's head are ignored; half precision is widened to float32.
+
+    Raises:
+        SppdetError: a tensor of the trunk is missing or has another shape.
+    """
+    build = _builder(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = build()
+    own = network.state_dict()
+    if weights is not None:
+        for key, tensor in own.items():
+            given = weights.tensors.get(key)
+            if given is None:
+                if key.endswith("num_batches_tracked"):
+                    continue
+                raise SppdetError(f"{weights.origin}: has no {key}; are these weights of a {name}?")
+            if given.shape != tensor.shape:
+                raise SppdetError(
+                    f"{weights.origin}: {key} has the shape {tuple(given.shape)}, "
+                    f"a {name} wants {tuple(tensor.shape)}"
+                )
+            own[key] = given.to(tensor.dtype)
+        network.load_state_dict(own)
+    network.eval().requires_grad_(False)
+    with torch.inference_mode():
+        channels = network(torch.zeros(1, 3, SMALLEST_SIDE, SMALLEST_SIDE)).shape[1]
+    geometry = map_geometry(network)
+    return Trunk(
+        name=name,
+        network=network.to(device, memory_format=torch.channels_last),
+        preprocessing=weights.preprocessing if weights else Preprocessing(),
+        geometry=geometry,
+        channels=channels,
+        origin=weights.origin if weights else "random",
+        digest=digest(own),
+        device=torch.device(device),
+    )
+
+
+def _builder(name: str):  # noqa: ANN202
+    if name not in ARCHITECTURES:
+        raise SppdetError(f"trunk {name}: unknown; choose one of {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name]

@@ -1,0 +1,98 @@
+"""From boxes in the image to windows on the feature map (SPP-net paper, section 4.1 and appendix A)."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sppdet.boxes import Boxes
+from sppdet.images import Rgb
+from sppdet.trunks.geometry import MapGeometry
+
+WINDOW_SIDE = 224
+"""Side of the square, in pixels of the resized image, whose area a window's area should be near."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size at which an image goes through the network.
+
+    Attributes:
+        width, height: of the resized image, in pixels.
+        x, y: resized pixels per original pixel along each axis (they differ by rounding only).
+    """
+
+    width: int
+    height: int
+    x: float
+    y: float
+
+
+def image_scales(
+    width: int, height: int, short_sides: tuple[int, ...], longest_side: int
+) -> list[Scale]:
+    """The sizes at which an image of ``width`` x ``height`` pixels is seen, one per short side.
+
+    Each keeps the aspect ratio; where the longer side would exceed ``longest_side`` it is made that
+    long instead. Sizes that become equal by it are given once.
+    """
+    scales = []
+    for side in short_sides:
+        factor = min(side / min(width, height), longest_side / max(width, height))
+        new_width, new_height = max(round(width * factor), 1), max(round(height * factor), 1)
+        scale = Scale(new_width, new_height, new_width / width, new_height / height)
+        if scale not in scales:
+            scales.append(scale)
+    return scales
+
+
+def resize(image: Rgb, scale: Scale) -> Rgb:
+    """Resize to the scale: bilinear upwards, area average downwards."""
+    height, width = image.shape[:2]
+    if (width, height) == (scale.width, scale.height):
+        return image
+    shrinks = scale.width < width or scale.height < height
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image, (scale.width, scale.height), interpolation=method)  # type: ignore[return-value]
+
+
+def choose_scale(boxes: Boxes, scales: list[Scale]) -> NDArray[np.int64]:
+    """For every box the index of the scale at which its area is nearest 224 x 224 pixels.
+
+    SPP-net paper, section 4.1. Ties go to the earlier scale. Returns (N,) int64.
+    """
+    sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
+    areas = (sides[:, 0] * sides[:, 1])[:, None] * np.array([s.x * s.y for s in scales])
+    return np.abs(areas - WINDOW_SIDE**2).argmin(axis=1)
+
+
+def map_windows(
+    boxes: Boxes, scale: Scale, geometry: MapGeometry, rows: int, columns: int
+) -> NDArray[np.int32]:
+    """The cells of a (rows, columns) map whose centres lie strictly inside each box.
+
+    With o = the coordinate of the first cell's centre and S = the stride, the first cell of a box is
+    floor((x1 - o) / S) + 1 and the last ceil((x2 - o) / S) - 1: the paper's corner mapping
+    (appendix A). A box without a centre inside gets the cell nearest its own centre. Everything is
+    clamped to the map.
+
+    Args:
+        boxes: (N, 4), pixels of the original image.
+
+    Returns:
+        (N, 4) int32: first column, first row, end column, end row; ends are exclusive.
+    """
+    first_center = geometry.first_center + 0.5  # pixel index to half-open coordinate
+    factors = np.array([scale.x, scale.y], np.float64)
+    low = (boxes[:, :2] * factors - first_center) / geometry.stride
+    high = (boxes[:, 2:] * factors - first_center) / geometry.stride
+    first = np.floor(low).astype(np.int64) + 1
+    last = np.ceil(high).astype(np.int64) - 1
+    nearest = np.ceil((low + high) / 2 - 0.5).astype(np.int64)
+    inverted = first > last
+    first = np.where(inverted, nearest, first)
+    last = np.where(inverted, nearest, last)
+    limit = np.array([columns, rows]) - 1
+    first, last = np.clip(first, 0, limit), np.clip(last, 0, limit)
+    return np.concatenate([first, last + 1], axis=1).astype(np.int32)
