@@ -1,0 +1,95 @@
+"""Region proposals: one function, :func:`propose`, and the methods behind it."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sppdet.errors import SppdetError
+from sppdet.proposals.opencv import OpenCvSettings, opencv_search
+
+Settings = OpenCvSettings
+
+METHODS: dict[str, Settings] = {
+    "fast": OpenCvSettings("fast"),
+    "quality": OpenCvSettings("quality"),
+    "opencv-fast": OpenCvSettings("fast"),
+    "opencv-quality": OpenCvSettings("quality"),
+}
+
+# A small image is enlarged to the searched side, but not by more than this.
+MAX_ENLARGEMENT = 4.0
+
+
+def settings_of(method: str | Settings) -> Settings:
+    """The settings that a name in :data:`METHODS` stands for; settings are returned as they are.
+
+    Raises:
+        SppdetError: no method has this name.
+    """
+    if not isinstance(method, str):
+        return method
+    if method not in METHODS:
+        raise SppdetError(f"no proposal method {method!r}: choose one of {', '.join(METHODS)}")
+    return METHODS[method]
+
+
+def propose(
+    image: NDArray[np.uint8],
+    method: str | Settings = "fast",
+    max_boxes: int = 2000,
+    *,
+    threads: int = 1,
+) -> NDArray[np.float32]:
+    """Boxes that may hold objects, best first, the same on every run.
+
+    The image is searched at a longer side of ``side`` pixels (a setting of the method; small images
+    are enlarged at most four times) and the boxes are mapped back. Repeated boxes, and boxes with a
+    side under ``minimum_side`` pixels of the searched image, are removed. The first boxes of a long
+    list are those of a shorter one: ``propose(image, max_boxes=500)`` equals
+    ``propose(image, max_boxes=2000)[:500]``.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, any size from 1 x 1 up.
+        method: a name in :data:`METHODS`, or settings.
+        max_boxes: at most so many boxes.
+        threads: threads for one image (our own search only); the result does not depend on it.
+
+    Returns:
+        (N, 4) float32, xyxy in pixels of ``image``, N from 0 to ``max_boxes``.
+
+    Raises:
+        SppdetError: unknown method, or its part of OpenCV is missing.
+        ValueError: ``image`` is not (H, W, 3) uint8 with at least one pixel.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise ValueError(f"an image is (H, W, 3) uint8, not {image.shape} {image.dtype}")
+    settings = settings_of(method)
+    height, width = image.shape[:2]
+    small = resize_for_search(image, settings.side)
+    boxes = opencv_search(small, settings.mode)
+    boxes = _large_enough(boxes, settings.minimum_side)
+    boxes = boxes * np.float32([width / small.shape[1], height / small.shape[0]] * 2)
+    boxes = np.clip(boxes, 0, np.float32([width, height, width, height]))
+    return _distinct(boxes)[:max_boxes]
+
+
+def resize_for_search(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """``image`` with its longer side at ``side`` pixels, or four times as large if that is less."""
+    height, width = image.shape[:2]
+    factor = min(side / max(height, width), MAX_ENLARGEMENT)
+    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    if size == (width, height):
+        return np.ascontiguousarray(image)
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    return cv2.resize(image, size, interpolation=how)
+
+
+def _large_enough(boxes: NDArray[np.float32], minimum_side: int) -> NDArray[np.float32]:
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return boxes[sides.min(axis=1) >= max(minimum_side, 1)]
+
+
+def _distinct(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Boxes without repetitions, in their order."""
+    _, first = np.unique(boxes, axis=0, return_index=True)
+    return boxes[np.sort(first)]
