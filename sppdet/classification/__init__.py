@@ -1,0 +1,1 @@
+"""Classification networks with spatial pyramid pooling: training, testing, prediction."""

@@ -1,0 +1,85 @@
+"""A training's state in one safetensors file: tensors, and all else as JSON in the metadata."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sppdet.errors import SppdetError
+from sppdet.files import atomic_path
+
+
+def save_state(
+    path: str | os.PathLike[str],
+    groups: Mapping[str, Mapping[str, Tensor]],
+    about: Mapping[str, Any],
+) -> None:
+    """Write named groups of tensors and a JSON object, whole or not at all.
+
+    Raises:
+        SppdetError: the file cannot be written.
+    """
+    tensors = {
+        f"{group}/{name}": tensor.detach().cpu().contiguous().clone()
+        for group, members in groups.items()
+        for name, tensor in members.items()
+    }
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, {"format": "sppdet-training", "about": json.dumps(about)})
+
+
+def load_state(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """Read what :func:`save_state` wrote: the groups and the JSON object.
+
+    Raises:
+        SppdetError: the file is missing or is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SppdetError(f"{path}: no such checkpoint")
+    groups: dict[str, dict[str, Tensor]] = {}
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            about = json.loads((file.metadata() or {})["about"])
+            for name in file.keys():  # noqa: SIM118
+                group, key = name.split("/", 1)
+                groups.setdefault(group, {})[key] = file.get_tensor(name)
+    except (safetensors.SafetensorError, OSError, KeyError, ValueError):
+        raise SppdetError(
+            f"{path}: is no checkpoint of sppdet classify; "
+            "give RUN/best.safetensors or RUN/last.safetensors"
+        ) from None
+    return groups, about
+
+
+class WeightAverage:
+    """An exponential moving average of a network's parameters and statistics.
+
+    Early on the average is shorter, ``(1 + steps) / (10 + steps)``, so that the first weights are soon
+    forgotten.
+    """
+
+    def __init__(self, network: torch.nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.tensors = {key: value.detach().clone() for key, value in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: torch.nn.Module) -> None:
+        """Move towards the network's present weights by one step."""
+        self.steps += 1
+        part = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+        for key, value in network.state_dict().items():
+            own = self.tensors[key]
+            if own.is_floating_point():
+                own.lerp_(value, part)
+            else:
+                own.copy_(value)

@@ -1,0 +1,267 @@
+"""Training a classification network: SGD, one state file per epoch, exact resume."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from sppdet.classification.augment import Augmentation
+from sppdet.classification.batches import training_batches
+from sppdet.classification.checkpoints import WeightAverage, load_state, save_state
+from sppdet.classification.data import LabelledImages
+from sppdet.classification.networks import build_network
+from sppdet.classification.schedule import image_size, learning_rate
+from sppdet.classification.testing import evaluate
+from sppdet.errors import SppdetError
+from sppdet.trunks.weights import Preprocessing
+
+
+@dataclass(frozen=True)
+class ClassifySettings:
+    """All that decides the result of a training, apart from the data.
+
+    Attributes:
+        network: a name for :func:`sppdet.classification.networks.build_network`.
+        levels: the pyramid, or None for the network's own.
+        epochs, batch_size: length of the training.
+        sizes: sides of the training images in pixels; ``size_order`` says when which is used.
+        test_size: shorter side of the test images; None for the images as they are.
+        rate: peak learning rate; ``warmup``: the part of the training until it is reached;
+            ``schedule``: cosine, linear or step.
+        momentum, weight_decay: of SGD (Nesterov). Biases and batch norms do not decay.
+        label_smoothing, dropout: regularisation.
+        average: decay of the moving average of the weights, which is what is tested and kept;
+            0 for none.
+        mixed_precision: bfloat16 where it is exact enough; for GPUs.
+        seed: of the weights, the order and the crops.
+    """
+
+    network: str
+    levels: tuple[int, ...] | None = None
+    epochs: int = 20
+    batch_size: int = 128
+    sizes: tuple[int, ...] = (32,)
+    size_order: str = "epoch"
+    test_size: int | None = None
+    rate: float = 0.1
+    warmup: float = 0.05
+    schedule: str = "cosine"
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    dropout: float = 0.0
+    average: float = 0.0
+    mixed_precision: bool = False
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "ClassifySettings":
+        """From :meth:`to_dict` after a trip through JSON."""
+        chosen = dict(values)
+        chosen["sizes"] = tuple(chosen["sizes"])
+        chosen["levels"] = tuple(chosen["levels"]) if chosen["levels"] else None
+        chosen["augmentation"] = Augmentation(**chosen["augmentation"])
+        colors = dict(chosen["preprocessing"])
+        colors |= {key: tuple(colors[key]) for key in ("mean", "std")}
+        chosen["preprocessing"] = Preprocessing(**colors)
+        return cls(**chosen)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch gave: losses in nats, accuracies as parts of 1; training's on varied crops."""
+
+    number: int
+    sizes: str
+    rate: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    seconds: float
+
+
+Listener = Callable[[int, int, float, float], None]
+"""Called after each step with (step, steps, mean loss, mean accuracy so far)."""
+
+
+class Training:
+    """A network on its way: call :meth:`run_epoch` until :attr:`finished`.
+
+    The state after an epoch depends on the settings and the data only, and each epoch's chance on
+    (seed, epoch): a training resumed from its file gives, bit for bit, what it would have given.
+    """
+
+    def __init__(
+        self, settings: ClassifySettings, classes: tuple[str, ...], device: torch.device
+    ) -> None:
+        self.settings = settings
+        self.classes = classes
+        self.device = device
+        self.history: list[Epoch] = []
+        network = build_network(
+            settings.network, len(classes), settings.levels, settings.dropout, settings.seed
+        )
+        self.network = network.to(device, memory_format=torch.channels_last)
+        decayed = [p for p in network.parameters() if p.ndim > 1]
+        others = [p for p in network.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.SGD(
+            [
+                {"params": decayed, "weight_decay": settings.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=settings.rate,
+            momentum=settings.momentum,
+            nesterov=settings.momentum > 0,
+        )
+        self.average = WeightAverage(network, settings.average) if settings.average else None
+
+    @property
+    def finished(self) -> bool:
+        return len(self.history) >= self.settings.epochs
+
+    def run_epoch(
+        self,
+        train: LabelledImages,
+        test: LabelledImages | None,
+        listener: Listener | None = None,
+    ) -> Epoch:
+        """Train for one epoch and test.
+
+        Raises:
+            SppdetError: fewer images than a batch, or the loss is no longer finite.
+        """
+        chosen, number = self.settings, len(self.history)
+        steps = len(train) // chosen.batch_size
+        if steps == 0:
+            raise SppdetError(
+                f"--batch {chosen.batch_size}: larger than the {len(train)} training images"
+            )
+        start = time.perf_counter()
+        torch.manual_seed(chosen.seed * 100_003 + number)
+        sides = [
+            image_size(chosen.sizes, chosen.size_order, number, chosen.epochs, step, chosen.seed)
+            for step in range(steps)
+        ]
+        batches = training_batches(
+            train,
+            sides,
+            chosen.batch_size,
+            chosen.augmentation,
+            chosen.preprocessing,
+            (chosen.seed, number),
+        )
+        self.network.train()
+        losses = right = rate = 0.0
+        for step, batch in enumerate(batches):
+            progress = (number + step / steps) / chosen.epochs
+            rate = learning_rate(progress, chosen.rate, chosen.warmup, chosen.schedule)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            loss, hits = self._step(batch.images, batch.labels)
+            losses += loss
+            right += hits
+            if not loss < float("inf"):
+                raise SppdetError(
+                    f"the loss is not finite in epoch {number + 1}; try a lower --rate than "
+                    f"{chosen.rate:g}"
+                )
+            if listener:
+                seen = step + 1
+                listener(seen, steps, losses / seen, right / (seen * chosen.batch_size))
+        tested = self.test(test) if test is not None else None
+        epoch = Epoch(
+            number=number + 1,
+            sizes=",".join(map(str, sorted(set(sides)))),
+            rate=rate,
+            train_loss=losses / steps,
+            train_accuracy=right / (steps * chosen.batch_size),
+            test_loss=tested.loss if tested else float("nan"),
+            test_accuracy=tested.top1 if tested else float("nan"),
+            seconds=time.perf_counter() - start,
+        )
+        self.history.append(epoch)
+        return epoch
+
+    def _step(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, int]:
+        images = images.to(self.device, non_blocking=True)
+        labels = labels.to(self.device, non_blocking=True)
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, torch.bfloat16, self.settings.mixed_precision):
+            output = self.network(images)
+            scores = getattr(output, "logits", output)
+            loss = cross_entropy(
+                scores.float(), labels, label_smoothing=self.settings.label_smoothing
+            )
+        loss.backward()
+        self.optimizer.step()
+        if self.average:
+            self.average.update(self.network)
+        return float(loss.detach()), int((scores.detach().argmax(dim=1) == labels).sum())
+
+    def result(self) -> nn.Module:
+        """The network to test and to keep: with averaged weights, if there are such."""
+        if self.average is None:
+            return self.network
+        chosen = self.settings
+        network = build_network(
+            chosen.network, len(self.classes), chosen.levels, chosen.dropout, chosen.seed
+        )
+        network.load_state_dict(self.average.tensors)
+        return network.to(self.device, memory_format=torch.channels_last)
+
+    def test(self, data: LabelledImages):  # noqa: ANN201
+        """Accuracy of :meth:`result` on whole images."""
+        chosen = self.settings
+        return evaluate(self.result(), data, chosen.preprocessing, chosen.test_size, self.device)
+
+    def save(self, path: Path) -> None:
+        """Write everything that resuming needs."""
+        names = {id(p): name for name, p in self.network.named_parameters()}
+        momentum = {
+            names[id(parameter)]: state["momentum_buffer"]
+            for parameter, state in self.optimizer.state.items()
+            if state.get("momentum_buffer") is not None
+        }
+        groups = {"model": self.network.state_dict(), "momentum": momentum}
+        if self.average:
+            groups["average"] = self.average.tensors
+        about = {
+            "settings": self.settings.to_dict(),
+            "classes": self.classes,
+            "history": [asdict(epoch) for epoch in self.history],
+            "average_steps": self.average.steps if self.average else 0,
+        }
+        save_state(path, groups, about)
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device, **changes: Any) -> "Training":
+        """Continue from a file of :meth:`save`, with some settings changed if so wished."""
+        groups, about = load_state(path)
+        try:
+            settings = replace(ClassifySettings.from_dict(about["settings"]), **changes)
+            training = cls(settings, tuple(about["classes"]), device)
+            training.network.load_state_dict(groups["model"])
+            training.history = [Epoch(**values) for values in about["history"]]
+            parameters = dict(training.network.named_parameters())
+            for name, buffer in groups.get("momentum", {}).items():
+                state = training.optimizer.state[parameters[name]]
+                state["momentum_buffer"] = torch.empty_like(parameters[name]).copy_(buffer)
+            if training.average:
+                training.average.steps = about["average_steps"]
+                for name, tensor in groups["average"].items():
+                    training.average.tensors[name].copy_(tensor)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise SppdetError(f"{path}: does not fit this version of sppdet ({error})") from None
+        return training
