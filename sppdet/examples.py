@@ -25,7 +25,8 @@ class MiningSettings:
         hard_score: a negative above this score is hard (released code: -1.0001).
         evict_score: a negative below this score after training goes (released code: -1.2).
         retrain_after: hard negatives of a class after which it is trained again (released code).
-        max_positives, max_negatives: examples of a class held at one time.
+        hard_per_image: hard negatives of a class that one image may give, the hardest.
+    max_positives, max_negatives: examples of a class held at one time.
         memory: bytes that the examples of all classes may take.
     """
 
@@ -34,11 +35,12 @@ class MiningSettings:
     target_norm: float = 20.0
     positive_iou: float = 0.7
     negative_iou: float = 0.3
-    initial_negatives: int = 2000
+    initial_negatives: int = 1000
     hard_score: float = -1.0001
     evict_score: float = -1.2
-    retrain_after: int = 2000
-    max_positives: int = 4000
+    retrain_after: int = 500
+    hard_per_image: int = 200
+    max_positives: int = 1500
     max_negatives: int = 6000
     memory: int = 1 << 30
 

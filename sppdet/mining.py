@@ -17,10 +17,15 @@ class ClassMiner:
     """
 
     def __init__(
-        self, dimension: int, num_classes: int, scale: float, settings: MiningSettings
+        self,
+        dimension: int,
+        num_classes: int,
+        scale: float,
+        settings: MiningSettings,
+        workers: int = 1,
     ) -> None:
         self.svm: LinearSvm | None = None
-        self._store = ExampleStore(dimension)
+        self._store = ExampleStore(dimension, workers)
         self._scale = scale
         self._settings = settings
         share = settings.memory // (2 * dimension * max(num_classes, 1))
@@ -30,10 +35,10 @@ class ClassMiner:
         self._hard = 0
 
     def add(self, features: Tensor, sign: int, images: NDArray[np.int64]) -> None:
-        """Add unscaled features (M, dimension) of positives (+1) or negatives (-1)."""
+        """Add unscaled features (M, dimension), half precision, of positives (+1) or negatives (-1)."""
         if len(features):
             signs = np.full(len(features), sign, np.int8)
-            self._waiting.append(((features * self._scale).half(), signs, images))
+            self._waiting.append((features * self._scale, signs, images))
 
     def offer(self, features: Tensor, image: int) -> None:
         """Add hard negatives (M, dimension) of one image; trains again when there are enough."""

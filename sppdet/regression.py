@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
+from sklearn.kernel_ridge import KernelRidge
 from torch import Tensor
 
 from sppdet.boxes import Boxes, encode
+from sppdet.gram import combine, products
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,26 @@ class RegressionExamples:
         self._features.append(features.detach().cpu().half())
         self._targets.append(encode(proposals, truths))
 
-    def fit(self, ridge: float) -> BoxRegressor | None:
+    def fit(self, ridge: float, scale: float = 1.0, workers: int = 1) -> BoxRegressor | None:
         """Ridge regression with an unpenalised intercept; None with fewer than two examples.
+
+        The penalty is meant for features multiplied by ``scale``; the regressor is for features as
+        they were added.
 
         The released code whitens the four targets first. Ridge regression with one penalty commutes
         with any linear map of the targets, so that this changes nothing and is left out.
         """
         if sum(map(len, self._targets)) < 2:
             return None
-        model = Ridge(alpha=ridge, solver="cholesky", copy_X=False)
-        model.fit(torch.cat(self._features).float().numpy(), np.concatenate(self._targets))
-        return BoxRegressor(
-            np.ascontiguousarray(model.coef_, np.float32),
-            np.asarray(model.intercept_, np.float32),
-        )
+        rows, targets = torch.cat(self._features), np.concatenate(self._targets)
+        gram = products(rows, rows, workers).astype(np.float64) * scale**2
+        middle = gram.mean(axis=0)
+        centred = gram - middle - middle[:, None] + middle.mean()
+        model = KernelRidge(alpha=ridge, kernel="precomputed")
+        model.fit(centred, targets - targets.mean(axis=0))
+        # The prediction is the duals times the centred products; the centring goes into the duals.
+        duals = (model.dual_coef_ - model.dual_coef_.mean(axis=0)).T * scale
+        weight = combine(duals.astype(np.float32), rows)
+        average = combine(np.full((1, len(rows)), 1 / len(rows), np.float32), rows)
+        bias = targets.mean(axis=0) - (weight @ average.T)[:, 0]
+        return BoxRegressor(weight, bias.astype(np.float32))

@@ -39,3 +39,12 @@ def linear_scores(
         with clock.stage("scoring"):
             torch.addmm(bias, features, weight, out=scores[start : start + BLOCK])
     return scores.cpu().numpy()
+
+
+def half_features(regions: Regions, keys: NDArray[np.int64]) -> Tensor:
+    """``features(keys)`` in half precision on the CPU, block by block: (M, dimension) float16."""
+    blocks = [
+        regions.features(keys[start : start + BLOCK]).half().cpu()
+        for start in range(0, max(len(keys), 1), BLOCK)
+    ]
+    return torch.cat(blocks)

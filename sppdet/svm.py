@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.svm import SVC
 from torch import Tensor
 
-_BLOCK = 1024
+from sppdet.gram import combine, products
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class ExampleStore:
         images: (n,) int64, the image from which each example comes.
     """
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, workers: int = 1) -> None:
+        self._workers = workers
         self.signs = np.zeros(0, np.int8)
         self.images = np.zeros(0, np.int64)
         self._rows = torch.empty(0, dimension, dtype=torch.float16)
@@ -48,16 +49,13 @@ class ExampleStore:
             return
         new = features.detach().cpu().half()
         old = len(self)
-        grown = torch.empty(old + len(new), self._rows.shape[1], dtype=torch.float16)
-        grown[:old], grown[old:] = self._rows, new
-        self._rows = grown
-        gram = np.empty((len(grown), len(grown)), np.float32)
+        gram = np.empty((old + len(new), old + len(new)), np.float32)
         gram[:old, :old] = self._gram
-        wide = new.float()
-        for start in range(0, len(grown), _BLOCK):
-            block = grown[start : start + _BLOCK].float()
-            gram[start : start + len(block), old:] = (block @ wide.T).numpy()
-        gram[old:, :old] = gram[:old, old:].T
+        gram[old:, old:] = products(new, new, self._workers)
+        if old:
+            gram[:old, old:] = products(self._rows, new, self._workers)
+            gram[old:, :old] = gram[:old, old:].T
+        self._rows = torch.cat([self._rows, new])
         self._gram = gram
         self.signs = np.concatenate([self.signs, signs.astype(np.int8)])
         self.images = np.concatenate([self.images, images])
@@ -87,7 +85,7 @@ class ExampleStore:
         if not (signs > 0).any() or not (signs < 0).any():
             return None
         machine = SVC(
-            C=cost, kernel="precomputed", class_weight={1: positive_weight, -1: 1.0}, cache_size=50
+            C=cost, kernel="precomputed", class_weight={1: positive_weight, -1: 1.0}, tol=1e-4
         )
         whole = len(index) == len(self)
         gram = self._gram if whole else self._gram[np.ix_(index, index)]
@@ -95,10 +93,6 @@ class ExampleStore:
         support = index[machine.support_]
         duals = machine.dual_coef_[0].astype(np.float32)
         bias = float(machine.intercept_[0])
-        weight = np.zeros(self._rows.shape[1], np.float32)
-        for start in range(0, len(support), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            rows = self._rows[torch.from_numpy(support[part])].float()
-            weight += (torch.from_numpy(duals[part]) @ rows).numpy()
+        weight = combine(duals[None], self._rows[torch.from_numpy(support)])[0]
         scores = self._gram[:, support] @ duals + np.float32(bias)
         return LinearSvm(weight, bias), scores

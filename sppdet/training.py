@@ -30,7 +30,7 @@ from sppdet.preparation import RegionStore, image_key, ordered_map
 from sppdet.proposals.cache import ProposalCache
 from sppdet.regions import RegionExtractor, Regions
 from sppdet.regression import BoxRegressor, RegressionExamples, RegressionSettings
-from sppdet.scoring import linear_scores
+from sppdet.scoring import half_features, linear_scores
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a pass, the images done, and the images in all."""
@@ -155,11 +155,15 @@ class _Run:
         self.scale = scale
         for label in range(self.num_classes):
             miner = ClassMiner(
-                self.extractor.dimension, self.num_classes, scale, self.settings.mining
+                self.extractor.dimension,
+                self.num_classes,
+                scale,
+                self.settings.mining,
+                self.settings.workers,
             )
             for sign, examples in ((1, positives[label]), (-1, negatives[label])):
                 for index, features in examples:
-                    miner.add(features.float(), sign, np.full(len(features), index))
+                    miner.add(features, sign, np.full(len(features), index))
             positives[label], negatives[label] = [], []
             miner.train()
             self.miners.append(miner)
@@ -182,11 +186,11 @@ class _Run:
             own = choose(own, max(settings.max_positives / images_with, 1), random)
             near = choose(near, max(settings.max_positives / images_with - len(own), 0), random)
             rows = np.unique(keys[np.concatenate([own, near])])
-            positives.append(regions.features(rows).cpu().half())
+            positives.append(half_features(regions, rows))
             far = np.unique(keys[roles.negative[:, label]])
             far = np.setdiff1d(far, rows)
             far = choose(far, settings.initial_negatives / total, random)
-            negatives.append(regions.features(far).cpu().half())
+            negatives.append(half_features(regions, far))
             regression.append(self._regression_examples(prepared, label, images_with, random))
         return _Taken(norms, positives, negatives, regression)
 
@@ -199,7 +203,7 @@ class _Run:
             rows = rows[:0]
         rows = choose(rows, settings.max_examples / images_with, random)
         truths = prepared.boxes[roles.best_truth[rows, label]]
-        features = prepared.regions.features(prepared.regions.keys[rows])
+        features = half_features(prepared.regions, prepared.regions.keys[rows])
         return features, prepared.boxes[rows], truths
 
     def mine(self) -> None:
@@ -236,7 +240,11 @@ class _Run:
             near = prepared.roles.best_iou[:, label] > self.settings.mining.positive_iou
             negative[regions.keys[near]] = False
             hard = np.flatnonzero(negative & (scores[:, label] > self.settings.mining.hard_score))
-            result.append(regions.features(hard).cpu().half().float())
+            limit = self.settings.mining.hard_per_image
+            if len(hard) > limit:
+                best = np.argsort(-scores[hard, label], kind="stable")[:limit]
+                hard = np.sort(hard[best])
+            result.append(half_features(regions, hard))
         return result
 
     def fit_heads(self) -> LinearHeads:
@@ -245,7 +253,9 @@ class _Run:
         regressors: list[BoxRegressor | None] = [None] * self.num_classes
         if self.settings.box_regression:
             for label, examples in enumerate(self.regression):
-                regressors[label] = examples.fit(self.settings.regression.ridge)
+                regressors[label] = examples.fit(
+                    self.settings.regression.ridge, self.scale, self.settings.workers
+                )
                 self.progress("box regression", label + 1, self.num_classes)
         self.regression = []
         weight, bias = stack_svms([miner.svm for miner in self.miners], dimension, self.scale)

@@ -1,12 +1,12 @@
 """One program of all commands, and how their errors reach the user."""
 
+import functools
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import click
 import typer
-from typer.main import get_command
 
 from sppdet.errors import SppdetError
 
@@ -21,47 +21,51 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script ``sppdet``: ``sppdet COMMAND ...``."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["classify"]:
+        importlib.import_module("sppdet.cli.classify").main(arguments[1:], "sppdet classify")
     if arguments and arguments[0] in COMMANDS:
         run(arguments[0], arguments[1:], program=f"sppdet {arguments[0]}")
-    overview = typer.Typer(
-        add_completion=False, rich_markup_mode="rich", help=importlib.import_module("sppdet").__doc__
-    )
+    app = _new_app(help=importlib.import_module("sppdet").__doc__, no_args_is_help=True)
     for name in COMMANDS:
-        overview.command(name)(_function(name))
-    _execute(get_command(overview), arguments or ["--help"], "sppdet")
+        app.command(name)(guarded(_function(name)))
+    app(arguments, prog_name="sppdet")
 
 
 def run(name: str, arguments: Sequence[str] | None = None, program: str | None = None) -> None:
     """Run one command and leave with its exit code: 0, 1 (some of a batch failed) or 2 (bad input)."""
-    app = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    app.command()(_function(name))
-    command = get_command(app)
-    _execute(command, sys.argv[1:] if arguments is None else arguments, program)
+    app = _new_app()
+    app.command()(guarded(_function(name)))
+    app(list(sys.argv[1:] if arguments is None else arguments), prog_name=program)
 
 
-def _function(name: str):  # noqa: ANN202
+def _new_app(**options: Any) -> typer.Typer:
+    return typer.Typer(
+        add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False, **options
+    )
+
+
+def _function(name: str) -> Callable[..., None]:
     module, function = COMMANDS[name].split(":")
     return getattr(importlib.import_module(module), function)
 
 
-def _execute(command: click.Command, arguments: Sequence[str], program: str | None) -> None:
-    try:
-        code = command.main(list(arguments), prog_name=program, standalone_mode=False)
-    except SppdetError as error:
-        _fail(" ".join(str(error).split()))
-    except click.exceptions.Exit as stop:
-        code = stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        print("interrupted; what was finished is kept, run the command again to go on", file=sys.stderr)
-        sys.exit(130)
-    except MemoryError:
-        _fail("out of memory; use smaller --scales or fewer --boxes")
-    sys.exit(code or 0)
+def guarded(function: Callable[..., None]) -> Callable[..., None]:
+    """The command, with the errors that a user should read as one line and an exit code."""
+
+    @functools.wraps(function)
+    def command(*args: Any, **options: Any) -> None:
+        try:
+            function(*args, **options)
+        except SppdetError as error:
+            _fail(" ".join(str(error).split()), 2)
+        except KeyboardInterrupt:
+            _fail("interrupted; finished work is kept, run the command again to go on", 130)
+        except MemoryError:
+            _fail("out of memory; use smaller --scales or fewer --boxes", 2)
+
+    return command
 
 
-def _fail(line: str) -> None:
+def _fail(line: str, code: int) -> None:
     print(f"error: {line}", file=sys.stderr)
-    sys.exit(2)
+    raise typer.Exit(code)
