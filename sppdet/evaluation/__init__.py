@@ -1,0 +1,1 @@
+"""Measures of detections and proposals, by the rules of VOC and COCO."""
