@@ -10,8 +10,9 @@ from torch.nn.functional import adaptive_max_pool2d
 class SpatialPyramidPool(nn.Module):
     """Max-pool a batch of maps with every level of a pyramid (SPP-net paper, section 2.2).
 
-    Bin i of n over h cells spans ``floor(i h / n) .. ceil((i + 1) h / n)``: no bin is empty, however
-    small the map, and bins overlap where n does not divide h. Differentiable, without parameters.
+    Bin i of n over h cells spans ``floor(i h / n) .. ceil((i + 1) h / n)``: no bin is empty,
+    however small the map, and bins overlap where n does not divide h. Differentiable, without
+    parameters.
 
     Args:
         levels: bins per side, for instance (1, 2, 3, 6) for 50 bins.

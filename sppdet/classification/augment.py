@@ -1,4 +1,4 @@
-"""Random crops, flips and colours: drawn for a whole batch at once, so that threads change nothing."""
+"""Random crops, flips and colours, drawn for a whole batch at once: threads change nothing."""
 
 from dataclasses import dataclass
 

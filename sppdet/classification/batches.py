@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from sppdet.classification.augment import Augmentation, random_crops, resized_crop, vary_color
-from sppdet.classification.data import LabelledImages
+from sppdet.classification.data import LabelledImages, Rgb
 from sppdet.trunks.weights import Preprocessing
 
 AHEAD = 2
@@ -20,10 +21,17 @@ AHEAD = 2
 
 @dataclass(frozen=True)
 class Batch:
-    """``images`` (B, 3, S, S) float32, channels-last, preprocessed; ``labels`` (B,) int64."""
+    """Some images of one size.
+
+    Attributes:
+        images: (B, 3, H, W) float32, channels-last, preprocessed.
+        labels: (B,) int64.
+        indices: (B,) int64, which images of the split they are.
+    """
 
     images: Tensor
     labels: Tensor
+    indices: Tensor
 
 
 def training_batches(
@@ -57,13 +65,13 @@ def training_batches(
             while waiting:
                 yield waiting.pop(0).result()
         finally:
-            for task in waiting:
-                task.cancel()
+            for future in waiting:
+                future.cancel()
 
 
 def _assemble(
     data: LabelledImages,
-    chosen: np.ndarray,
+    chosen: NDArray[np.int64],
     side: int,
     augmentation: Augmentation,
     preprocessing: Preprocessing,
@@ -86,7 +94,8 @@ def _assemble(
     batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32) / 255
     if augmentation.color:
         batch = vary_color(batch, rng, augmentation.color)
-    return Batch(normalized(batch, preprocessing), torch.from_numpy(data.labels[chosen]))
+    labels = torch.from_numpy(data.labels[chosen])
+    return Batch(normalized(batch, preprocessing), labels, torch.from_numpy(chosen))
 
 
 def normalized(batch: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -99,7 +108,7 @@ def normalized(batch: Tensor, preprocessing: Preprocessing) -> Tensor:
     return batch.contiguous(memory_format=torch.channels_last)
 
 
-def whole_image(image: np.ndarray, side: int | None) -> np.ndarray:
+def whole_image(image: Rgb, side: int | None) -> Rgb:
     """The whole image with its shorter side scaled to ``side`` pixels (None: as it is)."""
     height, width = image.shape[:2]
     if side is None or min(height, width) == side:
@@ -124,5 +133,6 @@ def test_batches(
             for members in groups.values():
                 pixels = torch.from_numpy(np.stack([images[i] for i in members]))
                 batch = pixels.permute(0, 3, 1, 2).to(torch.float32) / 255
-                labels = data.labels[[start + i for i in members]]
-                yield Batch(normalized(batch, preprocessing), torch.from_numpy(labels))
+                indices = np.array(members) + start
+                labels = torch.from_numpy(data.labels[indices])
+                yield Batch(normalized(batch, preprocessing), labels, torch.from_numpy(indices))

@@ -63,8 +63,8 @@ def load_state(
 class WeightAverage:
     """An exponential moving average of a network's parameters and statistics.
 
-    Early on the average is shorter, ``(1 + steps) / (10 + steps)``, so that the first weights are soon
-    forgotten.
+    Early on the average is shorter, ``(1 + steps) / (10 + steps)``, so that the first weights are
+    soon forgotten.
     """
 
     def __init__(self, network: torch.nn.Module, decay: float) -> None:

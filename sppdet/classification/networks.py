@@ -1,22 +1,32 @@
-"""Classification networks by name."""
+"""Classification networks by name: the paper's and the field's, and torchvision's."""
 
+from collections import OrderedDict
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from sppdet.errors import SppdetError
 from sppdet.pyramid import SpatialPyramidPool
-from sppdet.trunks.small import SMALL_CHANNELS, small_trunk
+from sppdet.trunks.architectures import zf5
+from sppdet.trunks.small import SMALL_CHANNELS, ConvBlock, small_trunk
+
+Levels = tuple[int, ...] | None
+Builder = Callable[[int, Levels, float], nn.Module]
+
+SPP5_CHANNELS = (48, 96, 192, 192, 192)
+"""Channels of the five convolutions of ``spp5``."""
 
 
 class PyramidClassifier(nn.Module):
-    """Convolutions, a pyramid over their map, and fully connected layers: images of any size.
+    """Convolutions, pooling to a vector of fixed length, and fully connected layers.
 
     Args:
         features: (B, 3, H, W) to (B, C, H', W').
-        pool: (B, C, H', W') to a vector of fixed length.
-        classifier: that vector to the scores of the classes.
+        pool: (B, C, H', W') to (B, D), for maps of any size (unless it is a :class:`FixedFlatten`).
+        classifier: (B, D) to the (B, classes) scores.
     """
 
     def __init__(self, features: nn.Module, pool: nn.Module, classifier: nn.Module) -> None:
@@ -29,8 +39,28 @@ class PyramidClassifier(nn.Module):
         return self.classifier(self.pool(self.features(images)))
 
 
+class FixedFlatten(nn.Module):
+    """The map itself as a vector: what networks did before pyramids, for maps of one size only."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, maps: Tensor) -> Tensor:
+        if maps.shape[2:] != (self.side, self.side):
+            raise SppdetError(
+                f"this network takes one image size only: its map is {self.side} x {self.side} "
+                f"cells, not {maps.shape[2]} x {maps.shape[3]}; train and test at that size, "
+                "or choose a network with a pyramid"
+            )
+        return maps.flatten(1)
+
+    def extra_repr(self) -> str:
+        return f"side={self.side}"
+
+
 class Scale(nn.Module):
-    """Multiply by a constant. Pooled maxima are long vectors; shortened, they bear a higher rate."""
+    """Multiply by a constant: pooled maxima are long vectors; shorter, they bear a higher rate."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -43,34 +73,154 @@ class Scale(nn.Module):
         return f"{self.factor:g}"
 
 
-def small(classes: int, levels: tuple[int, ...] | None, dropout: float) -> nn.Module:
-    """The trunk that ships with sppdet under one linear layer; the default pyramid is (1, 2)."""
+def small(classes: int, levels: Levels, dropout: float) -> nn.Module:
+    """The trunk that ships with sppdet under one linear layer; pyramid (1, 2) by default."""
     pool = SpatialPyramidPool(levels or (1, 2))
     linear = nn.Linear(SMALL_CHANNELS[-1] * pool.bins, classes)
     head = nn.Sequential(Scale(0.125), nn.Dropout(dropout), linear)
     return PyramidClassifier(small_trunk().get_submodule("features"), pool, head)
 
 
-Builder = Callable[[int, "tuple[int, ...] | None", float], nn.Module]
+def _five_convolutions() -> nn.Module:
+    first, second, third, fourth, fifth = SPP5_CHANNELS
+    layers = OrderedDict(
+        conv1=ConvBlock(3, first),
+        pool1=nn.MaxPool2d(2),
+        conv2=ConvBlock(first, second),
+        pool2=nn.MaxPool2d(2),
+        conv3=ConvBlock(second, third),
+        conv4=ConvBlock(third, fourth),
+        conv5=ConvBlock(fourth, fifth),
+    )
+    return nn.Sequential(layers)
 
-NETWORKS: dict[str, Builder] = {"small": small}
+
+def _two_layers(inputs: int, classes: int, dropout: float) -> nn.Module:
+    return nn.Sequential(
+        OrderedDict(
+            scale=Scale(0.25),
+            drop6=nn.Dropout(dropout),
+            fc6=nn.Linear(inputs, 512),
+            relu6=nn.ReLU(inplace=True),
+            drop7=nn.Dropout(dropout),
+            fc7=nn.Linear(512, classes),
+        )
+    )
+
+
+def spp5(classes: int, levels: Levels, dropout: float) -> nn.Module:
+    """Five convolutions (batch norm, stride 4), a pyramid, two fully connected layers, for CIFAR.
+
+    The pyramid is (4, 2, 1) by default; any size of at least 4 x 4 pixels.
+    """
+    pool = SpatialPyramidPool(levels or (4, 2, 1))
+    head = _two_layers(SPP5_CHANNELS[-1] * pool.bins, classes, dropout)
+    return PyramidClassifier(_five_convolutions(), pool, head)
+
+
+def spp5_average(classes: int, levels: Levels, dropout: float) -> nn.Module:
+    """``spp5`` with global average pooling in the pyramid's place."""
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    head = _two_layers(SPP5_CHANNELS[-1], classes, dropout)
+    return PyramidClassifier(_five_convolutions(), pool, head)
+
+
+def spp5_flatten(classes: int, levels: Levels, dropout: float) -> nn.Module:
+    """``spp5`` without a pyramid: the map of a 32 x 32 image is pooled to 4 x 4 and flattened."""
+    features = _five_convolutions()
+    features.append(nn.MaxPool2d(2))
+    head = _two_layers(SPP5_CHANNELS[-1] * 16, classes, dropout)
+    return PyramidClassifier(features, FixedFlatten(4), head)
+
+
+def nin(classes: int, levels: Levels, dropout: float) -> nn.Module:
+    """Network in network (Lin, Chen and Yan, 2014) for CIFAR, with batch norm.
+
+    Three mlpconv blocks (a convolution and two 1 x 1 convolutions), dropout between them, global
+    average pooling in place of fully connected layers.
+    """
+
+    def block(channels: tuple[int, ...], kernel: int) -> list[nn.Module]:
+        first, second, *_ = channels
+        rest = [ConvBlock(inputs, outputs, 1) for inputs, outputs in pairwise(channels[1:])]
+        return [ConvBlock(first, second, kernel), *rest]
+
+    layers = [
+        *block((3, 192, 160, 96), 5),
+        nn.MaxPool2d(3, stride=2, padding=1),
+        nn.Dropout(dropout),
+        *block((96, 192, 192, 192), 5),
+        nn.AvgPool2d(3, stride=2, padding=1),
+        nn.Dropout(dropout),
+        *block((192, 192, 192), 3),
+        nn.Conv2d(192, classes, 1),
+    ]
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return PyramidClassifier(nn.Sequential(*layers), pool, nn.Identity())
+
+
+def zf5_spp(classes: int, levels: Levels, dropout: float) -> nn.Module:
+    """ZF-5 with a pyramid and two layers of 4096 (SPP-net paper, section 3.1.1)."""
+    pool = SpatialPyramidPool(levels or (1, 2, 3, 6))
+    head = nn.Sequential(
+        OrderedDict(
+            fc6=nn.Linear(256 * pool.bins, 4096),
+            relu6=nn.ReLU(inplace=True),
+            drop6=nn.Dropout(dropout),
+            fc7=nn.Linear(4096, 4096),
+            relu7=nn.ReLU(inplace=True),
+            drop7=nn.Dropout(dropout),
+            fc8=nn.Linear(4096, classes),
+        )
+    )
+    return PyramidClassifier(zf5().get_submodule("features"), pool, head)
+
+
+NETWORKS: dict[str, Builder] = {
+    "small": small,
+    "spp5": spp5,
+    "spp5-average": spp5_average,
+    "spp5-flatten": spp5_flatten,
+    "nin": nin,
+    "zf5-spp": zf5_spp,
+}
 """Networks of this project: (number of classes, levels or None, dropout) to the network."""
+
+WITH_LEVELS = ("small", "spp5", "zf5-spp")
+"""Those whose pyramid can be chosen."""
 
 
 def build_network(
     name: str,
     classes: int,
-    levels: tuple[int, ...] | None = None,
+    levels: Levels = None,
     dropout: float = 0.0,
     seed: int = 0,
 ) -> nn.Module:
-    """Build a network with random weights; the same ones for the same seed.
+    """Build a network with random weights, the same ones for the same seed.
+
+    Args:
+        name: one of ``NETWORKS``, or a classification model of torchvision (its own dropout stays).
+        classes: length of the result.
+        levels: the pyramid's levels; None for the network's own.
+        dropout: probability, for networks of this project.
+        seed: of the weights.
 
     Raises:
-        SppdetError: an unknown name.
+        SppdetError: an unknown name, or levels for a network without a pyramid.
     """
+    if levels and name not in WITH_LEVELS:
+        raise SppdetError(f"--levels: {name} has no pyramid; {', '.join(WITH_LEVELS)} have one")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if name in NETWORKS:
             return NETWORKS[name](classes, levels, dropout)
-    raise SppdetError(f"network {name}: unknown; choose {', '.join(NETWORKS)}")
+        if name not in torchvision.models.list_models(module=torchvision.models):
+            raise SppdetError(
+                f"network {name}: unknown; choose {', '.join(NETWORKS)}, or a classification model "
+                "of torchvision such as alexnet, vgg16, resnet18, googlenet, densenet121"
+            )
+        options = {}
+        if name in ("googlenet", "inception_v3"):
+            options = {"aux_logits": False, "init_weights": True}
+        return torchvision.models.get_model(name, weights=None, num_classes=classes, **options)

@@ -1,13 +1,15 @@
-"""Accuracy of a network on whole images of any size."""
+"""Accuracy of a network on whole images of any size, with one view or several."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor, nn
+from torch.nn.functional import nll_loss
 
 from sppdet.classification.batches import test_batches
 from sppdet.classification.data import LabelledImages
+from sppdet.classification.views import Views, multi_view_scores
 from sppdet.trunks.weights import Preprocessing
 
 
@@ -23,6 +25,7 @@ class TestResult:
     loss: float
 
     def to_dict(self) -> dict[str, float]:
+        """As plain values for JSON."""
         return asdict(self)
 
 
@@ -34,17 +37,44 @@ def evaluate(
     side: int | None,
     device: torch.device,
     batch_size: int = 200,
+    views: Views | None = None,
+    listener: Callable[[int, int], None] | None = None,
 ) -> TestResult:
-    """Test on all images, each whole, its shorter side at ``side`` pixels (None: as it is)."""
+    """Test on all images.
+
+    Args:
+        network: its first result per image is tested.
+        data: the images; their classes are in the order of the network's scores.
+        preprocessing: what the network expects.
+        side: the shorter side of the whole images, in pixels; None: as they are.
+        device: where the network lives.
+        batch_size: images of equal shape go through together, up to so many.
+        views: several views per image in place of one.
+        listener: called with (views done, views) after each batch.
+    """
     network.eval()
-    right1 = right5 = 0
-    loss = 0.0
-    for batch in test_batches(data, side, batch_size, preprocessing):
-        labels = batch.labels.to(device)
-        scores = network(batch.images.to(device)).float()
-        best = scores.topk(min(5, scores.shape[1]), dim=1).indices == labels[:, None]
-        right1 += int(best[:, 0].sum())
-        right5 += int(best.any(dim=1).sum())
-        loss += float(cross_entropy(scores, labels, reduction="sum"))
-    count = len(data)
-    return TestResult(count, right1 / count, right5 / count, loss / count)
+    sides: Sequence[int | None] = views.sides if views else (side,)
+    scores = torch.zeros(len(data), len(data.classes))
+    done = 0
+    for each in sides:
+        for batch in test_batches(data, each, batch_size, preprocessing):
+            part = _probabilities(network, batch.images.to(device), views).cpu()
+            scores[batch.indices] += part / len(sides)
+            done += len(part)
+            if listener:
+                listener(done, len(data) * len(sides))
+    labels = torch.from_numpy(data.labels)
+    best = scores.topk(min(5, scores.shape[1]), dim=1).indices == labels[:, None]
+    return TestResult(
+        images=len(data),
+        top1=float(best[:, 0].double().mean()),
+        top5=float(best.any(dim=1).double().mean()),
+        loss=float(nll_loss(scores.clamp_min(1e-12).log(), labels)),
+    )
+
+
+def _probabilities(network: nn.Module, images: Tensor, views: Views | None) -> Tensor:
+    if views:
+        return multi_view_scores(network, images, views.view, views.flip)
+    output = network(images)
+    return getattr(output, "logits", output).float().softmax(dim=1)

@@ -2,80 +2,21 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from sppdet.classification.augment import Augmentation
 from sppdet.classification.batches import training_batches
 from sppdet.classification.checkpoints import WeightAverage, load_state, save_state
 from sppdet.classification.data import LabelledImages
 from sppdet.classification.networks import build_network
 from sppdet.classification.schedule import image_size, learning_rate
-from sppdet.classification.testing import evaluate
+from sppdet.classification.settings import ClassifySettings
+from sppdet.classification.testing import TestResult, evaluate
 from sppdet.errors import SppdetError
-from sppdet.trunks.weights import Preprocessing
-
-
-@dataclass(frozen=True)
-class ClassifySettings:
-    """All that decides the result of a training, apart from the data.
-
-    Attributes:
-        network: a name for :func:`sppdet.classification.networks.build_network`.
-        levels: the pyramid, or None for the network's own.
-        epochs, batch_size: length of the training.
-        sizes: sides of the training images in pixels; ``size_order`` says when which is used.
-        test_size: shorter side of the test images; None for the images as they are.
-        rate: peak learning rate; ``warmup``: the part of the training until it is reached;
-            ``schedule``: cosine, linear or step.
-        momentum, weight_decay: of SGD (Nesterov). Biases and batch norms do not decay.
-        label_smoothing, dropout: regularisation.
-        average: decay of the moving average of the weights, which is what is tested and kept;
-            0 for none.
-        mixed_precision: bfloat16 where it is exact enough; for GPUs.
-        seed: of the weights, the order and the crops.
-    """
-
-    network: str
-    levels: tuple[int, ...] | None = None
-    epochs: int = 20
-    batch_size: int = 128
-    sizes: tuple[int, ...] = (32,)
-    size_order: str = "epoch"
-    test_size: int | None = None
-    rate: float = 0.1
-    warmup: float = 0.05
-    schedule: str = "cosine"
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    label_smoothing: float = 0.0
-    dropout: float = 0.0
-    average: float = 0.0
-    mixed_precision: bool = False
-    seed: int = 0
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "ClassifySettings":
-        """From :meth:`to_dict` after a trip through JSON."""
-        chosen = dict(values)
-        chosen["sizes"] = tuple(chosen["sizes"])
-        chosen["levels"] = tuple(chosen["levels"]) if chosen["levels"] else None
-        chosen["augmentation"] = Augmentation(**chosen["augmentation"])
-        colors = dict(chosen["preprocessing"])
-        colors |= {key: tuple(colors[key]) for key in ("mean", "std")}
-        chosen["preprocessing"] = Preprocessing(**colors)
-        return cls(**chosen)
 
 
 @dataclass(frozen=True)
@@ -221,7 +162,7 @@ class Training:
         network.load_state_dict(self.average.tensors)
         return network.to(self.device, memory_format=torch.channels_last)
 
-    def test(self, data: LabelledImages):  # noqa: ANN201
+    def test(self, data: LabelledImages) -> TestResult:
         """Accuracy of :meth:`result` on whole images."""
         chosen = self.settings
         return evaluate(self.result(), data, chosen.preprocessing, chosen.test_size, self.device)
@@ -246,11 +187,15 @@ class Training:
         save_state(path, groups, about)
 
     @classmethod
-    def load(cls, path: Path, device: torch.device, **changes: Any) -> "Training":
-        """Continue from a file of :meth:`save`, with some settings changed if so wished."""
+    def load(cls, path: Path, device: torch.device) -> "Training":
+        """Continue from a file of :meth:`save`.
+
+        Raises:
+            SppdetError: the file is no such file, or of another version.
+        """
         groups, about = load_state(path)
         try:
-            settings = replace(ClassifySettings.from_dict(about["settings"]), **changes)
+            settings = ClassifySettings.from_dict(about["settings"])
             training = cls(settings, tuple(about["classes"]), device)
             training.network.load_state_dict(groups["model"])
             training.history = [Epoch(**values) for values in about["history"]]
@@ -262,6 +207,6 @@ class Training:
                 training.average.steps = about["average_steps"]
                 for name, tensor in groups["average"].items():
                     training.average.tensors[name].copy_(tensor)
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise SppdetError(f"{path}: does not fit this version of sppdet ({error})") from None
         return training

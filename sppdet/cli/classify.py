@@ -1,8 +1,8 @@
-"""``sppdet classify train|test|predict``: classification networks."""
+"""``sppdet classify train|test|predict|export``: classification networks."""
 
 import json
-import time
-from dataclasses import asdict
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,119 +10,177 @@ import torch
 import typer
 from rich.progress import Progress
 
-from sppdet.classification.augment import Augmentation
-from sppdet.classification.data import open_split
-from sppdet.classification.training import ClassifySettings, Training
-from sppdet.cli.common import choose_device, console, parse_numbers, progress_bar
+from sppdet.classification.batches import normalized, whole_image
+from sppdet.classification.classifier import Classifier, export_weights, load_classifier
+from sppdet.classification.data import LabelledImages, open_split
+from sppdet.classification.settings import command_line
+from sppdet.classification.testing import evaluate
+from sppdet.classification.views import Views, multi_view_scores
+from sppdet.cli.classify_train import Data, Device, train
+from sppdet.cli.common import choose_device, console, finish_batch, parse_numbers, progress_bar
 from sppdet.errors import SppdetError
 from sppdet.files import write_text
+from sppdet.images import read_image
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+Checkpoint = Annotated[
+    Path, typer.Option(help="RUN/best.safetensors, RUN/last.safetensors, or exported weights.")
+]
+View = Annotated[
+    int | None,
+    typer.Option(help="Side of views pooled from the map, in pixels; default: no views."),
+]
 
 
-@app.command()
-def train(
-    data: Annotated[str, typer.Argument(help="Folder with train/CLASS/IMAGE, or cifar10.")],
-    output: Annotated[Path, typer.Option(help="Folder of the run; resumed if it has a state.")],
-    network: Annotated[str, typer.Option(help="Name of the network.")] = "small",
-    levels: Annotated[str | None, typer.Option(help="Pyramid, such as 4,2,1.")] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = 20,
-    batch: Annotated[int, typer.Option(min=2)] = 128,
-    sizes: Annotated[str, typer.Option(help="Sides of the training images, in pixels.")] = "32",
-    size_order: Annotated[str, typer.Option(help="epoch, batch or rising.")] = "epoch",
-    test_size: Annotated[int | None, typer.Option(help="Shorter side in tests.")] = None,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 0.1,
-    warmup: Annotated[float, typer.Option(help="Part of the training.")] = 0.05,
-    schedule: Annotated[str, typer.Option(help="cosine, linear or step.")] = "cosine",
-    momentum: Annotated[float, typer.Option()] = 0.9,
-    weight_decay: Annotated[float, typer.Option()] = 5e-4,
-    label_smoothing: Annotated[float, typer.Option()] = 0.0,
-    dropout: Annotated[float, typer.Option()] = 0.0,
-    average: Annotated[float, typer.Option(help="Decay of the weights' average; 0: none.")] = 0.0,
-    smallest_crop: Annotated[float, typer.Option(help="Part of the area; 1: no crops.")] = 0.4,
-    object_crops: Annotated[float, typer.Option(help="Part of crops around boxes.csv.")] = 0.0,
-    flip: Annotated[float, typer.Option(help="Probability of a mirror image.")] = 0.5,
-    color: Annotated[float, typer.Option(help="Variation of the colours.")] = 0.0,
-    seed: Annotated[int, typer.Option()] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
-    stop_after: Annotated[int | None, typer.Option(help="Pause after so many epochs.")] = None,
-) -> None:
-    """Train a network; run the same command again to go on after an interruption."""
-    where = choose_device(device)
-    settings = ClassifySettings(
-        network=network,
-        levels=parse_numbers(levels, "--levels") if levels else None,
-        epochs=epochs,
-        batch_size=batch,
-        sizes=parse_numbers(sizes, "--sizes"),
-        size_order=size_order,
-        test_size=test_size,
-        rate=rate,
-        warmup=warmup,
-        schedule=schedule,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        label_smoothing=label_smoothing,
-        dropout=dropout,
-        average=average,
-        seed=seed,
-        augmentation=Augmentation(
-            smallest_crop=smallest_crop, object_crops=object_crops, flip=flip, color=color
+def check(
+    data: Data,
+    checkpoint: Checkpoint,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here.")
+    ] = None,
+    sizes: Annotated[
+        str | None,
+        typer.Option(
+            help="Shorter sides, each tested; with --view they vote. Default: training's."
         ),
-    )
-    training_data, test_data = open_split(data, "train"), open_split(data, "test")
-    last = output / "last.safetensors"
-    if last.is_file():
-        training = Training.load(last, where)
-        if training.settings != settings:
-            raise SppdetError(f"{output}: holds a run with other settings; give another --output")
-    else:
-        training = Training(settings, training_data.classes, where)
-    console.print(
-        f"{network}: {sum(p.numel() for p in training.network.parameters()):,} parameters, "
-        f"{len(training_data)} images of {len(training_data.classes)} classes on {where}, "
-        f"{torch.get_num_threads()} threads"
-    )
-    best = max((epoch.test_accuracy for epoch in training.history), default=-1.0)
+    ] = None,
+    view: View = None,
+    device: Device = None,
+) -> None:
+    """Test on whole images of any size, or on many views pooled from one map per image."""
+    where = choose_device(device)
+    classifier = load_classifier(checkpoint, where)
+    images = open_split(data, "test")
+    if images.classes != classifier.classes:
+        raise SppdetError(f"{data}: its classes are not those that {checkpoint} was trained on")
+    sides = parse_numbers(sizes, "--sizes") if sizes else (classifier.test_size,)
+    results = {}
     with progress_bar() as bar:
-        while not training.finished and (stop_after is None or len(training.history) < stop_after):
-            report = _steps(bar, f"epoch {len(training.history) + 1}/{epochs}")
-            epoch = training.run_epoch(training_data, test_data, report)
-            training.save(last)
-            if epoch.test_accuracy > best:
-                best = epoch.test_accuracy
-                training.save(output / "best.safetensors")
-            history = [asdict(e) for e in training.history]
-            write_text(output / "history.json", json.dumps(history, indent=1))
-            bar.console.print(
-                f"{time.strftime('%H:%M:%S')} epoch {epoch.number:3d}  {epoch.sizes} px  "
-                f"train {epoch.train_loss:.3f} {epoch.train_accuracy:6.2%}  "
-                f"test {epoch.test_loss:.3f} {epoch.test_accuracy:6.2%}  {epoch.seconds:.0f} s"
-            )
+        if view:
+            views = _views(sides, view)
+            results["views"] = _evaluate(bar, classifier, images, None, views, where)
+        else:
+            for side in sides:
+                key = "as they are" if side is None else str(side)
+                results[key] = _evaluate(bar, classifier, images, side, None, where)
+    for key, result in results.items():
+        print(f"{key:>12}  top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}")
+    if json_file:
+        first = next(iter(results.values()))
+        report = {**first, "checkpoint": str(checkpoint), "view": view, "sizes": results}
+        write_text(json_file, json.dumps(report, indent=1) + "\n")
 
 
-def _steps(bar: Progress, title: str):  # noqa: ANN202
-    task = bar.add_task(title)
+def _evaluate(
+    bar: Progress,
+    classifier: Classifier,
+    images: LabelledImages,
+    side: int | None,
+    views: Views | None,
+    device: torch.device,
+) -> dict[str, float]:
+    task = bar.add_task("views" if views else f"{side or 'own size'}")
+    result = evaluate(
+        classifier.network,
+        images,
+        classifier.preprocessing,
+        side,
+        device,
+        views=views,
+        listener=lambda done, total: bar.update(task, completed=done, total=total),
+    )
+    return result.to_dict()
 
-    def report(step: int, steps: int, loss: float, accuracy: float) -> None:
-        bar.update(
-            task, total=steps, completed=step, description=f"{title} {loss:.3f} {accuracy:.1%}"
-        )
-        if step == steps:
-            bar.remove_task(task)
 
-    return report
+def _views(sides: Sequence[int | None], view: int) -> Views:
+    known = tuple(side for side in sides if side is not None)
+    if not known:
+        raise SppdetError("--view: give --sizes too, the sides at which the images are seen")
+    return Views(known, view)
 
 
-@app.command()
-def version() -> None:
-    """Print the version."""
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    checkpoint: Checkpoint,
+    size: Annotated[
+        int | None, typer.Option(help="Shorter side in pixels; default: the training's.")
+    ] = None,
+    view: View = None,
+    top: Annotated[int, typer.Option(min=1, help="Classes to name per image.")] = 5,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the answers here.")
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Name the most probable classes of photographs."""
+    where = choose_device(device)
+    classifier = load_classifier(checkpoint, where)
+    answers, failures = [], []
+    for path in images:
+        try:
+            scores = _scores(classifier, path, size or classifier.test_size, view, where)
+        except SppdetError as error:
+            failures.append(str(error))
+            continue
+        values, indices = scores.topk(min(top, len(scores)))
+        named = [
+            {"label": classifier.classes[i], "probability": round(p, 6)}
+            for p, i in zip(values.tolist(), indices.tolist(), strict=True)
+        ]
+        answers.append({"image": str(path), "classes": named})
+        print(path, *(f"{entry['label']} {entry['probability']:.1%}" for entry in named), sep="  ")
+    if json_file:
+        write_text(json_file, json.dumps(answers, indent=1) + "\n")
+    finish_batch(failures, len(images))
 
 
-def main() -> None:
-    """Run the command line; errors are one line and exit code 2."""
-    try:
-        app()
-    except SppdetError as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        raise SystemExit(2) from None
+@torch.inference_mode()
+def _scores(
+    classifier: Classifier, path: Path, side: int | None, view: int | None, device: torch.device
+) -> torch.Tensor:
+    pixels = torch.from_numpy(whole_image(read_image(path), side).copy())
+    batch = pixels.permute(2, 0, 1)[None].to(device, torch.float32) / 255
+    batch = normalized(batch, classifier.preprocessing)
+    if view:
+        return multi_view_scores(classifier.network, batch, view, flip=True)[0].cpu()
+    output = classifier.network(batch)
+    return getattr(output, "logits", output)[0].float().softmax(dim=0).cpu()
+
+
+def export(
+    checkpoint: Checkpoint,
+    output: Annotated[Path, typer.Option(help="The safetensors file to write.")],
+    data: Annotated[str, typer.Option(help="What it was trained on, in words.")] = "",
+    command: Annotated[str, typer.Option(help="Default: made from the settings.")] = "",
+    top1: Annotated[str, typer.Option(help="Accuracy to note, in words.")] = "",
+    commit: Annotated[str, typer.Option(help="Version of the code to note.")] = "",
+) -> None:
+    """Write the weights alone, in half precision, for use as a classifier or a trunk."""
+    classifier = load_classifier(checkpoint, torch.device("cpu"))
+    notes = {
+        "origin": f"trained from scratch by sppdet on {data}" if data else "trained by sppdet",
+        "data": data,
+        "command": command or command_line(classifier.settings),
+        "top1": top1,
+        "commit": commit,
+    }
+    export_weights(classifier, output, {key: text for key, text in notes.items() if text})
+    console.print(f"{output}: {output.stat().st_size / 1e6:.2f} MB", markup=False)
+
+
+COMMANDS = {"train": train, "test": check, "predict": predict, "export": export}
+
+
+def main(arguments: Sequence[str] | None = None, program: str | None = None) -> None:
+    """The script tools/classify.py, and ``sppdet classify``."""
+    from sppdet.cli.app import guarded
+
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        help="Classification networks with spatial pyramid pooling.",
+    )
+    for name, command in COMMANDS.items():
+        app.command(name)(guarded(command))
+    app(list(sys.argv[1:] if arguments is None else arguments), prog_name=program)

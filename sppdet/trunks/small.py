@@ -1,7 +1,7 @@
-"""The project's own small trunk: nine plain convolutions, trained from scratch by sppdet.
+"""The project's own small trunk, trained from scratch by sppdet on 64 px images.
 
-It is a residual network in the shape of ResNet-9 (one residual block per resolution), slim and early
-to shrink, because on a CPU a convolution costs what its multiplications cost: 73 million of them for
+A residual network in the shape of ResNet-9 (one residual block per resolution), slim and early to
+shrink, because on a CPU a convolution costs what its multiplications cost: 73 million of them for
 an image of 64 x 64.
 """
 
@@ -47,8 +47,7 @@ class ResidualBlock(nn.Module):
 def small_trunk() -> nn.Module:
     """The trunk with random weights: (B, 3, H, W) to (B, 256, H // 16, W // 16), not negative.
 
-    H and W are at least 16. Stride 16; the first cell's centre is pixel 7 (the middle of 0 .. 14
-    would be 7, of 0 .. 15 it is 7.5: the 5 x 5 convolution of stride 2 is centred on even pixels).
+    H and W are at least 16. Stride 16, first centre at pixel 7.
     """
     stem, low, middle, high = SMALL_CHANNELS
     layers = OrderedDict(

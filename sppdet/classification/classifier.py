@@ -1,0 +1,117 @@
+"""A trained classifier: network, classes and what it expects; read from a file, or written."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from sppdet.classification.checkpoints import load_state
+from sppdet.classification.networks import build_network
+from sppdet.classification.settings import ClassifySettings
+from sppdet.errors import SppdetError
+from sppdet.files import atomic_path
+from sppdet.trunks.weights import Preprocessing
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network ready for use.
+
+    Attributes:
+        network: in evaluation mode; (B, 3, H, W) to (B, classes) scores.
+        classes: the names of the training folders.
+        settings: of its training; ``preprocessing`` and ``test_size`` are needed for its use.
+    """
+
+    network: nn.Module
+    classes: tuple[str, ...]
+    settings: ClassifySettings
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.settings.preprocessing
+
+    @property
+    def test_size(self) -> int | None:
+        """Shorter side of the images that suits it, in pixels; None: any."""
+        return self.settings.test_size
+
+
+def load_classifier(path: str | os.PathLike[str], device: torch.device) -> Classifier:
+    """Read a training's checkpoint, or weights that :func:`export_weights` wrote.
+
+    Raises:
+        SppdetError: the file is missing, or neither of them.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SppdetError(f"{path}: no such file; give a checkpoint of tools/classify.py train")
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            about = file.metadata() or {}
+            exported = about.get("format") == "sppdet-weights" and "settings" in about
+            tensors = (
+                {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                if exported
+                else {}
+            )
+        if exported:
+            settings = ClassifySettings.from_dict(json.loads(about["settings"]))
+            classes = tuple(json.loads(about["classes"]))
+        else:
+            groups, state = load_state(path)
+            settings = ClassifySettings.from_dict(state["settings"])
+            classes = tuple(state["classes"])
+            tensors = groups.get("average") or groups["model"]
+        network = build_network(settings.network, len(classes), settings.levels, settings.dropout)
+        network.load_state_dict(tensors)
+    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise SppdetError(f"{path}: is no classifier of sppdet ({error})") from None
+    except RuntimeError:
+        raise SppdetError(f"{path}: its tensors do not fit a {settings.network}") from None
+    network.eval().requires_grad_(False)
+    network = network.to(device, memory_format=torch.channels_last)
+    return Classifier(network, classes, settings)
+
+
+def export_weights(
+    classifier: Classifier, path: str | os.PathLike[str], notes: Mapping[str, str]
+) -> None:
+    """Write the weights alone: matrices and kernels in half precision, vectors in single.
+
+    The file serves as a classifier and, where its network has a trunk, as that trunk's weights.
+
+    Args:
+        classifier: what to write.
+        path: a safetensors file.
+        notes: further metadata: ``data``, ``command``, ``top1``, ``commit`` and the like.
+
+    Raises:
+        SppdetError: a weight is too large for half precision, or the file cannot be written.
+    """
+    tensors = {}
+    for name, tensor in classifier.network.state_dict().items():
+        if not tensor.is_floating_point():
+            continue
+        small = tensor.half() if tensor.ndim > 1 else tensor.float()
+        if not torch.isfinite(small).all():
+            raise SppdetError(f"{name}: holds values that half precision cannot hold")
+        tensors[name] = small.detach().cpu().contiguous()
+    settings = classifier.settings
+    metadata = {
+        "format": "sppdet-weights",
+        "architecture": settings.network,
+        "preprocessing": settings.preprocessing.to_json(),
+        "classes": json.dumps(classifier.classes),
+        "settings": json.dumps(settings.to_dict()),
+        "seed": str(settings.seed),
+        **notes,
+    }
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata)

@@ -1,0 +1,101 @@
+"""What decides the result of a training of a classification network."""
+
+import dataclasses
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sppdet.classification.augment import Augmentation
+from sppdet.classification.schedule import SCHEDULES, SIZE_ORDERS
+from sppdet.trunks.weights import Preprocessing
+
+
+@dataclass(frozen=True)
+class ClassifySettings:
+    """All that decides the result of a training, apart from the data.
+
+    Attributes:
+        network: a name for :func:`sppdet.classification.networks.build_network`.
+        levels: the pyramid, or None for the network's own.
+        epochs, batch_size: length of the training.
+        sizes: sides of the training images in pixels; ``size_order`` says when which is used.
+        test_size: shorter side of the test images; None for the images as they are.
+        rate: peak learning rate; ``warmup``: the part of the training until it is reached;
+            ``schedule``: cosine, linear or step.
+        momentum, weight_decay: of SGD (Nesterov). Biases and batch norms do not decay.
+        label_smoothing, dropout: regularisation.
+        average: decay of the moving average of the weights, which is what is tested and kept;
+            0 for none.
+        mixed_precision: bfloat16 products; for GPUs.
+        seed: of the weights, the order and the crops.
+
+    Raises:
+        ValueError: a value that cannot be.
+    """
+
+    network: str
+    levels: tuple[int, ...] | None = None
+    epochs: int = 20
+    batch_size: int = 128
+    sizes: tuple[int, ...] = (32,)
+    size_order: str = "epoch"
+    test_size: int | None = None
+    rate: float = 0.1
+    warmup: float = 0.05
+    schedule: str = "cosine"
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    dropout: float = 0.0
+    average: float = 0.0
+    mixed_precision: bool = False
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"--schedule {self.schedule}: choose {', '.join(SCHEDULES)}")
+        if self.size_order not in SIZE_ORDERS:
+            raise ValueError(f"--size-order {self.size_order}: choose {', '.join(SIZE_ORDERS)}")
+        for name in ("warmup", "momentum", "label_smoothing", "dropout", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"--{name.replace('_', '-')}: is at least 0 and below 1")
+        if not (self.rate > 0 and self.weight_decay >= 0):
+            raise ValueError("--rate is positive, --weight-decay not negative")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "ClassifySettings":
+        """From :meth:`to_dict` after a trip through JSON."""
+        chosen = dict(values)
+        chosen["sizes"] = tuple(chosen["sizes"])
+        chosen["levels"] = tuple(chosen["levels"]) if chosen["levels"] else None
+        chosen["augmentation"] = Augmentation(**chosen["augmentation"])
+        colors = dict(chosen["preprocessing"])
+        colors |= {key: tuple(colors[key]) for key in ("mean", "std")}
+        chosen["preprocessing"] = Preprocessing(**colors)
+        return cls(**chosen)
+
+
+def command_line(settings: ClassifySettings, data: str = "DATA", output: str = "RUN") -> str:
+    """The call of ``tools/classify.py train`` that has these settings; defaults are left out."""
+    words = [
+        f"python tools/classify.py train {data} --network {settings.network} --output {output}"
+    ]
+    named = {field.name: field.default for field in dataclasses.fields(ClassifySettings)}
+    values = {name: getattr(settings, name) for name in named}
+    for place in ("network", "augmentation", "preprocessing", "mixed_precision"):
+        values.pop(place)
+    varied = {f.name: f.default for f in dataclasses.fields(Augmentation)}
+    named |= varied
+    values |= {name: getattr(settings.augmentation, name) for name in varied}
+    for name, value in values.items():
+        if value == named[name] and name not in ("epochs", "sizes", "seed"):
+            continue
+        option = {"batch_size": "batch"}.get(name, name).replace("_", "-")
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
+        words.append(f"--{option} {text}")
+    return " ".join(words)

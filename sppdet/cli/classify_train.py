@@ -1,0 +1,184 @@
+"""``sppdet classify train``: a folder of labelled images in, a classification network out."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.progress import Progress
+
+from sppdet.classification.augment import Augmentation
+from sppdet.classification.data import LabelledImages, open_split
+from sppdet.classification.report import TensorBoard, summary, write_history
+from sppdet.classification.settings import ClassifySettings, command_line
+from sppdet.classification.training import Training
+from sppdet.cli.common import choose_device, console, parse_numbers, progress_bar
+from sppdet.errors import SppdetError
+from sppdet.files import write_text
+
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")]
+Data = Annotated[
+    str, typer.Argument(help="Folder with train/CLASS/IMAGE and test/CLASS, or cifar10.")
+]
+
+
+def train(
+    data: Data,
+    output: Annotated[Path, typer.Option(help="Folder of the run; a run in it is continued.")],
+    network: Annotated[
+        str,
+        typer.Option(
+            help="small, spp5, spp5-average, spp5-flatten, nin, zf5-spp, or torchvision's name."
+        ),
+    ] = "small",
+    levels: Annotated[str | None, typer.Option(help="Pyramid, such as 4,2,1 or 1,2,3,6.")] = None,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="A continued run may get another number.")
+    ] = 20,
+    batch: Annotated[int, typer.Option(min=2, help="Images per step.")] = 128,
+    sizes: Annotated[str, typer.Option(help="Sides of the training images, in pixels.")] = "32",
+    size_order: Annotated[
+        str,
+        typer.Option(help="epoch: the next in each epoch; batch: drawn; rising: in turn, once."),
+    ] = "epoch",
+    test_size: Annotated[
+        int | None, typer.Option(help="Shorter side in tests; default: as they are.")
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = ClassifySettings.rate,
+    warmup: Annotated[
+        float, typer.Option(help="Part of the training in which the rate rises.")
+    ] = ClassifySettings.warmup,
+    schedule: Annotated[str, typer.Option(help="cosine, linear or step.")] = "cosine",
+    momentum: Annotated[float, typer.Option(help="Of SGD.")] = ClassifySettings.momentum,
+    weight_decay: Annotated[float, typer.Option(help="Of SGD.")] = ClassifySettings.weight_decay,
+    label_smoothing: Annotated[float, typer.Option(help="0.1 is usual.")] = 0.0,
+    dropout: Annotated[float, typer.Option(help="Probability; the network's own layers.")] = 0.0,
+    average: Annotated[float, typer.Option(help="Decay of the weights' average; 0: none.")] = 0.0,
+    smallest_crop: Annotated[
+        float, typer.Option(help="Crops cover at least this part of the area; 1: no crops.")
+    ] = Augmentation.smallest_crop,
+    ratio: Annotated[
+        float, typer.Option(min=1, help="Crops are at most so oblong.")
+    ] = Augmentation.ratio,
+    object_crops: Annotated[float, typer.Option(help="Part of crops around boxes.csv.")] = 0.0,
+    flip: Annotated[float, typer.Option(help="Probability of a mirror image.")] = 0.5,
+    color: Annotated[float, typer.Option(help="Variation of the colours.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal networks.")] = 0,
+    device: Device = None,
+    amp: Annotated[
+        bool | None, typer.Option(help="bfloat16 products; default: on GPUs that have them.")
+    ] = None,
+    stop_after: Annotated[int | None, typer.Option(help="Pause after so many epochs.")] = None,
+) -> None:
+    """Train a network; give the same command again to go on after an interruption.
+
+    RUN gets last.safetensors (all that resuming needs), best.safetensors, history.json, curves.png,
+    summary.txt and tensorboard/.
+
+    Example: [bold]python tools/classify.py train cifar10 --network spp5 --output run[/bold]
+    """
+    where = choose_device(device)
+    try:
+        settings = ClassifySettings(
+            network=network,
+            levels=parse_numbers(levels, "--levels") if levels else None,
+            epochs=epochs,
+            batch_size=batch,
+            sizes=parse_numbers(sizes, "--sizes"),
+            size_order=size_order,
+            test_size=test_size,
+            rate=rate,
+            warmup=warmup,
+            schedule=schedule,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            label_smoothing=label_smoothing,
+            dropout=dropout,
+            average=average,
+            mixed_precision=_mixed_precision(amp, where),
+            seed=seed,
+            augmentation=Augmentation(smallest_crop, ratio, object_crops, flip, color),
+        )
+    except ValueError as error:
+        raise SppdetError(str(error)) from None
+    training_data, test_data = open_split(data, "train"), open_split(data, "test")
+    if test_data.classes != training_data.classes:
+        raise SppdetError(f"{data}: train and test have different classes (folders)")
+    training = _start(output / "last.safetensors", settings, training_data.classes, where)
+    parameters = sum(p.numel() for p in training.network.parameters())
+    console.print(
+        f"{network}: {parameters:,} parameters, {len(training_data)} images of "
+        f"{len(training_data.classes)} classes on {where}, {torch.get_num_threads()} threads"
+    )
+    write_text(output / "summary.txt", summary(training.network, max(settings.sizes)) + "\n")
+    _run(training, training_data, test_data, output, stop_after)
+
+
+def _mixed_precision(wanted: bool | None, device: torch.device) -> bool:
+    if wanted is not None:
+        return wanted
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def _start(
+    last: Path, settings: ClassifySettings, classes: tuple[str, ...], device: torch.device
+) -> Training:
+    """A new training, or the one in the file, which may change its length and sizes only."""
+    if not last.is_file():
+        return Training(settings, classes, device)
+    training = Training.load(last, device)
+    found = training.settings
+    same = replace(
+        found, epochs=settings.epochs, sizes=settings.sizes, size_order=settings.size_order
+    )
+    if same != settings or training.classes != classes:
+        raise SppdetError(
+            f"{last.parent}: holds a run with other settings ({command_line(found)}); "
+            "give those, or another --output"
+        )
+    console.print(f"going on after epoch {len(training.history)}")
+    training.settings = settings
+    return training
+
+
+def _run(
+    training: Training,
+    train_data: LabelledImages,
+    test_data: LabelledImages,
+    output: Path,
+    stop_after: int | None,
+) -> None:
+    epochs = training.settings.epochs
+    best = max((epoch.test_accuracy for epoch in training.history), default=-1.0)
+    board = TensorBoard(output / "tensorboard")
+    with progress_bar() as bar:
+        while not training.finished and len(training.history) != stop_after:
+            title = f"epoch {len(training.history) + 1}/{epochs}"
+            epoch = training.run_epoch(train_data, test_data, _steps(bar, title))
+            training.save(output / "last.safetensors")
+            if epoch.test_accuracy > best:
+                best = epoch.test_accuracy
+                training.save(output / "best.safetensors")
+            write_history(output, training.history)
+            board.add(epoch)
+            bar.console.print(
+                f"{time.strftime('%H:%M:%S')} epoch {epoch.number:3d}  {epoch.sizes} px  "
+                f"train {epoch.train_loss:.3f} {epoch.train_accuracy:6.2%}  "
+                f"test {epoch.test_loss:.3f} {epoch.test_accuracy:6.2%}  {epoch.seconds:.0f} s"
+            )
+    board.close()
+
+
+def _steps(bar: Progress, title: str) -> Callable[[int, int, float, float], None]:
+    task = bar.add_task(title)
+
+    def report(step: int, steps: int, loss: float, accuracy: float) -> None:
+        text = f"{title} {loss:.3f} {accuracy:.1%}"
+        bar.update(task, total=steps, completed=step, description=text)
+        if step == steps:
+            bar.remove_task(task)
+
+    return report
