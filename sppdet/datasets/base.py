@@ -1,7 +1,7 @@
-"""What every data set offers, whatever its format on disk."""
+"""What every reader returns: images, their annotations, and a list of what was wrong."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +9,19 @@ from numpy.typing import NDArray
 
 from sppdet.boxes import Boxes, as_boxes
 
+TOLERANCE = 1.0
+"""Pixels by which a box may stick out of its image without a word: labelling tools round."""
+
 
 @dataclass(frozen=True)
 class Annotations:
     """The annotated objects of one image.
 
     Attributes:
-        boxes: (N, 4) float32, 0-based half-open pixels, inside the image.
-        labels: (N,) int64, index into the data set's classes.
-        difficult: (N,) bool, neither to be learnt nor to be counted (VOC).
-        crowd: (N,) bool, a region of many objects (COCO); likewise.
+        boxes: (N, 4) float32, xyxy, 0-based, half-open, inside the image.
+        labels: (N,) int64, index into the classes of the data set.
+        difficult: (N,) bool; such a box is neither an example nor a mistake (VOC).
+        crowd: (N,) bool; such a box surrounds a group of objects (COCO).
     """
 
     boxes: Boxes
@@ -26,72 +29,157 @@ class Annotations:
     difficult: NDArray[np.bool_]
     crowd: NDArray[np.bool_]
 
+    def __len__(self) -> int:
+        return len(self.boxes)
+
 
 @dataclass(frozen=True)
-class LabelledBox:
-    """One object as its file tells it, with the name of its class."""
+class Problem:
+    """Something wrong in a data set that did not stop the reader; ``str`` gives the line to print.
 
-    box: tuple[float, float, float, float]
+    Attributes:
+        kind: "missing image", "unreadable image", "unreadable annotation", "inverted box",
+            "tiny box", "outside box", "wrong size", "bad object" or "unknown class".
+        file: where it is.
+        message: what it is, and what was done about it.
+    """
+
+    kind: str
+    file: Path
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.message}"
+
+
+@dataclass(frozen=True)
+class RawObject:
+    """One object as a file tells it: the box is xyxy, 0-based, half-open, not yet checked."""
+
     name: str
+    box: tuple[float, float, float, float]
     difficult: bool = False
     crowd: bool = False
 
 
-@dataclass
-class Dataset:
-    """Images with their objects.
+@dataclass(frozen=True)
+class Record:
+    """One image as a reader found it.
 
     Attributes:
-        images: the image files.
-        classes: names of the classes; labels are indices into them.
-        split: name of the part that was opened, if the format has parts.
-        problems: flaws of the annotations, a line each, naming file and box; what could be mended
-            is mended, the rest left out.
+        image: the image file.
+        source: the file that its objects come from.
+        size: (width, height) in pixels; None when nobody knows, boxes are then not clipped.
+        objects: in the order of the file.
     """
 
-    images: list[Path]
-    classes: tuple[str, ...]
-    split: str | None
-    objects: Sequence[Sequence[LabelledBox]]
-    problems: list[str] = field(default_factory=list)
+    image: Path
+    source: Path
+    size: tuple[int, int] | None
+    objects: list[RawObject]
 
-    def annotations(self, index: int) -> Annotations:
-        """The objects of image ``index``; those of classes that are not asked for are left out."""
-        number = {name: label for label, name in enumerate(self.classes)}
-        known = [item for item in self.objects[index] if item.name in number]
-        return Annotations(
-            as_boxes([item.box for item in known]),
-            np.array([number[item.name] for item in known], np.int64),
-            np.array([item.difficult for item in known], bool),
-            np.array([item.crowd for item in known], bool),
-        )
+
+class Dataset:
+    """Images and their annotations, read once and held in memory.
+
+    Attributes:
+        path: where it was opened.
+        format: "voc", "folder", "coco" or "yolo".
+        split: the name of the part, or None for the whole.
+        images: the image files.
+        classes: the class names; labels index into them.
+        problems: what was wrong in the files, in their order.
+        image_ids: for COCO JSON the id of each image, otherwise None.
+        category_ids: for COCO JSON the category id of each class, otherwise None.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        format: str,
+        split: str | None,
+        records: Sequence[Record],
+        classes: Sequence[str] | None = None,
+        problems: Sequence[Problem] = (),
+        image_ids: list[int] | None = None,
+        category_ids: dict[str, int] | None = None,
+    ) -> None:
+        """Check the records' boxes; objects of classes that are not in ``classes`` are left out.
+
+        ``classes`` None means all names that occur, sorted.
+        """
+        if classes is None:
+            classes = sorted({entry.name for record in records for entry in record.objects})
+        self.path, self.format, self.split = path, format, split
+        self.images = [record.image for record in records]
+        self.classes = tuple(classes)
+        self.problems = list(problems)
+        self.image_ids = image_ids
+        self.category_ids = category_ids and {name: category_ids[name] for name in self.classes}
+        index = {name: label for label, name in enumerate(self.classes)}
+        self._annotations = [_checked(record, index, self.problems) for record in records]
 
     def __len__(self) -> int:
         return len(self.images)
 
+    def annotations(self, index: int) -> Annotations:
+        """The objects of image ``index``."""
+        return self._annotations[index]
 
-def tidy_box(
-    box: tuple[float, float, float, float], width: int, height: int, where: str, problems: list[str]
-) -> tuple[float, float, float, float] | None:
-    """The box clipped to the image, or None when it holds less than a pixel; says what it did.
+    def all_annotations(self) -> list[Annotations]:
+        """The objects of every image."""
+        return list(self._annotations)
 
-    Args:
-        box: 0-based, half-open.
-        where: the file (and object) that a problem names.
-        problems: gets a line for a box that was clipped by more than a pixel or left out.
+
+def _checked(record: Record, index: dict[str, int], problems: list[Problem]) -> Annotations:
+    boxes, labels, difficult, crowd = [], [], [], []
+    for entry in record.objects:
+        if entry.name not in index:
+            continue
+        box, found = check_box(entry, record.size)
+        if found is not None:
+            kind, message = found
+            problems.append(Problem(kind, record.source, f"{entry.name} {message}"))
+        if box is not None:
+            boxes.append(box)
+            labels.append(index[entry.name])
+            difficult.append(entry.difficult)
+            crowd.append(entry.crowd)
+    return Annotations(
+        as_boxes(boxes),
+        np.array(labels, np.int64),
+        np.array(difficult, bool),
+        np.array(crowd, bool),
+    )
+
+
+Box = tuple[float, float, float, float]
+
+
+def check_box(
+    entry: RawObject, size: tuple[int, int] | None
+) -> tuple[Box | None, tuple[str, str] | None]:
+    """The box of an object cut to its image, or None where it is useless; and what was wrong.
+
+    A box is useless when it is inverted, or when a side of the part inside the image is at most 1
+    pixel. Parts outside are cut off, without a word up to :data:`TOLERANCE` pixels.
     """
-    x1, y1, x2, y2 = box
-    shown = "({:g}, {:g}, {:g}, {:g})".format(*box)
-    if x2 <= x1 or y2 <= y1:
-        problems.append(f"{where}: box {shown} is inverted or empty; left out")
-        return None
-    clipped = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
-    if clipped[2] - clipped[0] < 1 or clipped[3] - clipped[1] < 1:
-        problems.append(f"{where}: box {shown} is outside the {width} x {height} image; left out")
-        return None
-    if max(abs(a - b) for a, b in zip(box, clipped, strict=True)) > 1:
-        problems.append(f"{where}: box {shown} leaves the {width} x {height} image; clipped")
-    if min(clipped[2] - clipped[0], clipped[3] - clipped[1]) <= 1:
-        problems.append(f"{where}: box {shown} is at most a pixel wide; left out")
-        return None
-    return clipped
+    x1, y1, x2, y2 = entry.box
+    text = f"box [{x1:g}, {y1:g}, {x2:g}, {y2:g}]"
+    if not np.isfinite(entry.box).all():
+        return None, ("bad object", f"{text} has a coordinate that is no number, left out")
+    if x2 < x1 or y2 < y1:
+        return None, ("inverted box", f"{text} ends before it begins, left out")
+    problem = None
+    if size is not None:
+        width, height = size
+        excess = max(-x1, -y1, x2 - width, y2 - height)
+        if excess > TOLERANCE:
+            problem = ("outside box", f"{text} leaves the image of {width} x {height}, cut off")
+        x1, x2 = min(max(x1, 0), width), min(max(x2, 0), width)
+        y1, y2 = min(max(y1, 0), height), min(max(y2, 0), height)
+    if x2 - x1 <= 1 or y2 - y1 <= 1:
+        if problem is not None:
+            return None, ("outside box", f"{text} lies outside the image, left out")
+        return None, ("tiny box", f"{text} is at most 1 pixel wide or high, left out")
+    return (x1, y1, x2, y2), problem
