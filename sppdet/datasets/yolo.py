@@ -1,7 +1,8 @@
 """YOLO text labels: a ``.txt`` file per image, ``class cx cy w h`` in fractions of its size.
 
 The class file is ``classes.txt``, ``obj.names`` or any ``*.names`` (a name per line), or the
-``names`` of a ``data.yaml``. Labels lie beside the images, or in a ``labels`` folder that mirrors ``images``.
+``names`` of a ``data.yaml``. Labels lie beside the images, or in a ``labels`` folder that mirrors
+``images``.
 """
 
 import re

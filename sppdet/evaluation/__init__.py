@@ -1,1 +1,1 @@
-"""Measures of detections and proposals, by the rules of VOC and COCO."""
+"""Evaluation: VOC and COCO figures, results of others, intervals, error kinds, reports."""

@@ -1,4 +1,4 @@
-"""Average precision by the rules of PASCAL VOC's development kit."""
+"""PASCAL VOC average precision at any IoU: 11 points (VOC 2007) and area (VOC 2010 and later)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,75 +7,80 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sppdet.boxes import iou
-from sppdet.datasets import Annotations
+from sppdet.datasets.base import Annotations
 from sppdet.detections import Detections
+from sppdet.evaluation.matching import HIT, IGNORED, Matching, match
 
 
 @dataclass(frozen=True)
 class ClassResult:
-    """One class.
+    """The figures of one class.
 
     Attributes:
-        recall, precision: after each detection, best score first (both (D,) float64).
-        truths: number of objects that count (not difficult, no crowd).
+        name: the class.
+        truths: objects to be found: without difficult ones and crowds.
+        scores: (D,) float64, the detections that count, best first.
+        hits: (D,) bool, which of them found an object.
+        images: (D,) int64, the image of each.
+        precision, recall_curve: (D,) float64, after each detection; recall is 0 without truths.
+        ap_11, ap_area: average precision in [0, 1]; None for a class without truths.
     """
 
-    recall: NDArray[np.float64]
-    precision: NDArray[np.float64]
+    name: str
     truths: int
+    scores: NDArray[np.float64]
+    hits: NDArray[np.bool_]
+    images: NDArray[np.int64]
+    precision: NDArray[np.float64]
+    recall_curve: NDArray[np.float64]
+    ap_11: float | None
+    ap_area: float | None
 
     @property
-    def ap_11(self) -> float | None:
-        """VOC 2007: mean of the best precision at recall >= 0, 0.1, ... 1; None without objects."""
-        if self.truths == 0:
-            return None
-        best = [self.precision[self.recall >= level].max(initial=0) for level in _ELEVEN]
-        return float(np.mean(best))
-
-    @property
-    def ap_area(self) -> float | None:
-        """VOC 2010 on: area under the precision made monotone; None without objects."""
-        if self.truths == 0:
-            return None
-        recall = np.concatenate([[0.0], self.recall, [1.0]])
-        precision = np.concatenate([[0.0], self.precision, [0.0]])
-        envelope = np.maximum.accumulate(precision[::-1])[::-1]
-        return float((np.diff(recall) * envelope[1:]).sum())
-
-
-_ELEVEN = np.arange(11) / 10
+    def recall(self) -> float | None:
+        """The part of the truths that was found at any score; None without truths."""
+        return float(self.hits.sum() / self.truths) if self.truths else None
 
 
 @dataclass(frozen=True)
 class VocResult:
-    """All classes, by name."""
+    """Figures per class, and the matching that they come from.
 
-    classes: dict[str, ClassResult]
+    Attributes:
+        iou: the least overlap of a hit.
+        classes: in the order that was asked for.
+        matching: every detection's outcome.
+    """
+
+    iou: float
+    classes: tuple[ClassResult, ...]
+    matching: Matching
 
     @property
     def map_11(self) -> float | None:
-        """Mean of ``ap_11`` over the classes that have objects."""
-        return _mean([result.ap_11 for result in self.classes.values()])
+        """Mean of the 11-point APs of the classes with truths; None without any."""
+        return _mean([entry.ap_11 for entry in self.classes])
 
     @property
     def map_area(self) -> float | None:
-        """Mean of ``ap_area`` over the classes that have objects."""
-        return _mean([result.ap_area for result in self.classes.values()])
+        """Mean of the area APs of the classes with truths; None without any."""
+        return _mean([entry.ap_area for entry in self.classes])
 
     def to_json(self) -> dict[str, Any]:
-        """``{"map_11", "map_area", "classes": {NAME: {"ap_11", "ap_area", "truths", "recall"}}}``."""
+        """``{"map_11", "map_area", "iou", "classes": {NAME: {"ap_11", "ap_area", "truths",
+        "recall"}}}``; figures of classes without truths are None."""
         return {
             "map_11": self.map_11,
             "map_area": self.map_area,
+            "iou": self.iou,
             "classes": {
-                name: {
-                    "ap_11": result.ap_11,
-                    "ap_area": result.ap_area,
-                    "truths": result.truths,
-                    "recall": float(result.recall[-1]) if len(result.recall) else 0.0,
+                entry.name: {
+                    "ap_11": entry.ap_11,
+                    "ap_area": entry.ap_area,
+                    "truths": entry.truths,
+                    "recall": entry.recall,
                 }
-                for name, result in self.classes.items()
+                for entry in self.classes
             },
         }
 
@@ -84,63 +89,62 @@ def evaluate_voc(
     detections: Sequence[Detections],
     annotations: Sequence[Annotations],
     classes: Sequence[str],
-    minimum_iou: float = 0.5,
+    iou: float = 0.5,
 ) -> VocResult:
-    """Evaluate one :class:`Detections` per image against the image's annotations.
+    """VOC average precision per class; arguments and matching as in :func:`.matching.match`."""
+    matching = match(detections, annotations, classes, iou)
+    counted = matching.truths.labels[matching.truths.counted]
+    truths = np.bincount(counted, minlength=len(classes))
+    by_class = np.argsort(matching.found.labels, kind="stable")
+    ends = np.cumsum(np.bincount(matching.found.labels, minlength=len(classes)))
+    results = []
+    for label, name in enumerate(classes):
+        rows = by_class[ends[label - 1] if label else 0 : ends[label]]
+        rows = rows[matching.outcome[rows] != IGNORED]
+        hits = matching.outcome[rows] == HIT
+        found = np.cumsum(hits)
+        total = int(truths[label])
+        precision = found / np.arange(1, len(rows) + 1)
+        results.append(
+            ClassResult(
+                name,
+                total,
+                matching.found.scores[rows],
+                hits,
+                matching.found.images[rows],
+                precision,
+                found / total if total else np.zeros(len(rows)),
+                ap_11(found, precision, total) if total else None,
+                ap_area(found, precision, total) if total else None,
+            )
+        )
+    return VocResult(iou, tuple(results), matching)
 
-    A detection is matched to the object of its class that it overlaps most. It is right when that
-    overlap reaches ``minimum_iou`` and no better detection was matched to the object; it is ignored
-    when the object is difficult or a crowd; otherwise it is wrong. Ties in the score keep the order
-    of the images and, within one, of the detections. Overlaps are of half-open boxes.
+
+def ap_11(found: NDArray[np.number], precision: NDArray[np.float64], truths: float) -> float:
+    """Mean of the highest precisions at recall of at least 0, 0.1, ..., 1 (VOC 2007 devkit).
+
+    Recall is compared in whole objects (10 * found >= k * truths), so that a recall of exactly 0.3
+    counts as 0.3 whatever the rounding.
+
+    Args:
+        found: (D,) objects found after each detection, not falling.
+        precision: (D,) after each detection.
+        truths: objects to be found, positive.
     """
-    return VocResult(
-        {
-            name: _evaluate_class(detections, annotations, label, minimum_iou)
-            for label, name in enumerate(classes)
-        }
-    )
+    best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    return float(best[np.searchsorted(10 * found, np.arange(11) * truths, "left")].mean())
 
 
-def _evaluate_class(
-    detections: Sequence[Detections],
-    annotations: Sequence[Annotations],
-    label: int,
-    minimum_iou: float,
-) -> ClassResult:
-    scores, kinds, objects = [], [], []
-    offset = truths = 0
-    for found, truth in zip(detections, annotations, strict=True):
-        mine, own = found.labels == label, truth.labels == label
-        counts = ~(truth.difficult | truth.crowd)[own]
-        boxes = found.boxes[mine]
-        scores.append(found.scores[mine])
-        best = np.full(len(boxes), -1)
-        kind = np.full(len(boxes), _WRONG)
-        if own.any() and len(boxes):
-            overlap = iou(boxes.astype(np.float64), truth.boxes[own].astype(np.float64))  # type: ignore[arg-type]
-            best = overlap.argmax(axis=1)
-            reached = overlap[np.arange(len(boxes)), best] >= minimum_iou
-            kind = np.where(reached, np.where(counts[best], _RIGHT, _IGNORED), _WRONG)
-        kinds.append(kind)
-        objects.append(best + offset)
-        offset += int(own.sum())
-        truths += int(counts.sum())
-    empty = np.zeros(0, np.int64)
-    order = np.argsort(-np.concatenate([np.zeros(0, np.float32), *scores]), kind="stable")
-    kind = np.concatenate([empty, *kinds])[order]
-    target = np.concatenate([empty, *objects])[order]
-    right = np.flatnonzero(kind == _RIGHT)
-    _, first = np.unique(target[right], return_index=True)
-    hit = np.zeros(len(kind), bool)
-    hit[right[first]] = True
-    hit = hit[kind != _IGNORED]
-    hits, seen = np.cumsum(hit), np.arange(1, len(hit) + 1)
-    return ClassResult(hits / max(truths, 1), hits / seen, truths)
+def ap_area(found: NDArray[np.number], precision: NDArray[np.float64], truths: float) -> float:
+    """Area under the precision-recall curve made monotonous (VOC 2010 devkit, section 3.4.1).
+
+    Arguments as in :func:`ap_11`.
+    """
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((np.diff(found, prepend=0) * best).sum() / truths)
 
 
-_RIGHT, _WRONG, _IGNORED = 0, 1, 2
-
-
-def _mean(values: list[float | None]) -> float | None:
+def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
