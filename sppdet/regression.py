@@ -63,7 +63,7 @@ class RegressionExamples:
         model = KernelRidge(alpha=ridge, kernel="precomputed")
         model.fit(centred, targets - targets.mean(axis=0))
         # The prediction is the duals times the centred products; the centring goes into the duals.
-        duals = (model.dual_coef_ - model.dual_coef_.mean(axis=0)).T * scale
+        duals = (model.dual_coef_ - model.dual_coef_.mean(axis=0)).T * scale**2
         weight = combine(duals.astype(np.float32), rows)
         average = combine(np.full((1, len(rows)), 1 / len(rows), np.float32), rows)
         bias = targets.mean(axis=0) - (weight @ average.T)[:, 0]

@@ -24,6 +24,21 @@ def test_equals_ridge_regression_written_out() -> None:
     np.testing.assert_allclose(fitted.bias, y.mean(0) - weight @ x.mean(0), atol=1e-4)
 
 
+def test_a_scale_is_as_if_the_features_had_it() -> None:
+    random = np.random.default_rng(3)
+    features = torch.from_numpy(random.standard_normal((30, 8)).round(2))
+    boxes = np.tile(np.array([[10, 10, 40, 50]], "f4"), (30, 1))
+    truths = boxes + random.uniform(-4, 4, (30, 4)).astype("f4")
+    raw, scaled = RegressionExamples(), RegressionExamples()
+    raw.add(features, boxes, truths)
+    scaled.add(features * 4, boxes, truths)
+    a, b = raw.fit(2.0, scale=4.0), scaled.fit(2.0)
+    assert a is not None
+    assert b is not None
+    np.testing.assert_allclose(a.weight, b.weight * 4, rtol=2e-3, atol=1e-6)
+    np.testing.assert_allclose(a.bias, b.bias, rtol=1e-3, atol=1e-6)
+
+
 def test_whitening_the_targets_changes_nothing() -> None:
     """The released code whitens; the prediction is the same, which is why we do not."""
     random = np.random.default_rng(1)
