@@ -33,7 +33,7 @@ def area(boxes: Boxes) -> NDArray[np.float32]:
 
 
 def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
-    """Intersection over union of every pair: (N, 4) and (M, 4) give (N, M), 0 where both are empty."""
+    """Intersection over union of every pair: (N, 4), (M, 4) to (N, M); 0 where both are empty."""
     lower = np.maximum(a[:, None, :2], b[None, :, :2])
     upper = np.minimum(a[:, None, 2:], b[None, :, 2:])
     sides = np.maximum(upper - lower, 0)
@@ -107,9 +107,9 @@ def decode(proposals: Boxes, deltas: NDArray[np.floating]) -> Boxes:
     centre, sides = _centre_and_sides(proposals)
     new_centre = centre + deltas[:, :2] * sides
     new_sides = sides * np.exp(np.clip(deltas[:, 2:], -4, 4))
-    return np.concatenate(
-        [new_centre - new_sides / 2, new_centre + new_sides / 2], axis=1
-    ).astype(np.float32)
+    return np.concatenate([new_centre - new_sides / 2, new_centre + new_sides / 2], axis=1).astype(
+        np.float32
+    )
 
 
 def _centre_and_sides(boxes: Boxes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -120,7 +120,9 @@ def _trunk(
         return make_trunk(described["name"], weights, device)
     trunk = load_trunk(described["name"], None, device)
     if trunk.digest != described["digest"]:
-        raise ValueError("it was trained on other trunk weights than this sppdet ships; train again")
+        raise ValueError(
+            "it was trained on other trunk weights than this sppdet ships; train again"
+        )
     return trunk
 
 
@@ -134,4 +136,6 @@ def _extractor(description: dict[str, Any], trunk: Trunk) -> RegionExtractor:
 
 
 def _is_packaged(trunk: Trunk) -> bool:
-    return packaged_weights(trunk.name) is not None and load_trunk(trunk.name).digest == trunk.digest
+    return (
+        packaged_weights(trunk.name) is not None and load_trunk(trunk.name).digest == trunk.digest
+    )

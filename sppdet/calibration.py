@@ -25,7 +25,9 @@ def fit_logistic(
     together = _fit(np.concatenate(scores), np.concatenate(right)) if scores else None
     fallback = together if together is not None else (2.0, 0.0)
     fits = [_fit(s, r) for s, r in zip(scores, right, strict=True)]
-    return np.array([fit if fit is not None else fallback for fit in fits], np.float32).reshape(-1, 2)
+    return np.array([fit if fit is not None else fallback for fit in fits], np.float32).reshape(
+        -1, 2
+    )
 
 
 def probabilities(

@@ -16,8 +16,8 @@ class Detections:
     Attributes:
         boxes: (N, 4) float32, xyxy in pixels of the image, half-open.
         labels: (N,) int64, index into ``classes``.
-        scores: (N,) float32, higher is surer. A detector gives probabilities in (0, 1); results that
-            were read from elsewhere may have any scale.
+        scores: (N,) float32, higher is surer. A detector gives probabilities in (0, 1);
+            results that were read from elsewhere may have any scale.
         classes: the names of all classes that the detector knows.
         seconds: the time that each stage took, in seconds, in the order of the stages.
     """

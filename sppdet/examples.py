@@ -95,9 +95,7 @@ def assign_roles(
     return Roles(truths, annotations.labels[truths], negative, best_iou, best_truth)
 
 
-def choose(
-    rows: NDArray[np.int64], quota: float, random: np.random.Generator
-) -> NDArray[np.int64]:
+def choose(rows: NDArray[np.int64], quota: float, random: np.random.Generator) -> NDArray[np.int64]:
     """A random choice of on average ``quota`` of the rows (all when there are fewer), in order."""
     count = int(quota) + int(random.random() < quota - int(quota))
     if len(rows) <= count:

@@ -13,8 +13,8 @@ from sppdet.errors import SppdetError
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds.
 
-    The temporary name keeps the suffix of ``path`` (libraries choose a format by it). When the block
-    fails, or is interrupted, the temporary file is removed and an existing ``path`` stays as it was.
+    The temporary name keeps the suffix of ``path`` (libraries choose a format by it). When the
+    block fails, or is interrupted, the temporary file is removed and an existing ``path`` stays.
 
     Raises:
         SppdetError: the folder cannot be made, or writing failed (disk full, no permission).

@@ -37,7 +37,7 @@ def products(a: Tensor, b: Tensor, workers: int = 1) -> NDArray[np.float32]:
 
 
 def combine(weights: NDArray[np.float32], rows: Tensor) -> NDArray[np.float32]:
-    """``weights @ rows`` for (K, N) float32 weights and (N, D) half-precision rows: (K, D) float32."""
+    """``weights @ rows``: (K, N) float32 and (N, D) half-precision rows to (K, D) float32."""
     total = np.zeros((len(weights), rows.shape[1]), np.float32)
     for start in range(0, len(rows), _BLOCK):
         part = torch.from_numpy(np.ascontiguousarray(weights[:, start : start + _BLOCK]))

@@ -17,8 +17,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 def read_image(path: str | os.PathLike[str]) -> Rgb:
     """Read an image file as RGB, uint8, shape (height, width, 3).
 
-    EXIF rotation is applied. Grey, palette and CMYK images are converted; transparent pixels are laid
-    on white; 16-bit and floating-point images are scaled to 8 bits (see :func:`_to_8_bits`). Of an
+    EXIF rotation is applied. Grey, palette and CMYK images are converted; transparent pixels are
+    laid on white; 16-bit and floating-point images are scaled to 8 bits (see :func:`_to_8_bits`). Of an
     animated or many-page file the first frame is read.
 
     Raises:
@@ -59,7 +59,7 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def find_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """The image files directly in ``folder``, by name, judged by their suffix; hidden files are not.
+    """The image files directly in ``folder``, by name, judged by their suffix; none hidden.
 
     Raises:
         SppdetError: the folder does not exist.

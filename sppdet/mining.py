@@ -35,7 +35,7 @@ class ClassMiner:
         self._hard = 0
 
     def add(self, features: Tensor, sign: int, images: NDArray[np.int64]) -> None:
-        """Add unscaled features (M, dimension), half precision, of positives (+1) or negatives (-1)."""
+        """Add unscaled half-precision features (M, dimension) of positives (+1) or negatives (-1)."""
         if len(features):
             signs = np.full(len(features), sign, np.int8)
             self._waiting.append((features * self._scale, signs, images))
@@ -78,9 +78,7 @@ class ClassMiner:
         return len(self._store)
 
 
-def stack_svms(
-    svms: list[LinearSvm | None], dimension: int, scale: float
-) -> tuple[Tensor, Tensor]:
+def stack_svms(svms: list[LinearSvm | None], dimension: int, scale: float) -> tuple[Tensor, Tensor]:
     """Weights (K, dimension) and biases (K,) for unscaled features; the bias of None is NaN."""
     weight = np.zeros((len(svms), dimension), np.float32)
     bias = np.full(len(svms), np.nan, np.float32)

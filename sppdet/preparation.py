@@ -1,4 +1,4 @@
-"""Training images, made ready once: proposals, maps and windows, kept on disk while training runs."""
+"""Training images, made ready once: their maps and windows, kept on disk while training runs."""
 
 import hashlib
 import json

@@ -1,7 +1,7 @@
 """Region features: the one object in which SPP-net and R-CNN differ.
 
-An extractor prepares an image with its boxes once; the result gives feature vectors for chosen rows,
-as often as asked. Training, mining, regression and detection see only this interface.
+An extractor prepares an image with its boxes once; the result gives feature vectors for chosen
+boxes, as often as asked. Training, mining, regression and detection see only this interface.
 """
 
 from dataclasses import asdict, dataclass
@@ -181,7 +181,7 @@ class SppRegions:
 
 
 def normalize_levels(pooled: Tensor, levels: tuple[int, ...]) -> None:
-    """Scale, in place, each level's part of (N, bins, channels) to L2 norm 1 (a zero part stays)."""
+    """Scale, in place, each level's part of (N, bins, channels) to L2 norm 1; a zero part stays."""
     first = 0
     for level in levels:
         part = pooled[:, first : first + level * level]

@@ -1,7 +1,7 @@
 """From labelled photographs to a detector: three passes over the images, features streamed.
 
-1. Every image is searched and convolved; the features of the truths, of some random negatives and of
-   the regression examples are taken.
+1. Every image is searched and convolved; the features of the truths, of some random negatives and
+   of the regression examples are taken.
 2. Every image is scored with the SVMs so far; negatives that score too high become examples.
 3. Some images are detected on with SVMs that have not seen them, to calibrate the scores.
 
@@ -102,9 +102,7 @@ def train(
     heads = run.fit_heads()
     detector = Detector(extractor, heads, dataset.classes, run.settings.detector)
     run.store.clear()
-    examples = {
-        name: len(miner) for name, miner in zip(dataset.classes, run.miners, strict=True)
-    }
+    examples = {name: len(miner) for name, miner in zip(dataset.classes, run.miners, strict=True)}
     return TrainResult(detector, run.failures, examples)
 
 

@@ -45,8 +45,7 @@ def pool_windows(
         ValueError: a window is empty or leaves the map, or the buffer does not fit.
     """
     _check(feature_map.shape, windows)
-    rows, columns, channels = feature_map.shape
-    shape = (len(windows), bin_count(levels), channels)
+    shape = (len(windows), bin_count(levels), feature_map.shape[2])
     if out is None:
         out = np.empty(shape, np.float32)
     elif out.shape[1:] != shape[1:] or len(out) < shape[0] or out.dtype != np.float32:

@@ -1,4 +1,4 @@
-"""From boxes in the image to windows on the feature map (SPP-net paper, section 4.1 and appendix A)."""
+"""From boxes in the image to windows on the map (SPP-net paper, section 4.1 and appendix A)."""
 
 from dataclasses import dataclass
 
@@ -72,8 +72,8 @@ def map_windows(
 ) -> NDArray[np.int32]:
     """The cells of a (rows, columns) map whose centres lie strictly inside each box.
 
-    With o = the coordinate of the first cell's centre and S = the stride, the first cell of a box is
-    floor((x1 - o) / S) + 1 and the last ceil((x2 - o) / S) - 1: the paper's corner mapping
+    With o = the coordinate of the first cell's centre and S = the stride, the first cell of a box
+    is floor((x1 - o) / S) + 1 and the last ceil((x2 - o) / S) - 1: the paper's corner mapping
     (appendix A). A box without a centre inside gets the cell nearest its own centre. Everything is
     clamped to the map.
 

@@ -15,6 +15,8 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _private_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No test reads or writes the user's cache."""
     monkeypatch.setenv("SPPDET_CACHE", str(tmp_path_factory.getbasetemp() / "sppdet-cache"))

@@ -37,7 +37,9 @@ def test_modes_become_rgb(tmp_path: Path, mode: str) -> None:
         image = Image.fromarray(np.repeat(grey[:, :, None], 3, 2)).quantize(256)
     else:
         image = Image.fromarray(np.repeat(grey[:, :, None], 3, 2)).convert(mode)
-    path = tmp_path / ("a.jpg" if mode in ("CMYK", "YCbCr") else "a.tif" if mode != "P" else "a.png")
+    path = tmp_path / (
+        "a.jpg" if mode in ("CMYK", "YCbCr") else "a.tif" if mode != "P" else "a.png"
+    )
     image.save(path)
     read = read_image(path)
     assert read.shape == (30, 40, 3)

@@ -71,9 +71,7 @@ def test_restored_regions_are_those_in_half_precision(
     again = extractor.restore(regions.to_arrays())
     np.testing.assert_array_equal(again.keys, regions.keys)
     keys = np.arange(regions.count)
-    torch.testing.assert_close(
-        again.features(keys), regions.features(keys), rtol=2e-3, atol=1e-3
-    )
+    torch.testing.assert_close(again.features(keys), regions.features(keys), rtol=2e-3, atol=1e-3)
 
 
 def test_no_boxes(trunk: Trunk, image: np.ndarray) -> None:

@@ -34,7 +34,12 @@ def test_is_as_good_as_liblinear_on_the_features_themselves() -> None:
     assert fitted is not None
     wide = features.double().numpy()
     theirs = LinearSVC(
-        C=COST, loss="hinge", class_weight={1: WEIGHT}, intercept_scaling=100, max_iter=200000, tol=1e-6
+        C=COST,
+        loss="hinge",
+        class_weight={1: WEIGHT},
+        intercept_scaling=100,
+        max_iter=200000,
+        tol=1e-6,
     ).fit(wide, signs)
     ours = hinge_objective(fitted[0].weight.astype(float), fitted[0].bias, wide, signs)
     reference = hinge_objective(theirs.coef_[0], theirs.intercept_[0], wide, signs)
@@ -61,7 +66,9 @@ def test_a_subset_is_trained_on_alone() -> None:
     features, signs, images = examples()
     subset = images % 2 == 0
     part = filled(features, signs, images).fit(COST, WEIGHT, subset)
-    alone = filled(features[torch.from_numpy(subset)], signs[subset], images[subset]).fit(COST, WEIGHT)
+    alone = filled(features[torch.from_numpy(subset)], signs[subset], images[subset]).fit(
+        COST, WEIGHT
+    )
     np.testing.assert_allclose(part[0].weight, alone[0].weight, atol=1e-5)  # type: ignore[index]
     assert part[1].shape == (120,)  # type: ignore[index]
 

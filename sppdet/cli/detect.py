@@ -26,9 +26,7 @@ def detect(
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Least probability of a detection.")
     ] = 0.5,
-    max: Annotated[  # noqa: A002
-        int, typer.Option("--max", min=1, help="Most detections in an image.")
-    ] = 100,
+    max: Annotated[int, typer.Option("--max", min=1, help="Most detections in an image.")] = 100,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")] = None,
 ) -> None:
     """Find objects and draw them.
@@ -57,7 +55,9 @@ def detect(
                 found = detector.detect(image, threshold)
                 found = found.select(slice(0, max))  # type: ignore[arg-type]
                 save_picture(draw(image, found), output / f"{name}.jpg")
-                write_text(output / f"{name}.json", json.dumps(report(file, image, found), indent=1))
+                write_text(
+                    output / f"{name}.json", json.dumps(report(file, image, found), indent=1)
+                )
                 if single:
                     _print(file, found)
             bar.advance(task)

@@ -14,22 +14,28 @@ from sppdet.detector import DetectorSettings
 from sppdet.errors import SppdetError
 from sppdet.examples import MiningSettings
 from sppdet.regions import SppRegionFeatures, SppSettings
-from sppdet.training import TrainSettings, train as train_detector
+from sppdet.training import TrainSettings
+from sppdet.training import train as train_detector
 from sppdet.trunks import ARCHITECTURES, load_trunk
 
 
 def train(
     data: Annotated[
-        Path, typer.Argument(help="Labelled images: a folder with VOC XML, a VOC devkit, COCO JSON.")
+        Path,
+        typer.Argument(help="Labelled images: a folder with VOC XML, a VOC devkit, COCO JSON."),
     ],
     output: Annotated[Path, typer.Option(help="The model file to write.")],
     split: Annotated[
         str | None, typer.Option(help="Part of the data; default: trainval or train, if present.")
     ] = None,
-    trunk: Annotated[str, typer.Option(help=f"One of {', '.join(ARCHITECTURES)}.")] = "squeezenet1_0",
+    trunk: Annotated[
+        str, typer.Option(help=f"One of {', '.join(ARCHITECTURES)}.")
+    ] = "squeezenet1_0",
     weights: Annotated[
         str | None,
-        typer.Option(help="Trunk weights: safetensors or state dict. Default: packaged or downloaded."),
+        typer.Option(
+            help="Trunk weights: safetensors or state dict. Default: packaged or downloaded."
+        ),
     ] = None,
     scales: Annotated[
         str | None, typer.Option(help="Short sides in pixels, such as 480 or 480,576,688,864,1200.")
@@ -37,7 +43,9 @@ def train(
     longest_side: Annotated[int, typer.Option(help="Limit for the longer side in pixels.")] = 2000,
     proposals: Annotated[str, typer.Option(help="fast, quality, opencv-fast, ...")] = "fast",
     boxes: Annotated[int, typer.Option(min=1, help="Proposals per image.")] = 2000,
-    box_regression: Annotated[bool, typer.Option(help="Train class-specific box regression.")] = True,
+    box_regression: Annotated[
+        bool, typer.Option(help="Train class-specific box regression.")
+    ] = True,
     positive_iou: Annotated[
         float, typer.Option(help="Proposals above this IoU are positives too; 1: truths only.")
     ] = MiningSettings.positive_iou,
@@ -47,7 +55,9 @@ def train(
     cost: Annotated[float, typer.Option(help="C of the SVMs.")] = MiningSettings.cost,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal detectors.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Images at a time; default: one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Images at a time; default: one per core.")
+    ] = None,
 ) -> None:
     """Train a detector on labelled images.
 

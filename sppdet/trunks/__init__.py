@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 SMALLEST_SIDE = 64
-"""Images are padded to this side, in pixels, so that every trunk gives a map of at least one cell."""
+"""Images are padded to this side, in pixels, so that every trunk's map has at least one cell."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,9 @@ def make_trunk(name: str, weights: Weights | None, device: str | torch.device = 
             if given is None:
                 if key.endswith("num_batches_tracked"):
                     continue
-                raise SppdetError(f"{weights.origin}: has no {key}; are these weights of a {name}?")
+                raise SppdetError(
+                    f"{weights.origin}: has no {key}; are these the weights of {name}?"
+                )
             if given.shape != tensor.shape:
                 raise SppdetError(
                     f"{weights.origin}: {key} has the shape {tuple(given.shape)}, "
@@ -172,7 +174,7 @@ def make_trunk(name: str, weights: Weights | None, device: str | torch.device = 
     )
 
 
-def _builder(name: str):  # noqa: ANN202
+def _builder(name: str):
     if name not in ARCHITECTURES:
         raise SppdetError(f"trunk {name}: unknown; choose one of {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]

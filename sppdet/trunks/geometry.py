@@ -46,7 +46,9 @@ def map_geometry(trunk: nn.Module) -> MapGeometry:
         if not inputs:
             continue
         if len(inputs) > 1:
-            raise ValueError(f"{node.name}: joins maps whose cells differ: {sorted(map(str, inputs))}")
+            raise ValueError(
+                f"{node.name}: joins maps whose cells differ: {sorted(map(str, inputs))}"
+            )
         geometry = inputs.pop()
         if node.op == "call_module":
             geometry = _through(geometry, traced.get_submodule(str(node.target)), node.name)

@@ -1,0 +1,162 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sppdet.boxes import clip, decode, iou
+from sppdet.calibration import probabilities
+from sppdet.detector import Detector, DetectorSettings, LinearHeads, suppress
+from sppdet.errors import SppdetError
+from sppdet.regions import SppRegionFeatures, SppSettings
+from sppdet.trunks import make_trunk
+
+CLASSES = ("cat", "dog")
+IMAGE = np.random.default_rng(0).integers(0, 255, (90, 140, 3)).astype(np.uint8)
+
+
+def make_detector(regression: bool = True, **settings: float) -> Detector:
+    extractor = SppRegionFeatures(make_trunk("small", None), SppSettings((128,), levels=(1, 2)))
+    random = torch.Generator().manual_seed(0)
+    size = extractor.dimension
+    heads = LinearHeads(
+        torch.randn(2, size, generator=random) * 0.1,
+        torch.tensor([0.1, -0.2]),
+        np.array([[2.0, 0.5], [1.0, -0.5]], np.float32),
+        torch.randn(2, 4, size, generator=random) * 0.005 if regression else None,
+        torch.zeros(2, 4) if regression else None,
+    )
+    return Detector(extractor, heads, CLASSES, DetectorSettings(**settings))  # type: ignore[arg-type]
+
+
+def some_boxes(count: int = 120) -> np.ndarray:
+    corners = np.random.default_rng(1).uniform(0, [140, 90], (count, 2, 2))
+    return np.concatenate([corners.min(1), corners.max(1) + 3], axis=1).astype("f4")
+
+
+def slow_suppress(boxes: np.ndarray, scores: np.ndarray, limit: float) -> list[int]:
+    left = sorted(range(len(boxes)), key=lambda i: (-scores[i], i))
+    kept = []
+    while left:
+        kept.append(left.pop(0))
+        overlap = iou(boxes[kept[-1]][None], boxes[left])[0] if left else []
+        left = [i for i, value in zip(left, overlap, strict=True) if value <= limit]
+    return kept
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_detection_is_what_the_steps_one_by_one_give(regression: bool) -> None:
+    detector, boxes = make_detector(regression), some_boxes()
+    found = detector.detect(IMAGE, boxes=boxes)
+    regions = detector.extractor.prepare(IMAGE, boxes)
+    features = regions.features(regions.keys)
+    scores = (features @ detector.heads.svm_weight.T + detector.heads.svm_bias).numpy()
+    for label in (0, 1):
+        rows = slow_suppress(boxes, scores[:, label], 0.3)[:100]
+        moved, values = boxes[rows], scores[rows, label]
+        if regression:
+            deltas = features[rows] @ detector.heads.box_weight[label].T  # type: ignore[index]
+            moved = clip(decode(moved, deltas.numpy()), 140, 90)
+            again = slow_suppress(moved, values, 0.3)
+            moved, values = moved[again], values[again]
+        expected = probabilities(values, np.full(len(values), label), detector.heads.calibration)
+        mine = found.labels == label
+        np.testing.assert_allclose(found.scores[mine], expected, rtol=1e-3)
+        np.testing.assert_allclose(found.boxes[mine], moved, atol=1e-2)
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.7])
+def test_a_threshold_leaves_what_is_above_it(threshold: float) -> None:
+    detector, boxes = make_detector(), some_boxes()
+    everything = detector.detect(IMAGE, boxes=boxes)
+    some = detector.detect(IMAGE, threshold, boxes)
+    assert len(some) == (everything.scores >= threshold).sum() > 0
+    np.testing.assert_array_equal(some.boxes, everything.boxes[: len(some)])
+
+
+def test_at_most_so_many_per_class() -> None:
+    found = make_detector(max_per_class=3, nms_iou=0.9).detect(IMAGE, boxes=some_boxes())
+    assert np.bincount(found.labels).max() <= 3
+
+
+def test_a_class_that_was_not_trained_is_never_found() -> None:
+    detector = make_detector()
+    detector._svm_bias[1] = torch.nan
+    found = detector.detect(IMAGE, boxes=some_boxes())
+    assert set(found.labels) == {0}
+
+
+def test_seconds_of_the_stages() -> None:
+    seconds = make_detector().detect(IMAGE).seconds
+    stages = ["proposals", "convolution", "windows", "pooling", "scoring"]
+    assert [name for name in seconds if name in stages] == stages
+    assert list(seconds)[-1] == "total"
+    parts = sum(value for name, value in seconds.items() if name != "total")
+    assert parts <= seconds["total"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3000, 40), (40, 3000), (30, 20)])
+@pytest.mark.parametrize("filled", [False, True])
+def test_any_image_is_taken(size: tuple[int, int], filled: bool) -> None:
+    random = np.random.default_rng(0)
+    image = random.integers(0, 255, (*size, 3)) if filled else np.full((*size, 3), 90)
+    found = make_detector().detect(image.astype(np.uint8))
+    assert np.isfinite(found.boxes).all()
+    assert (found.boxes[:, :2] >= 0).all()
+    assert (found.boxes[:, 2:] <= (size[1], size[0])).all()
+
+
+def test_no_proposals() -> None:
+    found = make_detector().detect(IMAGE, boxes=np.zeros((0, 4), "f4"))
+    assert len(found) == 0
+    assert found.classes == CLASSES
+
+
+def test_suppress_with_nothing_above_the_threshold() -> None:
+    rows, labels, scores = suppress(
+        some_boxes(), np.full((120, 2), -50, "f4"), np.ones((2, 2), "f4"), DetectorSettings(), 0.5
+    )
+    assert len(rows) == len(labels) == len(scores) == 0
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_a_saved_detector_is_the_same(tmp_path: Path, regression: bool) -> None:
+    detector = make_detector(regression, max_boxes=77)
+    detector.save(tmp_path / "d.safetensors")
+    again = Detector.load(tmp_path / "d.safetensors", "cpu")
+    assert again.classes == CLASSES
+    assert again.settings == detector.settings
+    assert again.extractor.to_json() == detector.extractor.to_json()
+    a, b = (d.detect(IMAGE, boxes=some_boxes()) for d in (detector, again))
+    np.testing.assert_array_equal(a.boxes, b.boxes)
+    np.testing.assert_array_equal(a.scores, b.scores)
+    assert [path.name for path in tmp_path.iterdir()] == ["d.safetensors"]
+
+
+def test_equal_detectors_are_equal_files(tmp_path: Path) -> None:
+    make_detector().save(tmp_path / "a")
+    make_detector().save(tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_text("not a model"),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.unlink(),
+        _truncate,
+        lambda path: __import__("safetensors.torch").torch.save_file({"x": torch.zeros(1)}, path),
+    ],
+)
+def test_what_is_no_detector_is_refused_in_one_line(tmp_path: Path, spoil) -> None:
+    path = tmp_path / "d.safetensors"
+    make_detector().save(path)
+    spoil(path)
+    with pytest.raises(SppdetError, match=r"d\.safetensors") as caught:
+        Detector.load(path, "cpu")
+    assert "\n" not in str(caught.value)
