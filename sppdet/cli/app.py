@@ -28,11 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     app = _new_app(help=importlib.import_module("sppdet").__doc__, no_args_is_help=True)
     for name in COMMANDS:
         app.command(name)(guarded(_function(name)))
+    app.add_typer(importlib.import_module("sppdet.cli.classify").make_app(), name="classify")
     app(arguments, prog_name="sppdet")
 
 
 def run(name: str, arguments: Sequence[str] | None = None, program: str | None = None) -> None:
-    """Run one command and leave with its exit code: 0, 1 (some of a batch failed) or 2 (bad input)."""
+    """Run one command; leave with exit code 0, 1 (some of a batch failed) or 2 (bad input)."""
     app = _new_app()
     app.command()(guarded(_function(name)))
     app(list(sys.argv[1:] if arguments is None else arguments), prog_name=program)

@@ -170,8 +170,8 @@ def export(
 COMMANDS = {"train": train, "test": check, "predict": predict, "export": export}
 
 
-def main(arguments: Sequence[str] | None = None, program: str | None = None) -> None:
-    """The script tools/classify.py, and ``sppdet classify``."""
+def make_app() -> typer.Typer:
+    """The four commands as one program."""
     from sppdet.cli.app import guarded
 
     app = typer.Typer(
@@ -183,4 +183,9 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
     )
     for name, command in COMMANDS.items():
         app.command(name)(guarded(command))
-    app(list(sys.argv[1:] if arguments is None else arguments), prog_name=program)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None, program: str | None = None) -> None:
+    """The script tools/classify.py, and ``sppdet classify``."""
+    make_app()(list(sys.argv[1:] if arguments is None else arguments), prog_name=program)

@@ -1,8 +1,12 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+from sppdet.classification.networks import build_network
 
 
 def paint(label: int, rng: np.random.Generator, width: int, height: int) -> np.ndarray:
@@ -39,3 +43,18 @@ def square_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def varied_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_folder(tmp_path_factory.mktemp("varied"), None)
+
+
+@pytest.fixture
+def random_network() -> Callable[..., torch.nn.Module]:
+    """Builds networks whose statistics and scales are not the initial ones: every tensor counts."""
+
+    def build(name: str = "spp5", classes: int = 3) -> torch.nn.Module:
+        network = build_network(name, classes)
+        generator = torch.Generator().manual_seed(1)
+        for tensor in network.state_dict().values():
+            if tensor.ndim == 1 and tensor.is_floating_point():
+                tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
+        return network.eval()
+
+    return build

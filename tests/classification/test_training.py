@@ -126,11 +126,3 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     save_state(file, {"model": {"a": torch.zeros(1)}}, {"settings": {}, "classes": []})
     with pytest.raises(SppdetError, match="does not fit"):
         Training.load(file, CPU)
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"schedule": "x"}, {"size_order": "x"}, {"dropout": 1.0}, {"rate": 0.0}]
-)
-def test_wrong_settings(wrong: dict) -> None:
-    with pytest.raises(ValueError, match="--"):
-        ClassifySettings("spp5", **wrong)
