@@ -6,12 +6,15 @@ from numpy.typing import NDArray
 
 from sppdet.errors import SppdetError
 from sppdet.proposals.opencv import OpenCvSettings, opencv_search
+from sppdet.proposals.selective_search import FAST, QUALITY, TINY, SearchSettings
+from sppdet.proposals.selective_search import search as selective_search
 
-Settings = OpenCvSettings
+Settings = SearchSettings | OpenCvSettings
 
 METHODS: dict[str, Settings] = {
-    "fast": OpenCvSettings("fast"),
-    "quality": OpenCvSettings("quality"),
+    "fast": FAST,
+    "quality": QUALITY,
+    "tiny": TINY,
     "opencv-fast": OpenCvSettings("fast"),
     "opencv-quality": OpenCvSettings("quality"),
 }
@@ -66,7 +69,10 @@ def propose(
     settings = settings_of(method)
     height, width = image.shape[:2]
     small = resize_for_search(image, settings.side)
-    boxes = opencv_search(small, settings.mode)
+    if isinstance(settings, OpenCvSettings):
+        boxes = opencv_search(small, settings.mode)
+    else:
+        boxes = selective_search(small, settings, threads)
     boxes = _large_enough(boxes, settings.minimum_side)
     boxes = boxes * np.float32([width / small.shape[1], height / small.shape[0]] * 2)
     boxes = np.clip(boxes, 0, np.float32([width, height, width, height]))

@@ -1,0 +1,198 @@
+"""Hierarchical grouping (Uijlings et al., section 3.1): join the most similar neighbours, again."""
+
+import numba
+import numpy as np
+
+from sppdet.proposals.regions import COLOUR_LENGTH, DIRECTIONS
+from sppdet.proposals.segmentation import find
+
+
+@numba.njit(nogil=True, cache=True)
+def group(sizes, boxes, histograms, pairs, image_area, weights):  # type: ignore[no-untyped-def]
+    """Group n connected regions into one; every region on the way is a candidate.
+
+    The pair with the greatest similarity is joined first; among equals the one with the lower
+    numbers. The neighbours of a region are a linked list: joining two appends one list to the
+    other, and repetitions are unlinked when the list is next walked. The queue is a heap whose
+    outdated entries are skipped.
+
+    Args:
+        sizes: (n,) int32.
+        boxes: (n, 4) int32.
+        histograms: (n, D) float32, as :func:`sppdet.proposals.regions.describe` counts them.
+        pairs: (M, 2) int32, the neighbours.
+        image_area: pixels.
+        weights: (4,) float32, of the similarities of colour, texture, size and fill.
+
+    Returns:
+        For the 2 n - 1 regions, the n given ones first: sizes (int32), boxes (.., 4) int32, the two
+        parts (n - 1, 2) int32 of each joined region, and the similarities (n - 1,) float32 of the
+        parts when they were joined.
+    """
+    count = len(sizes)
+    total = 2 * count - 1
+    all_sizes = np.empty(total, np.int32)
+    all_boxes = np.empty((total, 4), np.int32)
+    all_histograms = np.empty((total, histograms.shape[1]), np.float32)
+    all_sizes[:count] = sizes
+    all_boxes[:count] = boxes
+    all_histograms[:count] = histograms
+    parts = np.empty((count - 1, 2), np.int32)
+    joined_at = np.empty(count - 1, np.float32)
+    parent = np.arange(total).astype(np.int32)
+
+    target = np.empty(2 * len(pairs), np.int32)
+    following = np.full(2 * len(pairs), -1, np.int32)
+    head = np.full(total, -1, np.int32)
+    tail = np.full(total, -1, np.int32)
+    heap_value = np.empty(max(8 * len(pairs), 16), np.float32)
+    heap_pair = np.empty((len(heap_value), 2), np.int32)
+    length = 0
+    for i in range(len(pairs)):
+        a, b = pairs[i]
+        _append(head, tail, following, target, a, 2 * i, b)
+        _append(head, tail, following, target, b, 2 * i + 1, a)
+        value = similarity(all_sizes, all_boxes, all_histograms, a, b, image_area, weights)
+        length = _push(heap_value, heap_pair, length, value, a, b)
+
+    seen = np.full(total, -1, np.int32)
+    made = count
+    while length > 0 and made < total:
+        value = heap_value[0]
+        a, b = heap_pair[0]
+        length = _pop(heap_value, heap_pair, length)
+        if parent[a] != a or parent[b] != b:
+            continue
+        new = made
+        made += 1
+        parts[new - count, 0] = a
+        parts[new - count, 1] = b
+        joined_at[new - count] = value
+        parent[a] = new
+        parent[b] = new
+        all_sizes[new] = all_sizes[a] + all_sizes[b]
+        for side in range(2):
+            all_boxes[new, side] = min(all_boxes[a, side], all_boxes[b, side])
+            all_boxes[new, side + 2] = max(all_boxes[a, side + 2], all_boxes[b, side + 2])
+        all_histograms[new] = all_histograms[a] + all_histograms[b]
+        following[tail[a]] = head[b]
+        previous = -1
+        node = head[a]
+        while node >= 0:
+            other = find(parent, target[node])
+            if other == new or seen[other] == new:
+                if previous >= 0:
+                    following[previous] = following[node]
+            else:
+                seen[other] = new
+                target[node] = other
+                if previous < 0:
+                    head[new] = node
+                previous = node
+                if length == len(heap_value):
+                    heap_value, heap_pair = _grow(heap_value, heap_pair)
+                value = similarity(
+                    all_sizes, all_boxes, all_histograms, other, new, image_area, weights
+                )
+                length = _push(heap_value, heap_pair, length, value, other, new)
+            node = following[node]
+        tail[new] = previous
+    return all_sizes, all_boxes, parts, joined_at
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "nnan"})
+def _overlap(counts_a, counts_b, share_a, share_b):  # type: ignore[no-untyped-def]
+    """Intersection of two histograms; the sum in any order, so that it runs in vectors."""
+    total = np.float32(0)
+    for i in range(len(counts_a)):
+        total += min(counts_a[i] * share_a, counts_b[i] * share_b)
+    return total
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def similarity(sizes, boxes, histograms, a, b, image_area, weights):  # type: ignore[no-untyped-def]
+    """Weighted sum of the four similarities (section 3.2, equations 1 to 6), each from 0 to 1."""
+    size_a, size_b = np.float32(sizes[a]), np.float32(sizes[b])
+    share_a, share_b = np.float32(1) / size_a, np.float32(1) / size_b
+    result = np.float32(0)
+    if weights[0] > 0:
+        colour = _overlap(
+            histograms[a, :COLOUR_LENGTH], histograms[b, :COLOUR_LENGTH], share_a, share_b
+        )
+        result += weights[0] * colour / np.float32(3)
+    if weights[1] > 0:
+        texture = _overlap(
+            histograms[a, COLOUR_LENGTH:], histograms[b, COLOUR_LENGTH:], share_a, share_b
+        )
+        result += weights[1] * texture / np.float32(3 * DIRECTIONS)
+    area = np.float32(image_area)
+    result += weights[2] * (np.float32(1) - (size_a + size_b) / area)
+    wide = max(boxes[a, 2], boxes[b, 2]) - min(boxes[a, 0], boxes[b, 0])
+    high = max(boxes[a, 3], boxes[b, 3]) - min(boxes[a, 1], boxes[b, 1])
+    hole = np.float32(wide * high) - size_a - size_b
+    result += weights[3] * (np.float32(1) - hole / area)
+    return result
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _append(head, tail, following, target, region, node, other):  # type: ignore[no-untyped-def]
+    target[node] = other
+    if head[region] < 0:
+        head[region] = node
+    else:
+        following[tail[region]] = node
+    tail[region] = node
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _before(value, pair, i, j):  # type: ignore[no-untyped-def]
+    if value[i] != value[j]:
+        return value[i] > value[j]
+    if pair[i, 0] != pair[j, 0]:
+        return pair[i, 0] < pair[j, 0]
+    return pair[i, 1] < pair[j, 1]
+
+
+@numba.njit(nogil=True, cache=True)
+def _swap(value, pair, i, j):  # type: ignore[no-untyped-def]
+    value[i], value[j] = value[j], value[i]
+    for side in range(2):
+        pair[i, side], pair[j, side] = pair[j, side], pair[i, side]
+
+
+@numba.njit(nogil=True, cache=True)
+def _push(value, pair, length, new_value, a, b):  # type: ignore[no-untyped-def]
+    value[length] = new_value
+    pair[length, 0] = a
+    pair[length, 1] = b
+    i = length
+    while i > 0 and _before(value, pair, i, (i - 1) >> 1):
+        _swap(value, pair, i, (i - 1) >> 1)
+        i = (i - 1) >> 1
+    return length + 1
+
+
+@numba.njit(nogil=True, cache=True)
+def _pop(value, pair, length):  # type: ignore[no-untyped-def]
+    length -= 1
+    value[0] = value[length]
+    pair[0] = pair[length]
+    i = 0
+    while True:
+        best = i
+        for child in (2 * i + 1, 2 * i + 2):
+            if child < length and _before(value, pair, child, best):
+                best = child
+        if best == i:
+            return length
+        _swap(value, pair, i, best)
+        i = best
+
+
+@numba.njit(nogil=True, cache=True)
+def _grow(value, pair):  # type: ignore[no-untyped-def]
+    more_value = np.empty(2 * len(value), np.float32)
+    more_pair = np.empty((2 * len(value), 2), np.int32)
+    more_value[: len(value)] = value
+    more_pair[: len(value)] = pair
+    return more_value, more_pair

@@ -1,0 +1,98 @@
+"""The order of the candidates: which boxes come first when not all can be kept.
+
+Chosen on training photographs of two data sets (fruit, blood cells), by recall at IoU 0.5 and 0.7
+and mean best overlap at 100 to 2,000 boxes. A box is the better the higher it stands in a hierarchy
+and the more hierarchies contain it; and a box that nearly repeats a better one waits until the
+others have had their turn.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+# A box that overlaps a better one by more than this IoU comes after all that do not.
+NEARLY_THE_SAME = 0.8
+
+
+class Hierarchy(NamedTuple):
+    """What :func:`sppdet.proposals.grouping.group` returns."""
+
+    sizes: NDArray[np.int32]
+    boxes: NDArray[np.int32]
+    parts: NDArray[np.int32]
+    joined_at: NDArray[np.float32]
+
+
+def rank(hierarchies: list[Hierarchy], minimum_side: int) -> NDArray[np.float32]:
+    """The distinct boxes of all hierarchies, best first.
+
+    The level of a region is 1 for the root and one more for each region joined before it. A box's
+    score is its best level, divided by the square root of the number of regions with this box; the
+    lowest score is the best, and among equals the box that comes first in (x1, y1, x2, y2).
+
+    Args:
+        hierarchies: of one image, at most 65,535 pixels wide and high.
+        minimum_side: boxes with a shorter side are dropped.
+
+    Returns:
+        (N, 4) float32.
+    """
+    boxes = np.concatenate([hierarchy.boxes for hierarchy in hierarchies])
+    level = np.concatenate(
+        [np.arange(len(hierarchy.boxes), 0, -1, dtype=np.int64) for hierarchy in hierarchies]
+    )
+    large = np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) >= minimum_side
+    boxes, level = boxes[large].astype(np.int64), level[large]
+    key = (boxes[:, 0] << 48) + (boxes[:, 1] << 32) + (boxes[:, 2] << 16) + boxes[:, 3]
+    by_key = np.argsort(key, kind="stable")
+    boxes, level, key = boxes[by_key], level[by_key], key[by_key]
+    start = np.flatnonzero(np.diff(key, prepend=-1))
+    if len(start) == 0:
+        return np.zeros((0, 4), np.float32)
+    votes = np.diff(start, append=len(key))
+    score = np.minimum.reduceat(level, start) / np.sqrt(votes)
+    ordered = boxes[start[np.argsort(score, kind="stable")]].astype(np.float32)
+    repeats = nearly_repeats(ordered, NEARLY_THE_SAME)
+    return np.concatenate([ordered[~repeats], ordered[repeats]])
+
+
+@numba.njit(nogil=True, cache=True)
+def nearly_repeats(boxes, threshold):  # type: ignore[no-untyped-def]
+    """Which boxes overlap an earlier one, that does not do so itself, by more than ``threshold``.
+
+    The boxes kept by greedy suppression are those where this is False. Two boxes can only
+    overlap by an IoU of t when the smaller has at least t times the area of the larger: so each is
+    compared with those alone whose logarithm of area, in steps of -log t, falls in the same step or
+    in one beside it.
+
+    Args:
+        boxes: (N, 4) float32 with areas of at least one pixel, best first.
+        threshold: IoU, above 0 and below 1.
+
+    Returns:
+        (N,) bool.
+    """
+    count = len(boxes)
+    repeats = np.zeros(count, np.bool_)
+    step = -1 / np.log(threshold)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    buckets = int(np.log(max(area.max(), np.float32(1))) * step) + 3 if count else 3
+    latest = np.full(buckets, -1, np.int32)
+    before = np.empty(count, np.int32)
+    for i in range(count):
+        bucket = int(np.log(area[i]) * step) + 1
+        for near in range(bucket - 1, bucket + 2):
+            j = latest[near]
+            while j >= 0 and not repeats[i]:
+                wide = min(boxes[i, 2], boxes[j, 2]) - max(boxes[i, 0], boxes[j, 0])
+                high = min(boxes[i, 3], boxes[j, 3]) - max(boxes[i, 1], boxes[j, 1])
+                if wide > 0 and high > 0:
+                    shared = wide * high
+                    repeats[i] = shared > threshold * (area[i] + area[j] - shared)
+                j = before[j]
+        if not repeats[i]:
+            before[i] = latest[bucket]
+            latest[bucket] = i
+    return repeats

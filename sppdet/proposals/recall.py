@@ -1,0 +1,79 @@
+"""How much of the annotated objects proposals reach, against their number."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+NUMBERS = (100, 500, 1000, 2000)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Overlap of every object with its best proposal, at several numbers of proposals.
+
+    numbers: (K,) the numbers of proposals.
+    overlaps: (K, N) float32, for N objects: the greatest IoU with one of the first so many
+        proposals of the object's image; 0 without proposals.
+    labels: (N,) int64, the objects' classes.
+    """
+
+    numbers: tuple[int, ...]
+    overlaps: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    def recall(self, threshold: float = 0.5) -> NDArray[np.float64]:
+        """(K,) share of the objects with an overlap of at least ``threshold``; NaN without any."""
+        return _mean(self.overlaps >= threshold)
+
+    def mean_best_overlap(self) -> NDArray[np.float64]:
+        """(K,) mean over all objects; NaN without any."""
+        return _mean(self.overlaps)
+
+    def average_best_overlap(self) -> dict[int, NDArray[np.float64]]:
+        """(K,) mean over the objects of each class (Uijlings et al., section 5, equation 8)."""
+        return {
+            int(label): _mean(self.overlaps[:, self.labels == label])
+            for label in np.unique(self.labels)
+        }
+
+    def mean_average_best_overlap(self) -> NDArray[np.float64]:
+        """(K,) mean of the classes' average best overlaps (MABO in the paper); NaN without any."""
+        per_class = list(self.average_best_overlap().values())
+        return np.mean(per_class, axis=0) if per_class else np.full(len(self.numbers), np.nan)
+
+
+def measure_recall(
+    images: Iterable[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]],
+    numbers: Sequence[int] = NUMBERS,
+) -> Recall:
+    """Compare proposals with annotations.
+
+    Args:
+        images: for each image its proposals (P, 4), best first, its objects' boxes (M, 4) and their
+            labels (M,), both in the same pixels. Leave out crowds, and difficult objects if the
+            protocol does.
+        numbers: numbers of proposals at which to measure.
+    """
+    overlaps, labels = [np.zeros((len(numbers), 0), np.float32)], [np.zeros(0, np.int64)]
+    for proposals, truths, classes in images:
+        best = np.zeros((len(numbers), len(truths)), np.float32)
+        pairwise = _iou(truths, proposals)
+        for row, number in enumerate(numbers):
+            best[row] = pairwise[:, :number].max(axis=1, initial=0)
+        overlaps.append(best)
+        labels.append(np.asarray(classes, np.int64))
+    return Recall(tuple(numbers), np.concatenate(overlaps, axis=1), np.concatenate(labels))
+
+
+def _mean(values: NDArray[np.generic]) -> NDArray[np.float64]:
+    if values.shape[1] == 0:
+        return np.full(len(values), np.nan)
+    return values.mean(axis=1, dtype=np.float64)
+
+
+def _iou(truths: NDArray[np.float32], proposals: NDArray[np.float32]) -> NDArray[np.float32]:
+    from sppdet.boxes import iou  # here, because it imports torch, which the search does not need
+
+    return iou(truths, proposals)

@@ -1,0 +1,252 @@
+"""Graph-based segmentation (Felzenszwalb and Huttenlocher, 2004), fast enough to be repeated.
+
+The edges of the 4-connected grid are sorted by counting, on weights in eighths of a grey level. The
+union-find runs over pixels once, at the smallest k; what it leaves between regions is replayed on
+the regions for larger k.
+"""
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+# Weights are Euclidean colour distances of 8-bit channels in steps of 1/8: at most 3534.
+STEPS = 8
+_BINS = 3536
+
+Ints = NDArray[np.int32]
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def find(parent, node):  # type: ignore[no-untyped-def]
+    """The root of ``node``; every node on its path is moved up to its grandparent."""
+    above = parent[node]
+    while above != node:
+        top = parent[above]
+        parent[node] = top
+        node = above
+        above = top
+    return node
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _ends(edge, width):  # type: ignore[no-untyped-def]
+    """The two pixels of an edge: see :func:`_sorted_edges`."""
+    first = edge >> np.uint32(1)
+    return first, np.uint32(first + np.uint32(width if edge & np.uint32(1) else 1))
+
+
+@numba.njit(nogil=True, cache=True)
+def segment(image, k, minimum_size):  # type: ignore[no-untyped-def]
+    """Segment a smoothed image.
+
+    Two regions are joined along an edge of weight w when w is at most Int(R) + k / |R| for both
+    (section 3 of the paper); regions of fewer than ``minimum_size`` pixels are then joined to their
+    nearest neighbour, in the order of the edges.
+
+    Args:
+        image: (H, W, 3) uint8, C-contiguous.
+        k: scale of observation, in grey levels.
+        minimum_size: pixels.
+
+    Returns:
+        labels (H, W) int32, numbered from 0 in raster order of first pixels; and for every two
+        regions that touch the lightest edge between them, in ascending weight: their labels
+        (E,) int32 and (E,) int32, and weights (E,) int32; and Int of each region (n,) float32,
+        in the same steps of 1/8.
+    """
+    height, width = image.shape[:2]
+    count = height * width
+    weight, order, used = _sorted_edges(image)
+    # Unsigned numbers of pixels: numba then leaves out the test for negative indices.
+    parent = np.arange(count).astype(np.uint32)
+    size = np.ones(count, np.int32)
+    scale = np.float32(k * STEPS)
+    limit = np.full(count, scale, np.float32)
+    left = _join(weight, order, used, width, scale, parent, size, limit)
+    internal = limit - scale / size.astype(np.float32)
+    for i in range(left):
+        a, b = _ends(np.uint32(order[i]), width)
+        a, b = find(parent, a), find(parent, b)
+        if a != b and (size[a] < minimum_size or size[b] < minimum_size):
+            if size[a] < size[b]:
+                a, b = b, a
+            parent[b] = a
+            size[a] += size[b]
+            internal[a] = max(internal[a], internal[b])
+    labels = np.empty(count, np.int32)
+    name = np.full(count, -1, np.int32)
+    regions = 0
+    region_internal = np.empty(count, np.float32)
+    for p in range(count):
+        root = find(parent, np.uint32(p))
+        if name[root] < 0:
+            name[root] = regions
+            region_internal[regions] = internal[root]
+            regions += 1
+        labels[p] = name[root]
+    edge_a = np.empty(left, np.int32)
+    edge_b = np.empty(left, np.int32)
+    edge_weight = np.empty(left, np.int32)
+    kept = 0
+    for i in range(left):
+        edge = np.uint32(order[i])
+        a, b = _ends(edge, width)
+        if labels[a] != labels[b]:
+            edge_a[kept] = labels[a]
+            edge_b[kept] = labels[b]
+            edge_weight[kept] = weight[edge]
+            kept += 1
+    lightest = _lightest(edge_a[:kept], edge_b[:kept], regions)
+    return (
+        labels.reshape(height, width),
+        edge_a[:kept][lightest],
+        edge_b[:kept][lightest],
+        edge_weight[:kept][lightest],
+        region_internal[:regions].copy(),
+    )
+
+
+@numba.njit(nogil=True, cache=True)
+def coarsen(edge_a, edge_b, edge_weight, internal, size, k, minimum_size):  # type: ignore[no-untyped-def]
+    """Replay the edges between regions at a larger k.
+
+    Args:
+        edge_a, edge_b, edge_weight, internal: as :func:`segment` returns them.
+        size: (n,) int32, pixels of each region.
+        k, minimum_size: as in :func:`segment`.
+
+    Returns:
+        (n,) int32: the coarse region of each region, numbered from 0 in the order of first regions.
+    """
+    count = len(size)
+    parent = np.arange(count).astype(np.int32)
+    size = size.copy()
+    scale = np.float32(k * STEPS)
+    limit = internal + scale / size.astype(np.float32)
+    for forced in range(2):
+        for i in range(len(edge_a)):
+            a = find(parent, edge_a[i])
+            b = find(parent, edge_b[i])
+            if a == b:
+                continue
+            w = edge_weight[i]
+            if forced:
+                join = size[a] < minimum_size or size[b] < minimum_size
+            else:
+                join = w <= limit[a] and w <= limit[b]
+            if join:
+                if size[a] < size[b]:
+                    a, b = b, a
+                parent[b] = a
+                size[a] += size[b]
+                limit[a] = w + scale / np.float32(size[a])
+    name = np.full(count, -1, np.int32)
+    coarse = np.empty(count, np.int32)
+    regions = 0
+    for region in range(count):
+        root = find(parent, region)
+        if name[root] < 0:
+            name[root] = regions
+            regions += 1
+        coarse[region] = name[root]
+    return coarse
+
+
+@numba.njit(nogil=True, cache=True)
+def _join(weight, order, used, width, scale, parent, size, limit):  # type: ignore[no-untyped-def]
+    """Join along the first ``used`` edges of ``order``; move those left over to its beginning.
+
+    Changes ``parent``, ``size`` and ``limit``, which is Int + k / size of each root. Returns how
+    many edges are left over.
+    """
+    left = 0
+    for i in range(used):
+        edge = np.uint32(order[i])
+        a, b = _ends(edge, width)
+        a, b = find(parent, a), find(parent, b)
+        if a == b:
+            continue
+        w = np.float32(weight[edge])
+        if w <= limit[a] and w <= limit[b]:
+            if size[a] < size[b]:
+                a, b = b, a
+            parent[b] = a
+            size[a] += size[b]
+            limit[a] = w + scale / np.float32(size[a])
+        else:
+            order[left] = edge
+            left += 1
+    return left
+
+
+@numba.njit(nogil=True, cache=True)
+def _lightest(edge_a, edge_b, count):  # type: ignore[no-untyped-def]
+    """(E,) bool: whether an edge is the first between its two regions, out of ``count``."""
+    start = np.zeros(count + 1, np.int32)
+    for i in range(len(edge_a)):
+        start[min(edge_a[i], edge_b[i]) + 1] += 1
+    for region in range(count):
+        start[region + 1] += start[region]
+    edges = np.empty(len(edge_a), np.int32)
+    fill = start[:count].copy()
+    for i in range(len(edge_a)):
+        low = min(edge_a[i], edge_b[i])
+        edges[fill[low]] = i
+        fill[low] += 1
+    first = np.zeros(len(edge_a), np.bool_)
+    seen = np.full(count, -1, np.int32)
+    for region in range(count):
+        for i in range(start[region], start[region + 1]):
+            edge = edges[i]
+            high = max(edge_a[edge], edge_b[edge])
+            if seen[high] != region:
+                seen[high] = region
+                first[edge] = True
+    return first
+
+
+@numba.njit(nogil=True, cache=True)
+def _sorted_edges(image):  # type: ignore[no-untyped-def]
+    """Weights of the edges by number, and the numbers in ascending weight (ties: ascending number).
+
+    Edge 2 p goes from pixel p to its right, edge 2 p + 1 from pixel p downwards.
+    """
+    height, width = image.shape[:2]
+    weight = np.empty(2 * height * width, np.uint16)
+    first = np.zeros(_BINS + 1, np.int32)
+    for y in range(height):
+        for x in range(width):
+            edge = 2 * (y * width + x)
+            r, g, b = np.int32(image[y, x, 0]), np.int32(image[y, x, 1]), np.int32(image[y, x, 2])
+            if x + 1 < width:
+                w = _distance(r, g, b, image[y, x + 1])
+                weight[edge] = w
+                first[w + 1] += 1
+            if y + 1 < height:
+                w = _distance(r, g, b, image[y + 1, x])
+                weight[edge + 1] = w
+                first[w + 1] += 1
+    for w in range(_BINS):
+        first[w + 1] += first[w]
+    used = first[_BINS]
+    order = np.empty(used, np.int32)
+    for y in range(height):
+        for x in range(width):
+            edge = 2 * (y * width + x)
+            if x + 1 < width:
+                w = weight[edge]
+                order[first[w]] = edge
+                first[w] += 1
+            if y + 1 < height:
+                w = weight[edge + 1]
+                order[first[w]] = edge + 1
+                first[w] += 1
+    return weight, order, used
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _distance(r, g, b, other):  # type: ignore[no-untyped-def]
+    dr = r - np.int32(other[0])
+    dg = g - np.int32(other[1])
+    db = b - np.int32(other[2])
+    return np.int32(np.sqrt(np.float32(dr * dr + dg * dg + db * db)) * np.float32(STEPS))

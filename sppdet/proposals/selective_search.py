@@ -1,0 +1,145 @@
+"""Selective search (Uijlings et al., IJCV 2013): hierarchies of regions, their boxes in order."""
+
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sppdet.proposals.colour import convert, smooth
+from sppdet.proposals.grouping import group
+from sppdet.proposals.ranking import Hierarchy, rank
+from sppdet.proposals.regions import aggregate, describe, neighbours, texture_table
+from sppdet.proposals.segmentation import coarsen, segment
+
+# Weights of the similarities of colour, texture, size and fill.
+ALL = (1.0, 1.0, 1.0, 1.0)
+NO_COLOUR = (0.0, 1.0, 1.0, 1.0)
+FILL = (0.0, 0.0, 0.0, 1.0)
+SIZE = (0.0, 0.0, 1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Settings of our selective search; the defaults are ``fast``.
+
+    spaces: colour spaces, see :data:`sppdet.proposals.colour.SPACES`.
+    scales: k of the segmentation, ascending.
+    minimum_size: least pixels of a segment.
+    similarities: one hierarchy for each, as weights of colour, texture, size and fill.
+    side: longer side of the searched image, in pixels.
+    minimum_side: boxes with a shorter side, in pixels of the searched image, are dropped (R-CNN's
+        released code: 20 pixels at a width of 500).
+    """
+
+    spaces: tuple[str, ...] = ("hsv", "lab")
+    scales: tuple[float, ...] = (100.0, 200.0, 400.0)
+    minimum_size: int = 60
+    similarities: tuple[tuple[float, float, float, float], ...] = (ALL, NO_COLOUR)
+    side: int = 500
+    minimum_side: int = 20
+
+
+FAST = SearchSettings()
+QUALITY = SearchSettings(
+    spaces=("hsv", "lab", "rgi", "hue", "intensity"),
+    scales=(50.0, 100.0, 200.0, 400.0),
+    similarities=(ALL, NO_COLOUR, FILL, SIZE),
+)
+# Objects of a few per cent of the longer side: blood cells and platelets, fruit on a tree.
+TINY = SearchSettings(
+    scales=(50.0, 100.0, 200.0),
+    minimum_size=20,
+    side=800,
+    minimum_side=12,
+)
+
+
+def search(
+    image: NDArray[np.uint8], settings: SearchSettings, threads: int = 1
+) -> NDArray[np.float32]:
+    """All boxes of the search in ``image``, distinct, best first.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, searched at its own size.
+        settings: ``side`` is the caller's business.
+        threads: colour spaces searched at a time; the result does not depend on it.
+
+    Returns:
+        (N, 4) float32 with sides of at least ``settings.minimum_side`` pixels.
+    """
+    compile_once()
+    return _search(image, settings, threads)
+
+
+def _search(
+    image: NDArray[np.uint8], settings: SearchSettings, threads: int
+) -> NDArray[np.float32]:
+    smoothed = smooth(image)
+    if threads > 1 and len(settings.spaces) > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(lambda s: _hierarchies(smoothed, s, settings), settings.spaces))
+    else:
+        found = [_hierarchies(smoothed, space, settings) for space in settings.spaces]
+    return rank([hierarchy for several in found for hierarchy in several], settings.minimum_side)
+
+
+def _hierarchies(
+    smoothed: NDArray[np.uint8], space: str, settings: SearchSettings
+) -> list[Hierarchy]:
+    """The hierarchies of one colour space, by scale, then by similarity."""
+    image = convert(smoothed, space)
+    area = image.shape[0] * image.shape[1]
+    scales = settings.scales
+    labels, edge_a, edge_b, edge_weight, internal = segment(image, scales[0], settings.minimum_size)
+    finest = describe(image, labels, len(internal), texture_table())
+    found = []
+    for scale in scales:
+        if scale == scales[0]:
+            coarse = np.arange(len(internal), dtype=np.int32)
+            regions = finest
+        else:
+            coarse = coarsen(
+                edge_a, edge_b, edge_weight, internal, finest[0], scale, settings.minimum_size
+            )
+            regions = aggregate(coarse, *finest)
+        pairs = neighbours(edge_a, edge_b, coarse, len(regions[0]))
+        for weights in settings.similarities:
+            grouped = group(*regions, pairs, area, np.array(weights, np.float32))
+            found.append(Hierarchy(*grouped))
+    return found
+
+
+# A search that has been compiled before is ready sooner than this, in seconds.
+_NOTICE_AFTER = 2.0
+_compiling = threading.Lock()
+_compiled = False
+
+
+def compile_once() -> None:
+    """Load the compiled search, or compile it (once per installation; half a minute).
+
+    Numba keeps the machine code beside the package, or in the user's cache folder where that cannot
+    be written. While it compiles, one line on standard error says so. Later calls do nothing.
+    """
+    global _compiled
+    with _compiling:
+        if _compiled:
+            return
+        notice = threading.Timer(
+            _NOTICE_AFTER,
+            print,
+            ["sppdet: compiling the selective search, once (about half a minute) ..."],
+            {"file": sys.stderr, "flush": True},
+        )
+        notice.daemon = True
+        notice.start()
+        try:
+            image = np.zeros((40, 40, 3), np.uint8)
+            image[10:30, 10:30] = 200
+            _search(image, SearchSettings(), threads=1)
+        finally:
+            notice.cancel()
+        _compiled = True

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from sppdet.boxes import iou
+from sppdet.proposals.ranking import Hierarchy, nearly_repeats, rank
+
+
+def hierarchy(*boxes):
+    """The last box is the root."""
+    return Hierarchy(None, np.array(boxes, np.int32), None, None)
+
+
+def test_high_in_the_hierarchy_first_and_votes_count():
+    small, other, large = [0, 0, 30, 30], [60, 60, 95, 95], [0, 0, 100, 100]
+    once = rank([hierarchy(small, other, large)], 20)
+    np.testing.assert_array_equal(once, np.float32([large, other, small]))
+    # 3 / sqrt(4) is less than 2 / sqrt(1).
+    voted = rank(
+        [hierarchy(small, other, large), *[hierarchy(small, [1, 1, 9, 9], [2, 2, 9, 9])] * 3], 20
+    )
+    np.testing.assert_array_equal(voted, np.float32([large, small, other]))
+
+
+def test_near_repetitions_wait():
+    boxes = [[50, 50, 90, 90], [0, 0, 99, 100], [0, 0, 100, 100]]
+    np.testing.assert_array_equal(
+        rank([hierarchy(*boxes)], 20), np.float32([boxes[2], boxes[0], boxes[1]])
+    )
+
+
+def test_nothing_large_enough():
+    assert rank([hierarchy([0, 0, 5, 50], [0, 0, 19, 60])], 20).shape == (0, 4)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.8, 0.95])
+@pytest.mark.parametrize("count", [0, 1, 400])
+def test_nearly_repeats_equals_comparing_all(threshold, count):
+    rng = np.random.default_rng(4)
+    low = rng.integers(0, 12, (count, 2))
+    boxes = np.concatenate([low, low + rng.integers(1, 40, (count, 2))], axis=1).astype(np.float32)
+    overlaps = iou(boxes, boxes).astype(np.float64)
+    expected = np.zeros(count, bool)
+    for i in range(count):
+        expected[i] = any(overlaps[i, j] > threshold + 1e-7 and not expected[j] for j in range(i))
+    np.testing.assert_array_equal(nearly_repeats(boxes, threshold), expected)
+    assert count < 2 or 0 < expected.sum() < count
