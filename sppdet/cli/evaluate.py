@@ -1,138 +1,174 @@
-"""``sppdet evaluate``: average precision of a detector on labelled images."""
+"""``sppdet evaluate``: a model, or anyone's results, against a data set."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from sppdet.cli.common import choose_device, console, finish_batch, progress_bar
-from sppdet.datasets import Dataset, open_dataset, splits
+from sppdet.datasets import FORMATS, Dataset, open_dataset, splits
 from sppdet.detections import Detections
-from sppdet.detector import Detector
 from sppdet.errors import SppdetError
+from sppdet.evaluation.export import export
+from sppdet.evaluation.results import BOX_STYLES, read_results
 from sppdet.evaluation.voc import VocResult, evaluate_voc
 from sppdet.files import write_text
-from sppdet.images import read_image
-from sppdet.preparation import ordered_map
-from sppdet.proposals.cache import ProposalCache
+
+TEST_SPLITS = ("test", "test2007", "val", "valid", "validation", "val2017", "val2014")
 
 
 def evaluate(
-    data: Annotated[Path, typer.Argument(help="Labelled images, as for sppdet train.")],
-    model: Annotated[Path, typer.Option(help="A file of tools/train.py.")],
-    split: Annotated[
-        str | None, typer.Option(help="Part of the data; default: test or val, if present.")
+    data: Annotated[
+        Path, typer.Argument(help="The labelled images: VOC, COCO JSON, YOLO, XML beside.")
+    ],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here.")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Where to write the figures.")] = None,
-    iou: Annotated[float, typer.Option(min=0.01, max=1, help="Overlap of a right detection.")] = 0.5,
+    model: Annotated[Path | None, typer.Option(help="A file of tools/train.py.")] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Anyone's detections: COCO JSON, a folder of comp4_det_*.txt or texts."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Part of the data; default: test or val, if there is one.")
+    ] = None,
+    iou: Annotated[float, typer.Option(min=0.01, max=1, help="Least overlap of a hit.")] = 0.5,
+    coco: Annotated[bool, typer.Option("--coco", help="Add the figures of pycocotools.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Folder for an HTML report.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="Results of a second detector: is it better than the first?")
+    ] = None,
+    intervals: Annotated[
+        int, typer.Option(min=0, help="Bootstrap samples for 95 % intervals; 0: none.")
+    ] = 1000,
+    export_to: Annotated[
+        Path | None,
+        typer.Option("--export", help="Write the detections: a .json file, or a folder."),
+    ] = None,
+    export_format: Annotated[
+        str | None, typer.Option(help="coco, voc or text; default: coco for .json, else voc.")
+    ] = None,
+    boxes: Annotated[
+        str, typer.Option(help=f"Boxes in text files: {', '.join(BOX_STYLES)}.")
+    ] = "xyxy",
+    format: Annotated[
+        str | None, typer.Option(help=f"Format of the data: {', '.join(FORMATS)}.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Images at a time; default: one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Images at a time; default: one per core.")
+    ] = None,
 ) -> None:
-    """Average precision per class, by VOC's 11-point and area rules.
+    """VOC average precision per class and mean, 11-point and area; COCO's figures with --coco.
 
-    Example: [bold]python tools/evaluate.py photos --model fruit.safetensors --json fruit.json[/bold]
+    Example: [bold]python tools/evaluate.py photos --model fruit.safetensors --json ap.json[/bold]
     """
-    dataset = open_dataset(data, split or default_split(data))
-    detector = Detector.load(model, choose_device(device))
-    check_classes(detector.classes, dataset.classes, model, data)
+    if (model is None) == (results is None):
+        raise SppdetError("give either --model or --results")
+    dataset = open_dataset(data, split or _test_split(data, format), format=format)
     for problem in dataset.problems:
         console.print(f"note: {problem}", markup=False)
-    detections, failures = detect_all(detector, dataset, workers)
-    readable = [index for index, found in enumerate(detections) if found is not None]
-    names = tuple(dataset.classes)
-    truths = [dataset.annotations(index) for index in readable]
-    found = [relabel(detections[index], names) for index in readable]  # type: ignore[arg-type]
-    result = evaluate_voc(found, truths, names, iou)
-    console.print(table(result, iou))
+    if not any(len(entry) for entry in dataset.all_annotations()):
+        raise SppdetError(f"{data}: has no annotated object to evaluate against")
+    failures: list[str] = []
+    records = None
+    if model is not None:
+        found, failures = _run_model(model, dataset, device, workers)
+    else:
+        assert results is not None
+        read = read_results(results, dataset, boxes)
+        for note in read.notes:
+            console.print(f"note: {note}", markup=False)
+        found, records = read.detections, read.records
+    figures = evaluate_voc(found, dataset.all_annotations(), dataset.classes, iou)
+    content: dict[str, Any] = figures.to_json()
+    if coco:
+        from sppdet.evaluation.coco import evaluate_coco
+
+        content["coco"] = evaluate_coco(dataset, found, records)
+    if export_to is not None:
+        kind = export_format or ("coco" if export_to.suffix.lower() == ".json" else "voc")
+        export(export_to, kind, dataset, found)
     if json_file is not None:
-        write_text(json_file, json.dumps(result.to_json(), indent=1))
+        write_text(json_file, json.dumps(content, indent=1) + "\n")
+    _print(figures, content)
     finish_batch(failures, len(dataset.images))
 
 
-def detect_all(
-    detector: Detector, dataset: Dataset, workers: int | None = None
-) -> tuple[list[Detections | None], list[str]]:
-    """Detect on every image, unfiltered; None and a line of failure for an unreadable one."""
-    cache = ProposalCache()
-    settings = detector.settings
-    count = workers or torch.get_num_threads()
-    torch.set_num_threads(max(torch.get_num_threads() // count, 1))
+def _run_model(
+    path: Path, dataset: Dataset, device: str | None, workers: int | None
+) -> tuple[list[Detections], list[str]]:
+    from sppdet.detector import Detector
+    from sppdet.evaluation.detecting import detect_all
 
-    def one(path: Path) -> Detections | SppdetError:
-        try:
-            image = read_image(path)
-        except SppdetError as error:
-            return error
-        boxes = cache.get(image, settings.proposals, settings.max_boxes)
-        return detector.detect(image, boxes=boxes)
-
-    results: list[Detections | None] = []
-    failures = []
+    where = choose_device(device)
+    detector = Detector.load(path, where)
+    _check_classes(path, detector.classes, dataset)
+    count = workers or (torch.get_num_threads() if where.type == "cpu" else 2)
+    if where.type == "cpu":
+        torch.set_num_threads(max(torch.get_num_threads() // count, 1))
     with progress_bar() as bar:
         task = bar.add_task("detecting", total=len(dataset.images))
-        for found in ordered_map(one, dataset.images, count):
-            if isinstance(found, SppdetError):
-                failures.append(str(found))
-                results.append(None)
-            else:
-                results.append(found)
-            bar.advance(task)
-    return results, failures
+        return detect_all(detector, dataset.images, count, lambda: bar.advance(task))
 
 
-def relabel(found: Detections, classes: tuple[str, ...]) -> Detections:
-    """The detections with labels into ``classes``; those of other classes are left out."""
-    keep = [index for index, label in enumerate(found.labels) if found.classes[label] in classes]
-    labels = [classes.index(found.classes[found.labels[index]]) for index in keep]
-    return Detections(found.boxes[keep], labels, found.scores[keep], classes)  # type: ignore[arg-type]
-
-
-def check_classes(
-    known: tuple[str, ...], wanted: tuple[str, ...], model: Path, data: Path
-) -> None:
-    """Say which classes cannot be found; refuse when none can.
+def _check_classes(model: Path, known: tuple[str, ...], dataset: Dataset) -> None:
+    """Say which classes only the model or only the data has.
 
     Raises:
-        SppdetError: the model and the data have no class in common.
+        SppdetError: they share none.
     """
-    missing = [name for name in wanted if name not in known]
-    if len(missing) == len(wanted):
+    if not set(known) & set(dataset.classes):
         raise SppdetError(
-            f"{model}: finds {', '.join(known)}; {data} has none of these, but {', '.join(wanted)}"
+            f"{model}: finds {_some(known)}, but the data have {_some(dataset.classes)}; "
+            "no class is the same"
         )
-    if missing:
-        console.print(f"note: {model} does not know {', '.join(missing)}", markup=False)
+    only_data = [name for name in dataset.classes if name not in known]
+    only_model = [name for name in known if name not in dataset.classes]
+    if only_data:
+        console.print(f"note: the model does not know {_some(only_data)}: AP 0", markup=False)
+    if only_model:
+        console.print(f"note: the data have no {_some(only_model)}: left out", markup=False)
 
 
-def default_split(data: Path) -> str | None:
-    """``test``, or else ``val``, where there is one."""
-    available = splits(data)
-    return next((name for name in ("test", "val", "val2017") if name in available), None)
+def _some(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
-def table(result: VocResult, iou: float) -> Table:
-    """The figures for a person to read."""
-    shown = Table(title=f"average precision at IoU {iou:g}")
-    for heading in ("class", "11-point", "area", "objects", "recall"):
-        shown.add_column(heading, justify="left" if heading == "class" else "right")
-    figures = result.to_json()
-    for name, values in figures["classes"].items():
-        shown.add_row(
-            name,
-            _three(values["ap_11"]),
-            _three(values["ap_area"]),
-            str(values["truths"]),
-            _three(values["recall"]),
-        )
-    shown.add_section()
-    shown.add_row("mean", _three(figures["map_11"]), _three(figures["map_area"]), "", "")
-    return shown
+def _test_split(data: Path, format: str | None) -> str | None:
+    available = splits(data, format)
+    for name in TEST_SPLITS:
+        if name in available:
+            return name
+    return None
 
 
-def _three(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _print(figures: VocResult, content: dict[str, Any]) -> None:
+    table = Table(box=None, header_style="bold")
+    for title in ("class", "truths", "detections", "recall", "AP 11-point", "AP area"):
+        table.add_column(title, justify="left" if title == "class" else "right")
+    for entry in figures.classes:
+        if entry.truths or len(entry.scores):
+            table.add_row(
+                entry.name,
+                str(entry.truths),
+                str(len(entry.scores)),
+                *(percent(value) for value in (entry.recall, entry.ap_11, entry.ap_area)),
+            )
+    table.add_row(
+        "mean", "", "", "", percent(figures.map_11), percent(figures.map_area), style="bold"
+    )
+    out = Console()
+    out.print(table)
+    if "coco" in content:
+        shown = [f"{k} {percent(v)}" for k, v in content["coco"].items() if k != "classes"]
+        out.print("COCO: " + ", ".join(shown), markup=False, highlight=False)
 
 
+def percent(value: float | None) -> str:
+    """``0.4567`` as ``45.7 %``; None as a dash."""
+    return "-" if value is None else f"{100 * value:.1f} %"

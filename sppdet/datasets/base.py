@@ -91,6 +91,7 @@ class Dataset:
         problems: what was wrong in the files, in their order.
         image_ids: for COCO JSON the id of each image, otherwise None.
         category_ids: for COCO JSON the category id of each class, otherwise None.
+        annotation_file: the COCO JSON file, otherwise None.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Dataset:
         problems: Sequence[Problem] = (),
         image_ids: list[int] | None = None,
         category_ids: dict[str, int] | None = None,
+        annotation_file: Path | None = None,
     ) -> None:
         """Check the records' boxes; objects of classes that are not in ``classes`` are left out.
 
@@ -115,6 +117,7 @@ class Dataset:
         self.classes = tuple(classes)
         self.problems = list(problems)
         self.image_ids = image_ids
+        self.annotation_file = annotation_file
         self.category_ids = category_ids and {name: category_ids[name] for name in self.classes}
         index = {name: label for label, name in enumerate(self.classes)}
         self._annotations = [_checked(record, index, self.problems) for record in records]

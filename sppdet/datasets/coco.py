@@ -96,7 +96,7 @@ def open_coco(path: Path, file: Path, split: str | None, classes: Sequence[str] 
         _record(entry, locate, file, objects[key], problems) for key, entry in pictures.items()
     ]
     unique = tuple(dict.fromkeys(ordered))
-    return Dataset(path, "coco", split, records, unique, problems, list(pictures), ids)
+    return Dataset(path, "coco", split, records, unique, problems, list(pictures), ids, file)
 
 
 def _record(

@@ -1,0 +1,190 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sppdet.datasets import open_dataset, splits
+from sppdet.errors import SppdetError
+
+
+@pytest.fixture
+def photos(tmp_path, make_image, make_xml):
+    """photos/train with three images (one without XML), photos/test with one."""
+    folder = tmp_path / "photos"
+    for name in ("b", "a", "c"):
+        make_image(folder / "train" / f"{name}.jpg")
+    make_image(folder / "test" / "d.png")
+    make_xml(folder / "train" / "a.xml", ("dog", 11, 21, 50, 60), ("cat", 1, 1, 100, 80, 1))
+    make_xml(folder / "train" / "b.xml", ("cat", 5, 5, 20, 20))
+    make_xml(folder / "test" / "d.xml", ("owl", 5, 5, 20, 20))
+    return folder
+
+
+def test_a_folder_with_xml_beside_the_images(photos):
+    for dataset in (open_dataset(photos, "train"), open_dataset(photos / "train")):
+        assert dataset.format == "folder"
+        assert [path.name for path in dataset.images] == ["a.jpg", "b.jpg", "c.jpg"]
+        assert dataset.classes == ("cat", "dog")
+        assert dataset.problems == []
+        first = dataset.annotations(0)
+        np.testing.assert_array_equal(first.boxes, [[10, 20, 50, 60], [0, 0, 100, 80]])
+        assert first.boxes.dtype == np.float32
+        assert first.labels.tolist() == [1, 0]
+        assert first.difficult.tolist() == [False, True]
+        assert len(dataset.annotations(2)) == 0
+    assert open_dataset(photos, "train").split == "train"
+    assert splits(photos) == ["test", "train"]
+    assert splits(photos / "train") == []
+
+
+def test_no_split_reads_everything(photos):
+    dataset = open_dataset(photos)
+    assert len(dataset) == 4
+    assert dataset.classes == ("cat", "dog", "owl")
+
+
+def test_chosen_classes_keep_their_order(photos):
+    dataset = open_dataset(photos, "train", classes=["owl", "cat"])
+    assert dataset.classes == ("owl", "cat")
+    assert dataset.annotations(0).labels.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [("val", "has no split val; it has test, train"), ("Train", "has no split Train")],
+)
+def test_a_split_that_is_not_there(photos, split, message):
+    with pytest.raises(SppdetError, match=message):
+        open_dataset(photos, split)
+
+
+def test_flaws_are_reported_not_raised(tmp_path, make_image, make_xml):
+    for name in "abcdefg":
+        make_image(tmp_path / f"{name}.jpg")
+    make_xml(tmp_path / "a.xml", ("cat", 30, 30, 20, 60), ("cat", 11, 11, 30, 30))
+    make_xml(tmp_path / "b.xml", ("cat", -20, 41, 50, 90), ("cat", 200, 10, 220, 20))
+    make_xml(tmp_path / "c.xml", ("cat", 10, 10, 10, 40), ("cat", 0, 0, 101, 81))
+    make_xml(
+        tmp_path / "d.xml", ("cat", "x", 10, 10, 40), ("", 1, 1, 9, 9), ("cat", "nan", 1, 9, 9)
+    )
+    (tmp_path / "e.xml").write_text("<annotation><object>")
+    (tmp_path / "f.xml").write_text("<html></html>")
+    make_xml(tmp_path / "g.xml", ("cat", 1, 1, 20, 20), size=(640, 480))
+    make_xml(tmp_path / "lonely.xml", ("cat", 1, 1, 20, 20))
+    dataset = open_dataset(tmp_path)
+    assert [path.stem for path in dataset.images] == list("abcdg")
+    np.testing.assert_array_equal(dataset.annotations(0).boxes, [[10, 10, 30, 30]])
+    np.testing.assert_array_equal(dataset.annotations(1).boxes, [[0, 40, 50, 80]])
+    np.testing.assert_array_equal(dataset.annotations(2).boxes, [[0, 0, 100, 80]])
+    assert len(dataset.annotations(3)) == 0
+    assert Counter(problem.kind for problem in dataset.problems) == {
+        "inverted box": 1,
+        "outside box": 2,
+        "tiny box": 1,
+        "bad object": 3,
+        "unreadable annotation": 2,
+        "wrong size": 1,
+        "missing image": 1,
+    }
+    lines = "\n".join(map(str, dataset.problems))
+    assert f"{tmp_path / 'a.xml'}: cat box 30, 30, 20, 60 has max < min" in lines
+    assert "says 640 x 480, but the image is 100 x 80" in lines
+
+
+@pytest.mark.parametrize("size", [(0, 0), None, (100, 0)])
+def test_a_size_of_zero_is_taken_from_the_image(tmp_path, make_image, make_xml, size):
+    make_image(tmp_path / "a.jpg")
+    make_xml(tmp_path / "a.xml", ("cat", 50, 50, 300, 300), size=size)
+    dataset = open_dataset(tmp_path)
+    np.testing.assert_array_equal(dataset.annotations(0).boxes, [[49, 49, 100, 80]])
+
+
+def test_a_rotated_photograph_has_its_upright_size(tmp_path, make_image, make_xml):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    make_image(tmp_path / "a.jpg", 100, 80, exif=exif)
+    make_xml(tmp_path / "a.xml", ("cat", 1, 1, 80, 100), size=(80, 100))
+    dataset = open_dataset(tmp_path)
+    assert dataset.problems == []
+    np.testing.assert_array_equal(dataset.annotations(0).boxes, [[0, 0, 80, 100]])
+
+
+@pytest.fixture
+def devkit(tmp_path, make_image, make_xml):
+    root = tmp_path / "VOCdevkit" / "VOC2007"
+    for name in ("000001", "000002", "000003"):
+        make_image(root / "JPEGImages" / f"{name}.jpg")
+        make_xml(root / "Annotations" / f"{name}.xml", ("cat", 5, 5, 20, 20))
+    lists = root / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "trainval.txt").write_text("000001\n000003\n")
+    (lists / "test.txt").write_text("000002\n\n")
+    (lists / "cat_test.txt").write_text("000002  1\n")
+    (lists / "my_own.txt").write_text("000004\n")
+    return root
+
+
+@pytest.mark.parametrize("up", [0, 1, 2])
+def test_a_devkit_at_any_level(devkit, up):
+    path = devkit.parents[up - 1] if up else devkit
+    assert splits(path) == ["my_own", "test", "trainval"]
+    dataset = open_dataset(path, "trainval")
+    assert dataset.format == "voc"
+    assert [image.stem for image in dataset.images] == ["000001", "000003"]
+    assert len(open_dataset(path)) == 3
+    with pytest.raises(SppdetError, match="has no split train; it has my_own, test, trainval"):
+        open_dataset(path, "train")
+
+
+def test_a_list_may_name_missing_files(devkit):
+    dataset = open_dataset(devkit, "my_own")
+    assert [problem.kind for problem in dataset.problems] == [
+        "missing image",
+        "unreadable annotation",
+    ]
+    assert len(dataset) == 1
+
+
+def test_two_devkits_need_a_choice(devkit):
+    (devkit.parent / "VOC2012" / "ImageSets" / "Main").mkdir(parents=True)
+    with pytest.raises(SppdetError, match=r"several.*VOC2007.*VOC2012"):
+        open_dataset(devkit.parent)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "no such file"),
+        (lambda path: path.mkdir(), "neither images nor annotations"),
+        (lambda path: path.write_text("x"), "is no data set"),
+    ],
+)
+def test_what_is_no_data_set(tmp_path, make, message):
+    make(tmp_path / "it")
+    with pytest.raises(SppdetError, match=message):
+        open_dataset(tmp_path / "it")
+
+
+def test_images_without_any_annotation(tmp_path, make_image):
+    make_image(tmp_path / "a.jpg")
+    with pytest.raises(SppdetError, match="images, but no annotations"):
+        open_dataset(tmp_path)
+    assert len(open_dataset(tmp_path, format="folder")) == 1
+    with pytest.raises(SppdetError, match="no VOC devkit"):
+        open_dataset(tmp_path, format="voc")
+    with pytest.raises(SppdetError, match="choose one of voc, coco, yolo, folder"):
+        open_dataset(tmp_path, format="pascal")
+
+
+def test_the_fruit_photographs(shared_data):
+    dataset = open_dataset(shared_data / "fruit", "train")
+    assert (len(dataset), dataset.classes) == (240, ("apple", "banana", "orange"))
+    assert sum(map(len, dataset.all_annotations())) == 465
+
+
+def test_the_blood_cells(shared_data):
+    dataset = open_dataset(shared_data / "bccd", "trainval")
+    assert dataset.classes == ("Platelets", "RBC", "WBC")
+    assert len(dataset) == 292
+    assert {problem.kind for problem in dataset.problems} <= {"tiny box"}

@@ -1,0 +1,166 @@
+import json
+
+import numpy as np
+import pytest
+
+from sppdet.datasets import open_dataset
+from sppdet.detections import Detections
+from sppdet.errors import SppdetError
+from sppdet.evaluation.export import export
+from sppdet.evaluation.results import corners, read_results, recognise_results
+
+IMAGES = {
+    "000007": [("cat", 11, 11, 50, 50)],
+    "b_2": [("traffic light", 1, 1, 20, 20), ("cat", 30, 30, 60, 60)],
+    "empty": [],
+}
+
+
+@pytest.fixture
+def dataset(make_folder):
+    return open_dataset(make_folder(IMAGES))
+
+
+@pytest.fixture
+def found(dataset):
+    random = np.random.default_rng(0)
+    corner = random.uniform(0, 50, (3, 4, 2))
+    boxes = np.concatenate([corner, corner + random.uniform(5, 40, (3, 4, 2))], axis=2)
+    return [
+        Detections(boxes[k], [0, 1, 1, 0], random.normal(size=4), dataset.classes) for k in (0, 1)
+    ] + [Detections([], [], [], dataset.classes)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("coco", "results.json"), ("voc", "comp4"), ("text", "texts")]
+)
+def test_what_is_written_is_read_back(dataset, found, tmp_path, kind, name):
+    export(tmp_path / name, kind, dataset, found)
+    if kind == "text":  # the class with a space in its name
+        assert "traffic light" in (tmp_path / name / "b_2.txt").read_text()
+    again = read_results(tmp_path / name, dataset)
+    assert again.format == kind
+    assert again.notes == []
+    for own, other in zip(found, again.detections, strict=True):
+        np.testing.assert_array_equal(own.labels, other.labels)
+        np.testing.assert_allclose(own.scores, other.scores, rtol=1e-7)
+        np.testing.assert_allclose(own.boxes, other.boxes, rtol=1e-6, atol=1e-5)
+
+
+def test_the_json_of_detect_is_read(dataset, tmp_path):
+    entry = {"label": "cat", "score": 0.5, "box": [1, 2, 30, 40]}
+    (tmp_path / "out").mkdir()
+    content = {"image": "somewhere/b_2.png", "detections": [entry]}
+    (tmp_path / "out" / "b_2.json").write_text(json.dumps(content))
+    read = read_results(tmp_path / "out", dataset)
+    assert read.format == "sppdet"
+    assert [len(entry) for entry in read.detections] == [0, 1, 0]
+    np.testing.assert_array_equal(read.detections[1].boxes, [[1, 2, 30, 40]])
+
+
+def test_comp4_files_count_from_one(dataset, tmp_path):
+    (tmp_path / "comp4_det_test_cat.txt").write_text("000007 0.5 11 11 50 50\n")
+    read = read_results(tmp_path, dataset)
+    np.testing.assert_array_equal(read.detections[0].boxes, dataset.annotations(0).boxes)
+
+
+@pytest.mark.parametrize(
+    ("style", "line"),
+    [
+        ("xyxy", "cat 0.5 10 20 30 60"),
+        ("xywh", "cat 0.5 10 20 20 40"),
+        ("cxcywh", "cat 0.5 20 40 20 40"),
+        ("xyxy", "cat 0.5 .1 .2 .3 .6"),
+        ("xywh", "0 0.5 .1 .2 .2 .4"),
+        ("yolo", "0 .2 .4 .2 .4 0.5"),
+    ],
+)
+def test_styles_of_text_files(dataset, tmp_path, style, line):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "b_2.txt").write_text(line + "\n\n")
+    found = read_results(tmp_path / "r", dataset, style).detections[1]
+    np.testing.assert_allclose(found.boxes, [[10, 20, 30, 60]], rtol=1e-6)
+    assert found.scores.tolist() == [0.5]
+    assert dataset.classes[found.labels[0]] == "cat"
+
+
+def test_corners_of_every_style_agree():
+    assert corners([1, 2, 4, 8], "xyxy") == (1, 2, 4, 8)
+    assert corners([1, 2, 3, 6], "xywh") == (1, 2, 4, 8)
+    assert corners([2.5, 5, 3, 6], "cxcywh") == (1, 2, 4, 8)
+
+
+@pytest.mark.parametrize("image_id", ["000007", "000007.png", 7, "7"])
+def test_images_are_found_by_name_stem_or_number(dataset, tmp_path, image_id):
+    record = {"image_id": image_id, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}
+    file = tmp_path / "r.json"
+    file.write_text(json.dumps([record]))
+    assert len(read_results(file, dataset).detections[0]) == 1
+
+
+def test_other_images_and_classes_are_counted(dataset, tmp_path):
+    lines = "cat 0.5 1 1 9 9\nzebra 0.5 1 1 9 9\nzebra 0.4 1 1 9 9\n"
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "b_2.txt").write_text(lines)
+    (tmp_path / "r" / "other.txt").write_text("cat 0.5 1 1 9 9\n")
+    read = read_results(tmp_path / "r", dataset)
+    assert read.notes == [
+        "2 detections left out: class zebra is not in the data",
+        "1 detections left out: image other is not in the data",
+    ]
+    assert sum(map(len, read.detections)) == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"b_2.txt": "cat 0.5 1 1 9\n"}, r"b_2.txt: line 1 is no detection"),
+        ({"b_2.txt": "cat 0.5 1 1 9 9\ncat nan 1 1 9 9\n"}, r"b_2.txt: line 2 is no detection"),
+        ({"b_2.txt": "cat 0.5 50 50 20 20\n"}, "are these xyxy.*--boxes"),
+        ({"other.txt": "cat 0.5 1 1 9 9\n"}, "nothing in it belongs to"),
+        ({"comp4_det_test_cat.txt": "b_2 0.5 1 1 9\n"}, "line 1 is no detection"),
+        ({"b_2.json": "{}"}, "is no result of detect"),
+        ({"b_2.json": "[]"}, "is no result of detect"),
+        ({}, "holds no results"),
+    ],
+)
+def test_wrong_folders_are_named(dataset, tmp_path, files, message):
+    folder = tmp_path / "r"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    with pytest.raises(SppdetError, match=message):
+        read_results(folder, dataset)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[", "no readable JSON"),
+        ('{"a": 1}', "no COCO results file"),
+        ('[{"image_id": 7}]', "entry 0 is no detection"),
+        ('[{"image_id": 7, "category_id": 1, "bbox": [1, 2, 3], "score": 1}]', "entry 0"),
+        ('[{"image_id": 7, "category_id": 9, "bbox": [1, 2, 3, 4], "score": 1}]', "category 9"),
+    ],
+)
+def test_wrong_json_is_named(dataset, tmp_path, text, message):
+    file = tmp_path / "r.json"
+    file.write_text(text)
+    with pytest.raises(SppdetError, match=message):
+        read_results(file, dataset)
+
+
+def test_nothing_found_at_all_is_a_result(dataset, tmp_path):
+    file = tmp_path / "r.json"
+    file.write_text("[]")
+    assert [len(entry) for entry in read_results(file, dataset).detections] == [0, 0, 0]
+
+
+def test_missing_results(tmp_path):
+    with pytest.raises(SppdetError, match="no such file"):
+        recognise_results(tmp_path / "nowhere")
+
+
+def test_unknown_export_format(dataset, found, tmp_path):
+    with pytest.raises(SppdetError, match="coco, voc, text"):
+        export(tmp_path / "x", "xml", dataset, found)
