@@ -18,7 +18,6 @@ from sppdet.proposals.segmentation import coarsen, segment
 ALL = (1.0, 1.0, 1.0, 1.0)
 NO_COLOUR = (0.0, 1.0, 1.0, 1.0)
 FILL = (0.0, 0.0, 0.0, 1.0)
-SIZE = (0.0, 0.0, 1.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -45,16 +44,11 @@ class SearchSettings:
 FAST = SearchSettings()
 QUALITY = SearchSettings(
     spaces=("hsv", "lab", "rgi", "hue", "intensity"),
-    scales=(50.0, 100.0, 200.0, 400.0),
-    similarities=(ALL, NO_COLOUR, FILL, SIZE),
+    similarities=(ALL, NO_COLOUR, FILL),
 )
-# Objects of a few per cent of the longer side: blood cells and platelets, fruit on a tree.
-TINY = SearchSettings(
-    scales=(50.0, 100.0, 200.0),
-    minimum_size=20,
-    side=800,
-    minimum_side=12,
-)
+# Small objects, such as blood cells and platelets. It finds more boxes than the others: give it
+# room, max_boxes of 4,000 or more.
+TINY = SearchSettings(minimum_size=40, side=640, minimum_side=10)
 
 
 def search(

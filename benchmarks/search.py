@@ -1,0 +1,189 @@
+"""Region proposals compared: time and recall of our selective search, OpenCV's, and two packages'.
+
+Prints a table and writes JSON. All methods search the same photographs at the same longer side, in
+this process, each warmed up; times are medians per photograph. The packages `selectivesearch` and
+`selective-search` (PyPI) take part when they are installed.
+
+    python benchmarks/search.py --coco ../shared/data/coco128 --json search.json
+    python benchmarks/search.py --coco ../shared/data/coco128 --methods fast,opencv-fast
+"""
+
+import argparse
+import importlib.util
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from sppdet.files import write_text
+from sppdet.images import read_image
+from sppdet.proposals import METHODS, propose, resize_for_search
+from sppdet.proposals.recall import NUMBERS, Recall, measure_recall
+
+SIDE = 500
+MINIMUM_SIDE = 20
+Search = Callable[[NDArray[np.uint8], int], NDArray[np.float32]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--coco", type=Path, required=True, help="images/ and instances.json")
+    parser.add_argument(
+        "--methods", default="fast,quality,tiny,opencv-fast,opencv-quality,packages"
+    )
+    parser.add_argument(
+        "--threads", default="1,2", help="for our own search (default: %(default)s)"
+    )
+    parser.add_argument("--images", type=int, help="only the first so many photographs")
+    parser.add_argument("--package-images", type=int, default=10, help="for the slow packages")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    arguments = parser.parse_args()
+
+    console = Console()
+    photographs = read_annotations(arguments.coco)[: arguments.images]
+    images = [read_image(path) for path, _, _ in photographs]
+    runs: list[tuple[str, int, Search, int]] = []
+    for method in arguments.methods.split(","):
+        if method == "packages":
+            runs += [(*package, arguments.package_images) for package in packages(console)]
+            continue
+        several = [1] if method.startswith("opencv") else map(int, arguments.threads.split(","))
+        runs += [(method, threads, _ours(method), len(images)) for threads in several]
+
+    results = []
+    for name, threads, search, count in runs:
+        cv2.setNumThreads(threads)
+        search(images[0][:64, :64].copy(), threads)
+        milliseconds, found = [], []
+        for image in track(images[:count], f"{name} ({threads})", console=Console(stderr=True)):
+            started = time.perf_counter()
+            found.append(search(image, threads))
+            milliseconds.append(1000 * (time.perf_counter() - started))
+        recall = measure_recall(
+            (boxes, truths, labels)
+            for boxes, (_, truths, labels) in zip(found, photographs, strict=False)
+        )
+        results.append(_figures(name, threads, milliseconds, found, recall))
+
+    console.print(_table(results))
+    if arguments.json:
+        report = {
+            "machine": platform.processor() or platform.machine(),
+            "opencv": cv2.__version__,
+            "results": results,
+        }
+        write_text(arguments.json, json.dumps(report, indent=2) + "\n")
+
+
+def read_annotations(
+    folder: Path,
+) -> list[tuple[Path, NDArray[np.float32], NDArray[np.int64]]]:
+    """Path, boxes and labels of each photograph that has objects; crowds are left out."""
+    content = json.loads((folder / "instances.json").read_text())
+    objects: dict[int, list[tuple[list[float], int]]] = {}
+    for annotation in content["annotations"]:
+        if not annotation.get("iscrowd"):
+            x, y, width, height = annotation["bbox"]
+            objects.setdefault(annotation["image_id"], []).append(
+                ([x, y, x + width, y + height], annotation["category_id"])
+            )
+    return [
+        (
+            folder / "images" / Path(entry["file_name"]).name,
+            np.array([box for box, _ in objects[entry["id"]]], np.float32),
+            np.array([label for _, label in objects[entry["id"]]], np.int64),
+        )
+        for entry in content["images"]
+        if entry["id"] in objects
+    ]
+
+
+def packages(console: Console) -> list[tuple[str, int, Search]]:
+    """The PyPI packages that are installed, each with its documented settings."""
+    found: list[tuple[str, int, Search]] = []
+    if importlib.util.find_spec("selectivesearch"):
+        import selectivesearch
+
+        def old(image: NDArray[np.uint8], _threads: int) -> NDArray[np.float32]:
+            small = resize_for_search(image, SIDE)
+            _, regions = selectivesearch.selective_search(small, scale=500, sigma=0.9, min_size=10)
+            boxes = np.float32([region["rect"] for region in regions]).reshape(-1, 4)
+            boxes[:, 2:] += boxes[:, :2]
+            return _mapped_back(boxes, small, image)
+
+        found.append(("selectivesearch", 1, old))
+    if importlib.util.find_spec("selective_search"):
+        import selective_search
+
+        def newer(image: NDArray[np.uint8], _threads: int) -> NDArray[np.float32]:
+            small = resize_for_search(image, SIDE)
+            boxes = selective_search.selective_search(small, mode="fast", random_sort=False)
+            return _mapped_back(np.float32(boxes).reshape(-1, 4), small, image)
+
+        found.append(("selective-search", 1, newer))
+    if not found:
+        console.print("selectivesearch and selective-search are not installed: left out")
+    return found
+
+
+def _ours(method: str) -> Search:
+    return lambda image, threads: propose(image, METHODS[method], max(NUMBERS), threads=threads)
+
+
+def _mapped_back(
+    boxes: NDArray[np.float32], small: NDArray[np.uint8], image: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Distinct boxes with large enough sides, in the order given, in pixels of ``image``."""
+    boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= MINIMUM_SIDE]
+    _, first = np.unique(boxes, axis=0, return_index=True)
+    scale = np.float32([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]] * 2)
+    return boxes[np.sort(first)] * scale
+
+
+def _figures(
+    name: str,
+    threads: int,
+    milliseconds: list[float],
+    found: list[NDArray[np.float32]],
+    recall: Recall,
+) -> dict[str, object]:
+    return {
+        "method": name,
+        "threads": threads,
+        "images": len(found),
+        "milliseconds": round(float(np.median(milliseconds)), 1),
+        "boxes": round(float(np.mean([len(boxes) for boxes in found]))),
+        "numbers": list(recall.numbers),
+        "recall_50": recall.recall(0.5).round(4).tolist(),
+        "recall_70": recall.recall(0.7).round(4).tolist(),
+        "mean_best_overlap": recall.mean_best_overlap().round(4).tolist(),
+    }
+
+
+def _table(results: list[dict[str, object]]) -> Table:
+    table = Table(title="recall at IoU 0.5 / recall at 0.7 / mean best overlap")
+    for heading in ("method", "threads", "images", "ms", "boxes", *map(str, NUMBERS)):
+        table.add_column(heading, justify="left" if heading == "method" else "right")
+    for result in results:
+        cells = zip(
+            result["recall_50"], result["recall_70"], result["mean_best_overlap"], strict=True
+        )
+        table.add_row(
+            *(str(result[key]) for key in ("method", "threads", "images", "milliseconds", "boxes")),
+            *(" ".join(f"{value:.3f}" for value in cell) for cell in cells),
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()
