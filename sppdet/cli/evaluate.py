@@ -1,6 +1,7 @@
 """``sppdet evaluate``: a model, or anyone's results, against a data set."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ from sppdet.datasets import FORMATS, Dataset, open_dataset, splits
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
 from sppdet.evaluation.export import export
+from sppdet.evaluation.intervals import bootstrap
+from sppdet.evaluation.intervals import compare as compare_results
 from sppdet.evaluation.results import BOX_STYLES, read_results
 from sppdet.evaluation.voc import VocResult, evaluate_voc
 from sppdet.files import write_text
@@ -71,7 +74,7 @@ def evaluate(
         raise SppdetError("give either --model or --results")
     dataset = open_dataset(data, split or _test_split(data, format), format=format)
     for problem in dataset.problems:
-        console.print(f"note: {problem}", markup=False)
+        console.print(f"note: {problem}", markup=False, soft_wrap=True)
     if not any(len(entry) for entry in dataset.all_annotations()):
         raise SppdetError(f"{data}: has no annotated object to evaluate against")
     failures: list[str] = []
@@ -82,7 +85,7 @@ def evaluate(
         assert results is not None
         read = read_results(results, dataset, boxes)
         for note in read.notes:
-            console.print(f"note: {note}", markup=False)
+            console.print(f"note: {note}", markup=False, soft_wrap=True)
         found, records = read.detections, read.records
     figures = evaluate_voc(found, dataset.all_annotations(), dataset.classes, iou)
     content: dict[str, Any] = figures.to_json()
@@ -90,6 +93,22 @@ def evaluate(
         from sppdet.evaluation.coco import evaluate_coco
 
         content["coco"] = evaluate_coco(dataset, found, records)
+    count = len(dataset.images)
+    ranges = None
+    if intervals:
+        ranges = bootstrap(figures, count, intervals)
+        content["intervals_95"] = {name: asdict(interval) for name, interval in ranges.items()}
+    if compare is not None:
+        second = read_results(compare, dataset, boxes).detections
+        other = evaluate_voc(second, dataset.all_annotations(), dataset.classes, iou)
+        changes = compare_results(figures, other, count, intervals or 1000)
+        content["comparison"] = {name: change.to_json() for name, change in changes.items()}
+    if report is not None:
+        from sppdet.evaluation.report import write_report
+
+        subject = f"Detections of {(model or results).name}"  # type: ignore[union-attr]
+        page = write_report(report, dataset, figures, content, ranges, subject)
+        console.print(f"report: {page}", markup=False, soft_wrap=True)
     if export_to is not None:
         kind = export_format or ("coco" if export_to.suffix.lower() == ".json" else "voc")
         export(export_to, kind, dataset, found)
@@ -130,9 +149,13 @@ def _check_classes(model: Path, known: tuple[str, ...], dataset: Dataset) -> Non
     only_data = [name for name in dataset.classes if name not in known]
     only_model = [name for name in known if name not in dataset.classes]
     if only_data:
-        console.print(f"note: the model does not know {_some(only_data)}: AP 0", markup=False)
+        console.print(
+            f"note: the model does not know {_some(only_data)}: AP 0", markup=False, soft_wrap=True
+        )
     if only_model:
-        console.print(f"note: the data have no {_some(only_model)}: left out", markup=False)
+        console.print(
+            f"note: the data have no {_some(only_model)}: left out", markup=False, soft_wrap=True
+        )
 
 
 def _some(names: tuple[str, ...] | list[str]) -> str:
@@ -164,9 +187,26 @@ def _print(figures: VocResult, content: dict[str, Any]) -> None:
     )
     out = Console()
     out.print(table)
+    if "intervals_95" in content:
+        shown = [
+            f"{label} {100 * content['intervals_95'][name]['low']:.1f} to "
+            f"{100 * content['intervals_95'][name]['high']:.1f} %"
+            for label, name in (("11-point", "map_11"), ("area", "map_area"))
+        ]
+        out.print(
+            f"95 % intervals of the mean: {', '.join(shown)}", highlight=False, soft_wrap=True
+        )
+    if "comparison" in content:
+        change = content["comparison"]["map_area"]
+        out.print(
+            f"B - A: {100 * change['difference']:+.1f} points of mean area AP (95 %: "
+            f"{100 * change['low']:+.1f} to {100 * change['high']:+.1f}); {change['verdict']}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if "coco" in content:
         shown = [f"{k} {percent(v)}" for k, v in content["coco"].items() if k != "classes"]
-        out.print("COCO: " + ", ".join(shown), markup=False, highlight=False)
+        out.print("COCO: " + ", ".join(shown), markup=False, highlight=False, soft_wrap=True)
 
 
 def percent(value: float | None) -> str:

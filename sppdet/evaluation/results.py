@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sppdet.datasets.base import Dataset
+from sppdet.datasets.base import Dataset, image_names
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
 from sppdet.images import image_size
@@ -262,18 +262,6 @@ def corners(box: list[float], style: str) -> tuple[float, float, float, float]:
     if style == "xywh":
         return a, b, a + c, b + d
     return a - c / 2, b - d / 2, a + c / 2, b + d / 2
-
-
-def image_names(dataset: Dataset) -> dict[str, int]:
-    """Images by file name, by stem, and (as "#7") by the number that a stem such as 000007 is."""
-    names: dict[str, int] = {}
-    for index, path in enumerate(dataset.images):
-        for name in (path.name, path.stem):
-            if names.setdefault(name, index) != index:
-                names[name] = -1
-        if path.stem.isdigit():
-            names.setdefault(f"#{int(path.stem)}", index)
-    return {name: index for name, index in names.items() if index >= 0}
 
 
 def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
         for seed, (stem, objects) in enumerate(images.items()):
             noise = np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)
             Image.fromarray(noise).save(folder / f"{stem}.png")
-            text = "".join(OBJECT.format(o[0], o[5] if len(o) > 5 else 0, *o[1:5]) for o in objects)
+            text = "".join(
+                OBJECT.format(escape(o[0]), o[5] if len(o) > 5 else 0, *o[1:5]) for o in objects
+            )
             xml = XML.format(width=side, height=side, objects=text)
             (folder / f"{stem}.xml").write_text(xml)
         return folder
