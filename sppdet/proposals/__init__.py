@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sppdet.errors import SppdetError
 from sppdet.proposals.opencv import OpenCvSettings, opencv_search
 from sppdet.proposals.selective_search import FAST, QUALITY, TINY, SearchSettings
-from sppdet.proposals.selective_search import search as selective_search
+from sppdet.proposals.selective_search import search as search_hierarchies
 
 Settings = SearchSettings | OpenCvSettings
 
@@ -72,7 +72,7 @@ def propose(
     if isinstance(settings, OpenCvSettings):
         boxes = opencv_search(small, settings.mode)
     else:
-        boxes = selective_search(small, settings, threads)
+        boxes = search_hierarchies(small, settings, threads)
     boxes = _large_enough(boxes, settings.minimum_side)
     boxes = boxes * np.float32([width / small.shape[1], height / small.shape[0]] * 2)
     boxes = np.clip(boxes, 0, np.float32([width, height, width, height]))

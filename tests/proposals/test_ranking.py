@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from sppdet.boxes import iou
-from sppdet.proposals.ranking import Hierarchy, nearly_repeats, rank
+from sppdet.proposals import ranking
+from sppdet.proposals.ranking import Hierarchy, _chance, nearly_repeats, rank
+
+
+@pytest.fixture
+def no_chance(monkeypatch):
+    monkeypatch.setattr(ranking, "CHANCE", 0.0)
 
 
 def hierarchy(*boxes):
@@ -10,7 +16,7 @@ def hierarchy(*boxes):
     return Hierarchy(None, np.array(boxes, np.int32), None, None)
 
 
-def test_high_in_the_hierarchy_first_and_votes_count():
+def test_high_in_the_hierarchy_first_and_votes_count(no_chance):
     small, other, large = [0, 0, 30, 30], [60, 60, 95, 95], [0, 0, 100, 100]
     once = rank([hierarchy(small, other, large)], 20)
     np.testing.assert_array_equal(once, np.float32([large, other, small]))
@@ -21,7 +27,7 @@ def test_high_in_the_hierarchy_first_and_votes_count():
     np.testing.assert_array_equal(voted, np.float32([large, small, other]))
 
 
-def test_near_repetitions_wait():
+def test_near_repetitions_wait(no_chance):
     boxes = [[50, 50, 90, 90], [0, 0, 99, 100], [0, 0, 100, 100]]
     np.testing.assert_array_equal(
         rank([hierarchy(*boxes)], 20), np.float32([boxes[2], boxes[0], boxes[1]])
@@ -44,3 +50,12 @@ def test_nearly_repeats_equals_comparing_all(threshold, count):
         expected[i] = any(overlaps[i, j] > threshold + 1e-7 and not expected[j] for j in range(i))
     np.testing.assert_array_equal(nearly_repeats(boxes, threshold), expected)
     assert count < 2 or 0 < expected.sum() < count
+
+
+def test_chance_is_even_and_depends_on_the_key_alone():
+    keys = np.arange(20000, dtype=np.int64) << 16
+    numbers = _chance(keys)
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
+    np.testing.assert_allclose(np.histogram(numbers, 10, (0, 1))[0], 2000, rtol=0.1)
+    np.testing.assert_array_equal(_chance(keys[::-1])[::-1], numbers)
