@@ -1,0 +1,54 @@
+"""``sppdet prepare-data``: fetch and unpack the public data sets."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from sppdet.cli.common import console
+from sppdet.datasets.download import SOURCES, prepare
+from sppdet.errors import SppdetError
+
+
+def prepare_data(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(SOURCES)}.")],
+    to: Annotated[Path, typer.Option(help="Folder for the archives and for what is in them.")],
+) -> None:
+    """Download a data set from its official address, check it, and unpack it.
+
+    Interrupted, it goes on where it was. Without a network it says what to fetch elsewhere.
+
+    Example: [bold]python tools/prepare_data.py voc2007 --to data/voc[/bold]
+    """
+    if name not in SOURCES:
+        raise SppdetError(f"{name}: is none of {', '.join(SOURCES)}")
+    tasks: dict[str, TaskID] = {}
+    unpacked: dict[str, int] = {}
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bar:
+
+        def progress(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            if total is None and stage.startswith("unpacking"):
+                done = unpacked[stage] = unpacked.get(stage, 0) + done
+            bar.update(tasks[stage], completed=done, total=total)
+
+        ready = prepare(SOURCES[name], to, progress)
+    for path in ready:
+        typer.echo(path)

@@ -1,0 +1,135 @@
+"""What is in a data set, and what is wrong with it."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sppdet.boxes import area, iou
+from sppdet.datasets.base import Dataset, Problem
+from sppdet.errors import SppdetError
+from sppdet.images import read_image
+
+DUPLICATE_IOU = 0.95
+"""Two boxes of one class in an image that overlap by more are one object, marked twice."""
+
+SIZE_LIMITS = (32**2, 96**2)
+"""Square pixels up to which an object is small, and medium, as COCO counts."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """Attributes:
+    summary: the counts, ready for JSON.
+    problems: everything that is wrong: those of the reader, and those of the check.
+    """
+
+    summary: dict[str, Any]
+    problems: list[Problem]
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary, and "problems": a list of {"kind", "file", "message"}."""
+        listed = [
+            {"kind": p.kind, "file": str(p.file), "message": p.message} for p in self.problems
+        ]
+        return {**self.summary, "problems": listed}
+
+
+def check(dataset: Dataset, progress: Callable[[], None] | None = None) -> Check:
+    """Read every image and look at every box. Nothing that it finds stops it.
+
+    Args:
+        dataset: what to check.
+        progress: called after each image.
+    """
+    problems = list(dataset.problems)
+    known = {problem.file for problem in problems if problem.kind.endswith("image")}
+    contents: defaultdict[bytes, list[Path]] = defaultdict(list)
+    unreadable = 0
+    for index, path in enumerate(dataset.images):
+        try:
+            contents[hashlib.sha256(path.read_bytes()).digest()].append(path)
+            read_image(path)
+        except (OSError, SppdetError) as error:
+            unreadable += 1
+            if path not in known:
+                kind = "unreadable image" if path.exists() else "missing image"
+                message = str(error).removeprefix(f"{path}: ")
+                problems.append(Problem(kind, path, message))
+        problems += _duplicates(dataset, index)
+        if progress is not None:
+            progress()
+    for same in contents.values():
+        problems += [
+            Problem("identical image", p, f"is the same file as {same[0]}") for p in same[1:]
+        ]
+    return Check(_summary(dataset, unreadable, problems), problems)
+
+
+def _duplicates(dataset: Dataset, index: int) -> list[Problem]:
+    entry = dataset.annotations(index)
+    overlap = np.triu(iou(entry.boxes, entry.boxes), 1)
+    problems = []
+    for a, b in np.argwhere(overlap > DUPLICATE_IOU):
+        first, second = (dataset.classes[entry.labels[k]] for k in (a, b))
+        box = ", ".join(f"{value:g}" for value in entry.boxes[b])
+        if first == second:
+            text = f"{first} box [{box}] is marked twice"
+            problems.append(Problem("duplicate box", dataset.images[index], text))
+        else:
+            text = f"box [{box}] is {first} and {second}"
+            problems.append(Problem("two classes", dataset.images[index], text))
+    return problems
+
+
+def _summary(dataset: Dataset, unreadable: int, problems: list[Problem]) -> dict[str, Any]:
+    annotations = dataset.all_annotations()
+    boxes = np.concatenate([np.zeros((0, 4), np.float32), *(a.boxes for a in annotations)])
+    labels = np.concatenate([np.zeros(0, np.int64), *(a.labels for a in annotations)])
+    images = np.zeros(len(dataset.classes), int)
+    for entry in annotations:
+        images[np.unique(entry.labels)] += 1
+    counts = np.bincount(labels, minlength=len(dataset.classes))
+    areas = area(boxes)
+    classes = {
+        name: {
+            "objects": int(counts[label]),
+            "images": int(images[label]),
+            "share": float(counts[label] / max(len(labels), 1)),
+            "median_side": _median(np.sqrt(areas[labels == label])),
+        }
+        for label, name in enumerate(dataset.classes)
+    }
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return {
+        "path": str(dataset.path),
+        "format": dataset.format,
+        "split": dataset.split,
+        "images": len(dataset.images),
+        "images_unreadable": unreadable,
+        "images_without_objects": sum(len(entry) == 0 for entry in annotations),
+        "objects": len(labels),
+        "difficult": int(sum(entry.difficult.sum() for entry in annotations)),
+        "crowd": int(sum(entry.crowd.sum() for entry in annotations)),
+        "classes": classes,
+        "box_sides": {
+            name: [float(v) for v in np.percentile(sides[:, axis], (0, 25, 50, 75, 100))]
+            for axis, name in enumerate(("width", "height"))
+        }
+        if len(boxes)
+        else {},
+        "sizes": {
+            "small": int((areas <= SIZE_LIMITS[0]).sum()),
+            "medium": int(((areas > SIZE_LIMITS[0]) & (areas <= SIZE_LIMITS[1])).sum()),
+            "large": int((areas > SIZE_LIMITS[1]).sum()),
+        },
+        "problem_kinds": dict(sorted(Counter(problem.kind for problem in problems).items())),
+    }
+
+
+def _median(values: np.ndarray) -> float | None:
+    return float(np.median(values)) if len(values) else None
