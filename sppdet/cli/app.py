@@ -14,6 +14,8 @@ COMMANDS = {
     "train": "sppdet.cli.train:train",
     "detect": "sppdet.cli.detect:detect",
     "evaluate": "sppdet.cli.evaluate:evaluate",
+    "data check": "sppdet.cli.data:data_check",
+    "prepare-data": "sppdet.cli.prepare_data:prepare_data",
 }
 """Name of a command and where its function is; it is imported when the command is called."""
 
@@ -23,11 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["classify"]:
         importlib.import_module("sppdet.cli.classify").main(arguments[1:], "sppdet classify")
-    if arguments and arguments[0] in COMMANDS:
-        run(arguments[0], arguments[1:], program=f"sppdet {arguments[0]}")
+    for words in (1, 2):
+        name = " ".join(arguments[:words])
+        if name in COMMANDS:
+            run(name, arguments[words:], program=f"sppdet {name}")
     app = _new_app(help=importlib.import_module("sppdet").__doc__, no_args_is_help=True)
+    groups: dict[str, typer.Typer] = {"": app}
     for name in COMMANDS:
-        app.command(name)(guarded(_function(name)))
+        group, _, command = name.rpartition(" ")
+        if group not in groups:
+            groups[group] = _new_app(help="Look at data sets.", no_args_is_help=True)
+            app.add_typer(groups[group], name=group)
+        groups[group].command(command)(guarded(_function(name)))
     app.add_typer(importlib.import_module("sppdet.cli.classify").make_app(), name="classify")
     app(arguments, prog_name="sppdet")
 
