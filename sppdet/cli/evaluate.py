@@ -36,6 +36,9 @@ def evaluate(
         Path | None,
         typer.Option(help="Anyone's detections: COCO JSON, a folder of comp4_det_*.txt or texts."),
     ] = None,
+    proposals: Annotated[
+        str | None, typer.Option(help="Evaluate proposals of this method: fast, quality, ...")
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help="Part of the data; default: test or val, if there is one.")
     ] = None,
@@ -70,14 +73,18 @@ def evaluate(
 
     Example: [bold]python tools/evaluate.py photos --model fruit.safetensors --json ap.json[/bold]
     """
-    if (model is None) == (results is None):
-        raise SppdetError("give either --model or --results")
+    if [model, results, proposals].count(None) != 2:
+        raise SppdetError("give one of --model, --results and --proposals")
     dataset = open_dataset(data, split or _test_split(data, format), format=format)
     for problem in dataset.problems:
         console.print(f"note: {problem}", markup=False, soft_wrap=True)
     if not any(len(entry) for entry in dataset.all_annotations()):
         raise SppdetError(f"{data}: has no annotated object to evaluate against")
     failures: list[str] = []
+    if proposals is not None:
+        failures = _proposals(dataset, proposals, iou, json_file, workers)
+        finish_batch(failures, len(dataset.images))
+        return
     records = None
     if model is not None:
         found, failures = _run_model(model, dataset, device, workers)
@@ -133,6 +140,35 @@ def _run_model(
     with progress_bar() as bar:
         task = bar.add_task("detecting", total=len(dataset.images))
         return detect_all(detector, dataset.images, count, lambda: bar.advance(task))
+
+
+def _proposals(
+    dataset: Dataset, method: str, iou: float, json_file: Path | None, workers: int | None
+) -> list[str]:
+    from sppdet.evaluation.proposals import evaluate_proposals
+
+    with progress_bar() as bar:
+        task = bar.add_task("proposals", total=len(dataset.images))
+        content, failures = evaluate_proposals(
+            dataset,
+            method,
+            iou,
+            workers=workers or torch.get_num_threads(),
+            progress=lambda: bar.advance(task),
+        )
+    if json_file is not None:
+        write_text(json_file, json.dumps(content, indent=1) + "\n")
+    table = Table(box=None, header_style="bold")
+    table.add_column(f"proposals ({method})")
+    for number in content["numbers"]:
+        table.add_column(str(number), justify="right")
+    for threshold, values in content["recall"].items():
+        table.add_row(f"recall at IoU {threshold}", *map(percent, values))
+    table.add_row("mean best overlap", *(f"{v:.3f}" for v in content["mean_best_overlap"]))
+    for name, values in content["average_best_overlap"].items():
+        table.add_row(f"average best overlap, {name}", *(f"{v:.3f}" for v in values))
+    Console().print(table)
+    return failures
 
 
 def _check_classes(model: Path, known: tuple[str, ...], dataset: Dataset) -> None:

@@ -82,6 +82,8 @@ def _cell(dataset: Dataset, index: int) -> Image.Image:
         x1, y1, x2, y2 = (float(value) * scale for value in box)
         frame = (left + x1, top + y1, left + max(x2 - 1, x1), top + max(y2 - 1, y1))
         pen.rectangle(frame, outline=colour, width=1 if faint else 2)
+        if x2 - x1 < 20:
+            continue  # the name would hide the object
         name = dataset.classes[label]
         text = pen.textbbox((frame[0], frame[1]), name, font=font)
         pen.rectangle(text, fill=colour)

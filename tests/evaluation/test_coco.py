@@ -1,6 +1,8 @@
 import contextlib
 import io
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from sppdet.evaluation.coco import FIGURES, evaluate_coco
 from sppdet.evaluation.export import export
 from sppdet.evaluation.results import read_results
 from sppdet.evaluation.voc import evaluate_voc
+
+sys.path.insert(0, str(Path(__file__).parent))
+from slow_voc import overlap
 
 
 def perturbed(dataset, seed=0):
@@ -64,7 +69,7 @@ def test_equals_pycocotools_called_directly(coco128, tmp_path):
 
 
 def test_area_ap_is_near_ap50_of_pycocotools(coco128, tmp_path):
-    """The rest is explained by test_where_the_rest_comes_from."""
+    """What is left is explained by the two tests that follow."""
     found = perturbed(coco128)
     file = tmp_path / "results.json"
     export(file, "coco", coco128, found)
@@ -87,6 +92,44 @@ def test_where_the_rest_comes_from(coco128):
         sampled.append(best[points].mean())
     assert abs(np.mean(sampled) - coco["AP50"]) < abs(result.map_area - coco["AP50"])
     assert np.mean(sampled) == pytest.approx(coco["AP50"], abs=0.002)
+
+
+def matched_as_coco(dataset, found, label):
+    """(score, hit) of every detection that counts: each takes the best truth still free."""
+    table = []
+    for entry, truth in zip(found, dataset.all_annotations(), strict=True):
+        own = np.flatnonzero(truth.labels == label)
+        free = {int(k) for k in own if not truth.crowd[k]}
+        for row in np.flatnonzero(entry.labels == label):
+            box = entry.boxes[row].astype(float)
+            overlaps = {k: overlap(box, truth.boxes[k].astype(float)) for k in free}
+            best = max(overlaps, key=overlaps.get, default=None)
+            if best is not None and overlaps[best] >= 0.5:
+                free.remove(best)
+                table.append((entry.scores[row], True))
+                continue
+            crowds = [truth.boxes[k].astype(float) for k in own if truth.crowd[k]]
+            if not any(overlap(box, crowd, of_first=True) >= 0.5 for crowd in crowds):
+                table.append((entry.scores[row], False))
+    return sorted(table, key=lambda pair: -pair[0])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_matching_and_101_points_are_the_whole_difference(coco128, seed):
+    """Our AP with COCO's matching and its 101 points equals pycocotools' AP50."""
+    found = perturbed(coco128, seed)
+    values = []
+    for label in range(len(coco128.classes)):
+        counts = [a.labels[~a.crowd] == label for a in coco128.all_annotations()]
+        truths = int(np.concatenate(counts).sum())
+        if truths == 0:
+            continue
+        hits = np.array([hit for _, hit in matched_as_coco(coco128, found, label)], bool)
+        reached = np.cumsum(hits)
+        precision = reached / np.arange(1, len(hits) + 1)
+        best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0)
+        values.append(best[np.searchsorted(reached / truths, np.linspace(0, 1, 101))].mean())
+    assert np.mean(values) == pytest.approx(evaluate_coco(coco128, found)["AP50"], abs=1e-9)
 
 
 def test_no_detections_give_zeros(coco128):

@@ -1,11 +1,15 @@
 import json
 
+import numpy as np
 import pytest
 
+from sppdet.boxes import iou
 from sppdet.cli import run
 from sppdet.datasets import open_dataset
 from sppdet.detections import Detections
 from sppdet.evaluation.export import export
+from sppdet.images import read_image
+from sppdet.proposals import propose
 
 BOXES = {"a": [("cat", 11, 11, 50, 50)], "b": [("cat", 1, 1, 60, 60), ("owl", 5, 5, 80, 80)]}
 
@@ -62,7 +66,7 @@ def test_report_export_and_comparison(data, results, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "give either --model or --results"),
+        ([], "give one of --model, --results and --proposals"),
         (["--results", "nowhere"], "nowhere: no such file"),
         (["--results", "{results}", "--split", "val"], "has no split val; it has test, train"),
         (["--model", "{results}"], "results.json"),
@@ -74,6 +78,33 @@ def test_bad_input_is_one_line(data, results, options, message, capsys):
     assert message in error
     assert error.startswith("error: ")
     assert "\n" not in error
+
+
+def test_proposals(data, tmp_path, capsys):
+    assert call(data, "--proposals", "fast", "--json", tmp_path / "p.json", "--iou", "0.5") == 0
+    content = json.loads((tmp_path / "p.json").read_text())
+    assert content["numbers"][-1] == 2000
+    assert list(content["recall"]) == ["0.5", "0.7"]
+    assert set(content["average_best_overlap"]) == {"cat", "owl"}
+    dataset = open_dataset(data, "test")
+    boxes = [propose(read_image(path), "fast") for path in dataset.images]
+    best = [
+        iou(truth.boxes, found).max(axis=1)
+        for truth, found in zip(dataset.all_annotations(), boxes, strict=True)
+    ]
+    wanted = np.concatenate(best)
+    assert content["mean_best_overlap"][-1] == pytest.approx(wanted.mean(), abs=1e-6)
+    assert content["recall"]["0.5"][-1] == pytest.approx((wanted >= 0.5).mean())
+    assert "mean best overlap" in capsys.readouterr().out
+    assert call(data, "--proposals", "nothing") == 2
+
+
+def test_an_unreadable_image_is_listed_and_the_others_go_on(data, capsys):
+    (data / "test" / "b.png").write_text("no image")
+    assert call(data, "--proposals", "fast") == 1
+    error = capsys.readouterr().err
+    assert "1 of 2 failed" in error
+    assert "b.png" in error
 
 
 def test_data_without_objects(make_folder, results, capsys):

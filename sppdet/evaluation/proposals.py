@@ -1,0 +1,84 @@
+"""How many objects the proposals of a data set reach."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sppdet.datasets.base import Dataset
+from sppdet.errors import SppdetError
+from sppdet.images import read_image
+from sppdet.preparation import ordered_map
+from sppdet.proposals import settings_of
+from sppdet.proposals.cache import ProposalCache
+from sppdet.proposals.recall import NUMBERS, measure_recall
+
+Entry = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
+
+
+def evaluate_proposals(
+    dataset: Dataset,
+    method: str = "fast",
+    iou: float = 0.5,
+    max_boxes: int = 2000,
+    workers: int = 1,
+    progress: Callable[[], None] | None = None,
+) -> tuple[dict[str, Any], list[str]]:
+    """Recall, mean best overlap and average best overlap per class against the number of proposals.
+
+    Difficult objects and crowds are left out. Proposals come from the disk cache.
+
+    Args:
+        dataset: images and objects.
+        method: of :func:`sppdet.proposals.propose`.
+        iou: for the recall; that at 0.7 is always given as well.
+        max_boxes: proposals per image.
+        workers: images at a time.
+        progress: called after each image.
+
+    Returns:
+        ``{"method", "numbers": (K,), "recall": {IOU: (K,)}, "mean_best_overlap": (K,),
+        "mean_average_best_overlap": (K,), "average_best_overlap": {CLASS: (K,)}}``, and a line for
+        each image that cannot be read (its objects are left out).
+
+    Raises:
+        SppdetError: unknown method, or no object to reach.
+    """
+    cache, settings = ProposalCache(), settings_of(method)
+    failures: list[str] = []
+
+    def search(index: int) -> Entry | SppdetError:
+        entry = dataset.annotations(index)
+        counted = ~(entry.difficult | entry.crowd)
+        try:
+            image = read_image(dataset.images[index])
+        except SppdetError as error:
+            return error
+        found = cache.get(image, settings, max_boxes)
+        return found, entry.boxes[counted], entry.labels[counted]
+
+    def entries() -> Iterator[Entry]:
+        for result in ordered_map(search, range(len(dataset.images)), workers):
+            if progress is not None:
+                progress()
+            if isinstance(result, SppdetError):
+                failures.append(str(result))
+            else:
+                yield result
+
+    numbers = [*(number for number in NUMBERS if number < max_boxes), max_boxes]
+    measured = measure_recall(entries(), numbers)
+    if not measured.labels.size:
+        raise SppdetError(f"{dataset.path}: no image that can be read has an object to propose")
+    return {
+        "method": method,
+        "numbers": list(measured.numbers),
+        "recall": {f"{t:g}": measured.recall(t).tolist() for t in sorted({iou, 0.7})},
+        "mean_best_overlap": measured.mean_best_overlap().tolist(),
+        "mean_average_best_overlap": measured.mean_average_best_overlap().tolist(),
+        "average_best_overlap": {
+            dataset.classes[label]: values.tolist()
+            for label, values in measured.average_best_overlap().items()
+        },
+    }, failures
