@@ -38,11 +38,15 @@ class MiningSettings:
     initial_negatives: int = 1000
     hard_score: float = -1.0001
     evict_score: float = -1.2
-    retrain_after: int = 500
-    hard_per_image: int = 200
+    retrain_after: int = 1000
+    hard_per_image: int = 25
     max_positives: int = 1500
-    max_negatives: int = 6000
+    max_negatives: int = 3000
     memory: int = 1 << 30
+
+    def room(self, dimension: int, num_classes: int) -> int:
+        """Examples of one kind that ``memory`` allows each class, half precision; at least 50."""
+        return max(self.memory // (2 * dimension * max(num_classes, 1)), 50)
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,7 @@ class ClassMiner:
         self._store = ExampleStore(dimension, workers)
         self._scale = scale
         self._settings = settings
-        share = settings.memory // (2 * dimension * max(num_classes, 1))
-        self._max_negatives = max(min(settings.max_negatives, share), 50)
+        self._max_negatives = min(settings.max_negatives, settings.room(dimension, num_classes))
         self._scores = np.zeros(0, np.float32)
         self._waiting: list[tuple[Tensor, NDArray[np.int8], NDArray[np.int64]]] = []
         self._hard = 0

@@ -70,7 +70,8 @@ class SppSettings:
 
     Attributes:
         scales: short sides in pixels at which the map is computed; each box takes the one at which
-            its area is nearest 224 x 224 (paper: 688, or 480, 576, 688, 864, 1200).
+            its area is nearest 224 x 224 (paper: 688, or 480, 576, 688, 864, 1200; the command
+            line takes :func:`sppdet.trunks.default_scales`).
         longest_side: limit for the longer side of the resized image, in pixels.
         levels: the pyramid, bins per side.
         normalize_levels: scale each level's part of the vector to L2 norm 1, so that the many bins

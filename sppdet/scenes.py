@@ -95,7 +95,7 @@ def render_scene(
 def write_scenes(
     folder: Path, count: int, seed: int = 0, size: tuple[int, int] = (400, 300)
 ) -> list[Path]:
-    """Write ``count`` scenes as JPEG with VOC XML beside each, into ``folder``; gives the images."""
+    """Write ``count`` scenes into ``folder``, JPEG with VOC XML beside each; gives the images."""
     paths = []
     for index in range(count):
         path = folder / f"scene_{index:04d}.jpg"
@@ -147,7 +147,9 @@ def _ground(random: np.random.Generator, width: int, height: int) -> Field:
         shade = 0.85 + 0.15 * checks + 0.03 * np.sin(x * 2) * np.sin(y * 2)
     elif kind == "stone":
         base = np.full(3, random.uniform(0.35, 0.75))
-        shade = 1 + 0.08 * _noise(random, height, width, 40) + 0.06 * _noise(random, height, width, 3)
+        shade = (
+            1 + 0.08 * _noise(random, height, width, 40) + 0.06 * _noise(random, height, width, 3)
+        )
     else:
         base = np.array([0.97, 0.96, 0.94]) * random.uniform(0.85, 1.0)
         shade = 1 - 0.12 * (y / height) + 0.01 * _noise(random, height, width, 60)
@@ -174,7 +176,7 @@ def _patch(name: str, side: int, random: np.random.Generator) -> Patch:
     return np.clip(colour, 0, 1).astype(np.float32), normals.astype(np.float32), smooth, gloss
 
 
-def _apple(_: str, u: Field, v: Field, side: int, random: np.random.Generator):  # noqa: ANN202
+def _apple(_: str, u: Field, v: Field, side: int, random: np.random.Generator):
     v = v - 0.06
     angle = np.arctan2(u, -v)  # 0 points up
     edge = 0.84 * (1 - 0.13 * np.exp(-((angle / 0.42) ** 2)) + 0.03 * np.cos(2 * angle))
@@ -202,7 +204,7 @@ def _apple(_: str, u: Field, v: Field, side: int, random: np.random.Generator): 
     return colour, height, mask | stem, 0.55
 
 
-def _orange(_: str, u: Field, v: Field, side: int, random: np.random.Generator):  # noqa: ANN202
+def _orange(_: str, u: Field, v: Field, side: int, random: np.random.Generator):
     radius = np.hypot(u, v * random.uniform(1.0, 1.06)) / 0.86
     mask = radius < 1
     height = np.sqrt(np.clip(1 - radius**2, 0, 1)) * 0.86
@@ -218,7 +220,7 @@ def _orange(_: str, u: Field, v: Field, side: int, random: np.random.Generator):
     return colour, height - 0.03 * np.exp(-((distance / 0.12) ** 2)), mask, 0.3
 
 
-def _banana(_: str, u: Field, v: Field, side: int, random: np.random.Generator):  # noqa: ANN202
+def _banana(_: str, u: Field, v: Field, side: int, random: np.random.Generator):
     fingers = 1 if random.random() < 0.7 else 2
     colour = np.zeros((side, side, 3))
     height = np.full((side, side), -1.0)
@@ -249,7 +251,7 @@ def _banana(_: str, u: Field, v: Field, side: int, random: np.random.Generator):
     return colour, height, mask, 0.22
 
 
-def _thing(name: str, u: Field, v: Field, side: int, random: np.random.Generator):  # noqa: ANN202
+def _thing(name: str, u: Field, v: Field, side: int, random: np.random.Generator):
     """Unlabelled clutter."""
     paint = random.uniform(0.1, 0.9, 3)
     paint[2] = max(paint[2], 0.5)  # bluish, unlike fruit
@@ -304,8 +306,9 @@ def _lay(
     colour, normals, mask, gloss = patch
     left, top = place
     side = len(mask)
-    shadow = np.zeros(canvas.shape[:2], np.float32)
-    shift = np.float32([[1, 0, left - 0.10 * side * light[0]], [0, 1, top - 0.10 * side * light[1]]])
+    shift = np.float32(
+        [[1, 0, left - 0.10 * side * light[0]], [0, 1, top - 0.10 * side * light[1]]]
+    )
     shadow = cv2.warpAffine(mask, shift, canvas.shape[1::-1])
     shadow = cv2.GaussianBlur(shadow, (0, 0), 0.05 * side)
     canvas *= 1 - 0.55 * shadow[..., None]

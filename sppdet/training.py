@@ -67,7 +67,7 @@ class TrainResult:
     """Attributes:
     detector: the trained detector.
     failures: images that could not be read, a line each.
-    examples: number of SVM examples per class at the end.
+    examples: number of SVM examples per class at the end; 0 for a class that could not be trained.
     """
 
     detector: Detector
@@ -125,6 +125,10 @@ class _Run:
         self.store = RegionStore(cache_dir() / "regions", extractor, settings.store_bytes)
         self.miners: list[ClassMiner] = []
         self.regression = [RegressionExamples() for _ in dataset.classes]
+        room = settings.mining.room(extractor.dimension, self.num_classes)
+        self.most_positives = min(settings.mining.max_positives, room)
+        self.first_negatives = min(settings.mining.initial_negatives, room)
+        self.most_regressed = min(settings.regression.max_examples, room)
         self.images_with = np.zeros(self.num_classes, np.int64)
         for index in self.indices:
             self.images_with[np.unique(dataset.annotations(index).labels)] += 1
@@ -181,13 +185,13 @@ class _Run:
             near = np.flatnonzero(roles.best_iou[:, label] > settings.positive_iou)
             near = near[near >= count]
             images_with = max(int(self.images_with[label]), 1)
-            own = choose(own, max(settings.max_positives / images_with, 1), random)
-            near = choose(near, max(settings.max_positives / images_with - len(own), 0), random)
+            own = choose(own, max(self.most_positives / images_with, 1), random)
+            near = choose(near, max(self.most_positives / images_with - len(own), 0), random)
             rows = np.unique(keys[np.concatenate([own, near])])
             positives.append(half_features(regions, rows))
             far = np.unique(keys[roles.negative[:, label]])
             far = np.setdiff1d(far, rows)
-            far = choose(far, settings.initial_negatives / total, random)
+            far = choose(far, self.first_negatives / total, random)
             negatives.append(half_features(regions, far))
             regression.append(self._regression_examples(prepared, label, images_with, random))
         return _Taken(norms, positives, negatives, regression)
@@ -199,7 +203,7 @@ class _Run:
         rows = np.flatnonzero(roles.best_iou[:, label] > settings.minimum_iou)
         if not self.settings.box_regression:
             rows = rows[:0]
-        rows = choose(rows, settings.max_examples / images_with, random)
+        rows = choose(rows, self.most_regressed / images_with, random)
         truths = prepared.boxes[roles.best_truth[rows, label]]
         features = half_features(prepared.regions, prepared.regions.keys[rows])
         return features, prepared.boxes[rows], truths

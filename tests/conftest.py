@@ -3,6 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from sppdet.datasets import open_dataset
+from sppdet.detector import Detector
+from sppdet.regions import SppRegionFeatures, SppSettings
+from sppdet.scenes import write_scenes
+from sppdet.training import TrainSettings, train
+from sppdet.trunks import load_trunk
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -20,3 +27,33 @@ def _private_cache(
 ) -> None:
     """No test reads or writes the user's cache."""
     monkeypatch.setenv("SPPDET_CACHE", str(tmp_path_factory.getbasetemp() / "sppdet-cache"))
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of rendered scenes with the splits train (50) and test (25)."""
+    folder = tmp_path_factory.mktemp("scenes")
+    write_scenes(folder / "train", 50, seed=0, size=(320, 240))
+    write_scenes(folder / "test", 25, seed=1, size=(320, 240))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def detector(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Detector:
+    """A detector trained on the scenes, with the trunk that ships."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SPPDET_CACHE", str(tmp_path_factory.mktemp("cache")))
+    extractor = SppRegionFeatures(load_trunk("small"), SppSettings((240,)))
+    try:
+        settings = TrainSettings(calibration_images=30)
+        return train(open_dataset(scenes, "train"), extractor, settings).detector
+    finally:
+        patch.undo()
+
+
+@pytest.fixture(scope="session")
+def model_file(detector: Detector, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of that detector."""
+    path = tmp_path_factory.mktemp("model") / "fruit.safetensors"
+    detector.save(path)
+    return path

@@ -63,7 +63,7 @@ def detect(
             bar.advance(task)
     done = len(files) + len(failures) - len({*failures})
     if not single:
-        console.print(f"{done} images done, see {output}", markup=False)
+        console.print(f"{done} images done, see {output}", markup=False, soft_wrap=True)
     if single and failures and len(images) == 1:
         raise SppdetError(failures[0])
     finish_batch(failures, len(files))
@@ -128,4 +128,4 @@ def _print(file: Path, found: Detections) -> None:
         box = ", ".join(f"{value:.0f}" for value in entry["box"])
         print(f"{entry['label']:<16} {entry['score']:.2f}  [{box}]")
     stages = ", ".join(f"{name} {value:.3f}" for name, value in found.seconds.items())
-    console.print(f"{file.name}: {len(found)} found; seconds: {stages}", markup=False)
+    console.print(f"{file.name}: {len(found)} found; seconds: {stages}", markup=False, soft_wrap=True)

@@ -16,7 +16,7 @@ from sppdet.examples import MiningSettings
 from sppdet.regions import SppRegionFeatures, SppSettings
 from sppdet.training import TrainSettings
 from sppdet.training import train as train_detector
-from sppdet.trunks import ARCHITECTURES, load_trunk
+from sppdet.trunks import ARCHITECTURES, default_scales, load_trunk
 
 
 def train(
@@ -30,7 +30,7 @@ def train(
     ] = None,
     trunk: Annotated[
         str, typer.Option(help=f"One of {', '.join(ARCHITECTURES)}.")
-    ] = "squeezenet1_0",
+    ] = "small",
     weights: Annotated[
         str | None,
         typer.Option(
@@ -38,7 +38,10 @@ def train(
         ),
     ] = None,
     scales: Annotated[
-        str | None, typer.Option(help="Short sides in pixels, such as 480 or 480,576,688,864,1200.")
+        str | None,
+        typer.Option(
+            help="Short sides in pixels, such as 480 or 480,576,688,864,1200. Default: the trunk's."
+        ),
     ] = None,
     longest_side: Annotated[int, typer.Option(help="Limit for the longer side in pixels.")] = 2000,
     proposals: Annotated[str, typer.Option(help="fast, quality, opencv-fast, ...")] = "fast",
@@ -69,10 +72,10 @@ def train(
     _check_output(output)
     dataset = open_dataset(data, split or _training_split(data))
     for problem in getattr(dataset, "problems", ()):
-        console.print(f"note: {problem}", markup=False)
+        console.print(f"note: {problem}", markup=False, soft_wrap=True)
     where = choose_device(device)
+    sides = parse_numbers(scales, "--scales") if scales else default_scales(trunk)
     loaded = load_trunk(trunk, weights, where)
-    sides = parse_numbers(scales, "--scales") if scales else SppSettings().scales
     extractor = SppRegionFeatures(
         loaded,
         SppSettings(sides, longest_side=longest_side, normalize_levels=normalize_levels),
@@ -97,7 +100,7 @@ def train(
             console.print(f"note: class {name} has no examples; it will never be detected")
     seconds = time.perf_counter() - start
     size = output.stat().st_size / 1e6
-    console.print(f"{output}: trained in {seconds:.0f} s, {size:.1f} MB", markup=False)
+    console.print(f"{output}: trained in {seconds:.0f} s, {size:.1f} MB", markup=False, soft_wrap=True)
     if result.failures:
         from sppdet.cli.common import finish_batch
 

@@ -26,6 +26,7 @@ __all__ = [
     "MapGeometry",
     "Preprocessing",
     "Trunk",
+    "default_scales",
     "load_trunk",
     "make_trunk",
     "map_geometry",
@@ -94,6 +95,15 @@ class Trunk:
                 f"the weights ({self.origin}) are damaged or of another network"
             )
         return result
+
+
+def default_scales(name: str) -> tuple[int, ...]:
+    """Short sides at which a detector sees an image by default, chosen on training photographs.
+
+    The small trunk was trained on images of 32 to 64 pixels and wants its objects smaller than the
+    trunks that were trained at 224 do.
+    """
+    return (320,) if name == "small" else (480,)
 
 
 def load_trunk(
