@@ -18,8 +18,8 @@ def read_image(path: str | os.PathLike[str]) -> Rgb:
     """Read an image file as RGB, uint8, shape (height, width, 3).
 
     EXIF rotation is applied. Grey, palette and CMYK images are converted; transparent pixels are
-    laid on white; 16-bit and floating-point images are scaled to 8 bits (see :func:`_to_8_bits`). Of an
-    animated or many-page file the first frame is read.
+    laid on white; 16-bit and floating-point images are scaled to 8 bits (see :func:`_to_8_bits`).
+    Of an animated or many-page file the first frame is read.
 
     Raises:
         SppdetError: the file is missing, is no image, or is truncated.

@@ -48,6 +48,8 @@ def render_scene(
     size: tuple[int, int] = (400, 300),
     fruit: tuple[int, int] = (1, 5),
     clutter: tuple[int, int] = (0, 4),
+    sides: tuple[float, float] = (0.2, 0.55),
+    ground: str | None = None,
 ) -> Scene:
     """Render one scene; equal arguments give equal scenes.
 
@@ -55,10 +57,12 @@ def render_scene(
         seed: of everything random.
         size: width and height in pixels.
         fruit, clutter: least and greatest number of labelled and of other objects.
+        sides: least and greatest side of an object's patch, as a share of the image's shorter side.
+        ground: ``wood``, ``cloth``, ``stone`` or ``paper``; any of them for None.
     """
     random = np.random.default_rng(seed)
     width, height = size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING
-    canvas = _ground(random, width, height)
+    canvas = _ground(random, width, height, ground)
     owner = np.full((height, width), -1, np.int32)
     light = np.array([random.uniform(-0.6, 0.6), random.uniform(-0.8, -0.3), 1.0])
     light /= np.linalg.norm(light)
@@ -67,7 +71,7 @@ def render_scene(
     random.shuffle(names)
     whole = []
     for index, name in enumerate(names):
-        side = int(random.uniform(0.2, 0.55) * min(width, height))
+        side = int(random.uniform(*sides) * min(width, height))
         patch = _patch(name, side, random)
         top = int(random.uniform(0.02, 0.98) * (height - side))
         left = int(random.uniform(0.02, 0.98) * (width - side))
@@ -131,9 +135,9 @@ def _noise(random: np.random.Generator, height: int, width: int, cell: float) ->
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def _ground(random: np.random.Generator, width: int, height: int) -> Field:
+def _ground(random: np.random.Generator, width: int, height: int, kind: str | None) -> Field:
     """A table of wood, cloth, stone or paper, as floats in 0 .. 1, (height, width, 3)."""
-    kind = random.choice(["wood", "cloth", "stone", "paper"])
+    kind = kind or random.choice(["wood", "cloth", "stone", "paper"])
     y, x = np.mgrid[:height, :width].astype(np.float32)
     if kind == "wood":
         base = np.array([0.55, 0.38, 0.24]) * random.uniform(0.7, 1.5)

@@ -16,16 +16,22 @@ from sppdet.files import write_text
 from sppdet.images import Rgb, find_images, read_image
 from sppdet.preparation import ordered_map
 
+DEFAULT_THRESHOLD = 0.35
+"""F1 is best at a threshold of half its best value when the probabilities are calibrated (Lipton et
+al., 2014); small detectors reach an F1 of about 0.7."""
+
 
 def detect(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    output: Annotated[Path, typer.Option(help="Folder for the pictures and the JSON.")],
+    output: Annotated[Path, typer.Option(help="Folder for the pictures and the JSON.")] = Path(
+        "detections"
+    ),
     model: Annotated[
         Path | None, typer.Option(help="A file of tools/train.py; default: the model that ships.")
     ] = None,
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Least probability of a detection.")
-    ] = 0.5,
+    ] = DEFAULT_THRESHOLD,
     max: Annotated[int, typer.Option("--max", min=1, help="Most detections in an image.")] = 100,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")] = None,
 ) -> None:
@@ -128,4 +134,6 @@ def _print(file: Path, found: Detections) -> None:
         box = ", ".join(f"{value:.0f}" for value in entry["box"])
         print(f"{entry['label']:<16} {entry['score']:.2f}  [{box}]")
     stages = ", ".join(f"{name} {value:.3f}" for name, value in found.seconds.items())
-    console.print(f"{file.name}: {len(found)} found; seconds: {stages}", markup=False, soft_wrap=True)
+    console.print(
+        f"{file.name}: {len(found)} found; seconds: {stages}", markup=False, soft_wrap=True
+    )

@@ -28,9 +28,7 @@ def train(
     split: Annotated[
         str | None, typer.Option(help="Part of the data; default: trainval or train, if present.")
     ] = None,
-    trunk: Annotated[
-        str, typer.Option(help=f"One of {', '.join(ARCHITECTURES)}.")
-    ] = "small",
+    trunk: Annotated[str, typer.Option(help=f"One of {', '.join(ARCHITECTURES)}.")] = "small",
     weights: Annotated[
         str | None,
         typer.Option(
@@ -100,7 +98,9 @@ def train(
             console.print(f"note: class {name} has no examples; it will never be detected")
     seconds = time.perf_counter() - start
     size = output.stat().st_size / 1e6
-    console.print(f"{output}: trained in {seconds:.0f} s, {size:.1f} MB", markup=False, soft_wrap=True)
+    console.print(
+        f"{output}: trained in {seconds:.0f} s, {size:.1f} MB", markup=False, soft_wrap=True
+    )
     if result.failures:
         from sppdet.cli.common import finish_batch
 

@@ -37,7 +37,7 @@ def test_one_image_gives_a_picture_and_json(
     for entry in report["detections"]:
         assert set(entry) == {"label", "score", "box"}
         assert entry["label"] in ("apple", "banana", "orange")
-        assert 0.5 <= entry["score"] <= 1
+        assert 0.35 <= entry["score"] <= 1
         x1, y1, x2, y2 = entry["box"]
         assert 0 <= x1 < x2 <= 320
         assert 0 <= y1 < y2 <= 240
