@@ -34,7 +34,7 @@ class ClassMiner:
         self._hard = 0
 
     def add(self, features: Tensor, sign: int, images: NDArray[np.int64]) -> None:
-        """Add unscaled half-precision features (M, dimension) of positives (1) or negatives (-1)."""
+        """Add unscaled half-precision features (M, dimension), positives (1) or negatives (-1)."""
         if len(features):
             signs = np.full(len(features), sign, np.int8)
             self._waiting.append((features * self._scale, signs, images))
