@@ -8,7 +8,6 @@
 The passes share the prepared images through a disk store, and memory holds only the examples.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,23 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sppdet.boxes import Boxes, iou
+from sppdet.boxes import Boxes
 from sppdet.calibration import fit_logistic
-from sppdet.datasets import Annotations, Dataset
-from sppdet.detector import Detector, DetectorSettings, LinearHeads, suppress
+from sppdet.datasets import Dataset
+from sppdet.detector import Detector, DetectorSettings, LinearHeads
 from sppdet.errors import SppdetError
-from sppdet.examples import MiningSettings, Roles, assign_roles, choose, training_boxes
-from sppdet.files import cache_dir
-from sppdet.images import read_image
+from sppdet.examples import MiningSettings, choose
+from sppdet.judging import Judged, judge
 from sppdet.mining import ClassMiner, stack_svms
-from sppdet.preparation import RegionStore, image_key, ordered_map
-from sppdet.proposals.cache import ProposalCache
-from sppdet.regions import RegionExtractor, Regions
+from sppdet.regions import RegionExtractor
 from sppdet.regression import BoxRegressor, RegressionExamples, RegressionSettings
 from sppdet.scoring import half_features, linear_scores
-
-Progress = Callable[[str, int, int], None]
-"""Called with the name of a pass, the images done, and the images in all."""
+from sppdet.training_images import PreparedImage, Progress, TrainingImages
 
 GROUP = 8
 """Images that are mined with the same SVMs, so that they can be scored side by side."""
@@ -75,15 +69,6 @@ class TrainResult:
     examples: dict[str, int]
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    index: int
-    boxes: Boxes
-    regions: Regions
-    roles: Roles
-    annotations: Annotations
-
-
 @torch.inference_mode()
 def train(
     dataset: Dataset,
@@ -101,9 +86,12 @@ def train(
     run.mine()
     heads = run.fit_heads()
     detector = Detector(extractor, heads, dataset.classes, run.settings.detector)
-    run.store.clear()
-    examples = {name: len(miner) for name, miner in zip(dataset.classes, run.miners, strict=True)}
-    return TrainResult(detector, run.failures, examples)
+    run.images.clear()
+    examples = {
+        name: len(miner) if miner.svm else 0
+        for name, miner in zip(dataset.classes, run.miners, strict=True)
+    }
+    return TrainResult(detector, run.images.failures, examples)
 
 
 class _Run:
@@ -118,11 +106,17 @@ class _Run:
     ) -> None:
         self.dataset, self.extractor, self.settings = dataset, extractor, settings
         self.progress = progress
-        self.failures: list[str] = []
         self.num_classes = len(dataset.classes)
         self.indices = list(range(len(dataset.images)))
-        self.proposals = ProposalCache(cache_dir() / "proposals")
-        self.store = RegionStore(cache_dir() / "regions", extractor, settings.store_bytes)
+        self.images = TrainingImages(
+            dataset,
+            extractor,
+            settings.detector,
+            settings.mining.negative_iou,
+            settings.workers,
+            settings.store_bytes,
+            progress,
+        )
         self.miners: list[ClassMiner] = []
         self.regression = [RegressionExamples() for _ in dataset.classes]
         room = settings.mining.room(extractor.dimension, self.num_classes)
@@ -141,7 +135,7 @@ class _Run:
         positives: list[list[tuple[int, Tensor]]] = [[] for _ in range(self.num_classes)]
         negatives: list[list[tuple[int, Tensor]]] = [[] for _ in range(self.num_classes)]
         readable = []
-        for index, taken in self._each("features", self.indices, self._take):
+        for index, taken in self.images.each("features", self.indices, self._take):
             if taken is None:
                 continue
             readable.append(index)
@@ -170,7 +164,7 @@ class _Run:
             miner.train()
             self.miners.append(miner)
 
-    def _take(self, prepared: _Prepared) -> "_Taken":
+    def _take(self, prepared: PreparedImage) -> "_Taken":
         """Everything that the first pass wants of one image."""
         settings, roles = self.settings.mining, prepared.roles
         random = np.random.default_rng([self.settings.seed, prepared.index])
@@ -197,7 +191,7 @@ class _Run:
         return _Taken(norms, positives, negatives, regression)
 
     def _regression_examples(
-        self, prepared: _Prepared, label: int, images_with: int, random: np.random.Generator
+        self, prepared: PreparedImage, label: int, images_with: int, random: np.random.Generator
     ) -> tuple[Tensor, Boxes, Boxes]:
         settings, roles = self.settings.regression, prepared.roles
         rows = np.flatnonzero(roles.best_iou[:, label] > settings.minimum_iou)
@@ -220,19 +214,21 @@ class _Run:
             bias = bias.to(self.extractor.trunk.device)
 
             def hard(
-                prepared: _Prepared, weight: Tensor = weight, bias: Tensor = bias
+                prepared: PreparedImage, weight: Tensor = weight, bias: Tensor = bias
             ) -> list[Tensor]:
                 return self._hard_negatives(prepared, weight, bias)
 
             group = order[start : start + GROUP]
-            for index, found in self._each("mining", group, hard, done, len(order)):
+            for index, found in self.images.each("mining", group, hard, done, len(order)):
                 done += 1
                 for miner, features in zip(self.miners, found or (), strict=False):
                     miner.offer(features, index)
         for miner in self.miners:
             miner.train()
 
-    def _hard_negatives(self, prepared: _Prepared, weight: Tensor, bias: Tensor) -> list[Tensor]:
+    def _hard_negatives(
+        self, prepared: PreparedImage, weight: Tensor, bias: Tensor
+    ) -> list[Tensor]:
         regions = prepared.regions
         scores = linear_scores(regions, np.arange(regions.count), weight, bias)
         result = []
@@ -287,13 +283,15 @@ class _Run:
             weight = weight.T.contiguous().to(self.extractor.trunk.device)
             bias = bias.to(self.extractor.trunk.device)
 
-            def judge(
-                prepared: _Prepared, weight: Tensor = weight, bias: Tensor = bias
-            ) -> list[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-                return self._judge(prepared, weight, bias)
+            def judged_by(
+                image: PreparedImage, weight: Tensor = weight, bias: Tensor = bias
+            ) -> Judged:
+                keys = np.arange(image.regions.count)
+                scores = linear_scores(image.regions, keys, weight, bias)[image.regions.keys]
+                return judge(image, scores, self.settings.detector)
 
             chosen = fold[:per_fold].tolist()
-            for _, judged in self._each("calibration", chosen, judge, done, total):
+            for _, judged in self.images.each("calibration", chosen, judged_by, done, total):
                 done += 1
                 for label, (values, hits) in enumerate(judged or ()):
                     scores[label].append(values)
@@ -304,77 +302,6 @@ class _Run:
             [np.concatenate([empty[1], *hits]) for hits in right],
         )
 
-    def _judge(
-        self, prepared: _Prepared, weight: Tensor, bias: Tensor
-    ) -> list[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-        """Per class, the scores of the detections in an image and whether they are right."""
-        regions, annotations = prepared.regions, prepared.annotations
-        scores = linear_scores(regions, np.arange(regions.count), weight, bias)
-        scores = scores[regions.keys]
-        proposals = np.arange(len(annotations.boxes), len(prepared.boxes))
-        flat = np.tile(np.array([1, 0], np.float32), (self.num_classes, 1))
-        rows, labels, values = suppress(
-            prepared.boxes[proposals], scores[proposals], flat, self.settings.detector
-        )
-        rows = proposals[rows]
-        usable = ~(annotations.difficult | annotations.crowd)
-        result = []
-        for label in range(self.num_classes):
-            mine = labels == label
-            overlap = iou(prepared.boxes[rows[mine]], annotations.boxes)
-            overlap = overlap[:, annotations.labels == label]
-            counts = usable[annotations.labels == label]
-            hit = overlap >= 0.5
-            first = hit & (np.cumsum(hit, axis=0) == 1) & counts
-            ignored = (hit & ~counts).any(axis=1)
-            result.append((values[mine][~ignored], first.any(axis=1)[~ignored]))
-        return result
-
-    def _each(
-        self,
-        stage: str,
-        indices: list[int],
-        work: Callable[[_Prepared], "object"],
-        done: int = 0,
-        total: int | None = None,
-    ) -> Iterator[tuple[int, "object"]]:
-        """Apply ``work`` to every image, side by side, in order; None for an unreadable image."""
-        total = len(indices) if total is None else total
-
-        @torch.inference_mode()
-        def step(index: int) -> object:
-            try:
-                return work(self._prepare(index))
-            except _Unreadable as error:
-                return error
-
-        for index, result in zip(
-            indices, ordered_map(step, indices, self.settings.workers), strict=True
-        ):
-            done += 1
-            self.progress(stage, done, total)
-            if isinstance(result, _Unreadable):
-                self.failures.append(str(result))
-                result = None
-            yield index, result
-
-    def _prepare(self, index: int) -> _Prepared:
-        path: Path = self.dataset.images[index]
-        annotations = self.dataset.annotations(index)
-        try:
-            key = image_key(path)
-            image = read_image(path)
-        except (OSError, SppdetError) as error:
-            raise _Unreadable(str(error)) from None
-        settings = self.settings.detector
-        proposals = self.proposals.get(image, settings.proposals, settings.max_boxes)
-        boxes = training_boxes(annotations, proposals)
-        regions = self.store.get(lambda: image, key, boxes)
-        roles = assign_roles(
-            annotations, boxes, self.num_classes, self.settings.mining.negative_iou
-        )
-        return _Prepared(index, boxes, regions, roles, annotations)
-
 
 @dataclass(frozen=True)
 class _Taken:
@@ -382,10 +309,6 @@ class _Taken:
     positives: list[Tensor]
     negatives: list[Tensor]
     regression: list[tuple[Tensor, Boxes, Boxes]]
-
-
-class _Unreadable(Exception):
-    """An image that cannot be read; the others go on."""
 
 
 def _where(dataset: Dataset) -> Path:

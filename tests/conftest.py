@@ -31,9 +31,9 @@ def _private_cache(
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set of rendered scenes with the splits train (50) and test (25)."""
+    """A data set of rendered scenes with the splits train (80) and test (25)."""
     folder = tmp_path_factory.mktemp("scenes")
-    write_scenes(folder / "train", 50, seed=0, size=(320, 240))
+    write_scenes(folder / "train", 80, seed=0, size=(320, 240))
     write_scenes(folder / "test", 25, seed=1, size=(320, 240))
     return folder
 
@@ -43,7 +43,7 @@ def detector(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Detector
     """A detector trained on the scenes, with the trunk that ships."""
     patch = pytest.MonkeyPatch()
     patch.setenv("SPPDET_CACHE", str(tmp_path_factory.mktemp("cache")))
-    extractor = SppRegionFeatures(load_trunk("small"), SppSettings((240,)))
+    extractor = SppRegionFeatures(load_trunk("small"), SppSettings((320,)))
     try:
         settings = TrainSettings(calibration_images=30)
         return train(open_dataset(scenes, "train"), extractor, settings).detector

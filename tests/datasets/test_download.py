@@ -143,7 +143,7 @@ def test_local_addresses(tmp_path):
     assert (tmp_path / "to" / "devkit" / "a.txt").is_file()
 
 
-@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "a/../../evil", "..\\evil", "c:/evil"])
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "..\\evil", "c:/evil"])
 @pytest.mark.parametrize("kind", ["data.tar", "data.zip"])
 def test_names_that_lead_out_are_refused(tmp_path, name, kind):
     make = zip_file if kind.endswith("zip") else tar_file
