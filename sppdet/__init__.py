@@ -1,3 +1,3 @@
-"""Region-feature object detection: R-CNN and SPP-net on one trunk and one training code."""
+"""Object detection with region features: SPP-net on a frozen trunk, linear SVMs, box regression."""
 
 __version__ = "0.1.0"
