@@ -62,11 +62,13 @@ class TrainResult:
     detector: the trained detector.
     failures: images that could not be read, a line each.
     examples: number of SVM examples per class at the end; 0 for a class that could not be trained.
+    images: the prepared images; ``images.clear()`` frees their space once the detector is safe.
     """
 
     detector: Detector
     failures: list[str]
     examples: dict[str, int]
+    images: TrainingImages
 
 
 @torch.inference_mode()
@@ -86,12 +88,11 @@ def train(
     run.mine()
     heads = run.fit_heads()
     detector = Detector(extractor, heads, dataset.classes, run.settings.detector)
-    run.images.clear()
     examples = {
         name: len(miner) if miner.svm else 0
         for name, miner in zip(dataset.classes, run.miners, strict=True)
     }
-    return TrainResult(detector, run.images.failures, examples)
+    return TrainResult(detector, run.images.failures, examples, run.images)
 
 
 class _Run:

@@ -79,6 +79,7 @@ def test_an_interrupted_training_goes_on_where_it_was(
     monkeypatch.setattr(SppRegionFeatures, "prepare", counting)
     again = small_run(few, workers=1)
     assert len(prepared) == 2
+    again.images.clear()
     assert not list((tmp_path / "cache" / "regions").glob("*"))
     monkeypatch.setenv("SPPDET_CACHE", str(tmp_path / "other"))
     fresh = small_run(few, workers=1)

@@ -93,6 +93,7 @@ def train(
     with progress_bar() as bar:
         result = train_detector(dataset, extractor, settings, _Bars(bar))
     result.detector.save(output)
+    result.images.clear()
     for name, count in result.examples.items():
         if count == 0:
             console.print(f"note: class {name} has no examples; it will never be detected")

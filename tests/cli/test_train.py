@@ -102,6 +102,27 @@ def test_the_output_must_be_a_file(
     assert "--output names the model file" in capsys.readouterr().err
 
 
+def test_a_full_disk_at_the_end_loses_nothing(
+    few: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SPPDET_CACHE", str(tmp_path / "cache"))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("safetensors.torch.save_file", full)
+        assert command("train", few, "--output", tmp_path / "m", "--scales", "120") == 2
+    assert "m: cannot be written (No space left on device)" in capsys.readouterr().err
+    assert len(list((tmp_path / "cache" / "regions").iterdir())) == 6
+    assert command("train", few, "--output", tmp_path / "m", "--scales", "120") == 0
+    assert (tmp_path / "m").is_file()
+    assert not list((tmp_path / "cache" / "regions").iterdir())
+
+
 @pytest.mark.parametrize("script", ["train", "detect", "evaluate"])
 def test_scripts_show_a_runnable_example(script: str) -> None:
     shown = subprocess.run(
