@@ -13,6 +13,7 @@ import torch
 from sppdet import __version__
 from sppdet.errors import SppdetError
 from sppdet.files import atomic_path
+from sppdet.rcnn import RcnnRegionFeatures, RcnnSettings
 from sppdet.regions import RegionExtractor, SppRegionFeatures, SppSettings
 from sppdet.trunks import Preprocessing, Trunk, load_trunk, make_trunk, packaged_weights
 from sppdet.trunks.weights import Weights
@@ -129,10 +130,13 @@ def _trunk(
 def _extractor(description: dict[str, Any], trunk: Trunk) -> RegionExtractor:
     values = dict(description["extractor"])
     method = values.pop("method")
-    if method != "spp":
-        raise ValueError(f"its method {method} is unknown")
-    values["scales"], values["levels"] = tuple(values["scales"]), tuple(values["levels"])
-    return SppRegionFeatures(trunk, SppSettings(**values))
+    values["levels"] = tuple(values["levels"])
+    if method == "rcnn":
+        return RcnnRegionFeatures(trunk, RcnnSettings(**values))
+    if method == "spp":
+        values["scales"] = tuple(values["scales"])
+        return SppRegionFeatures(trunk, SppSettings(**values))
+    raise ValueError(f"its method {method} is unknown")
 
 
 def _is_packaged(trunk: Trunk) -> bool:

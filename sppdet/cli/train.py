@@ -1,6 +1,8 @@
 """``sppdet train``: a data set in, a detector out."""
 
 import time
+from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +15,19 @@ from sppdet.datasets import open_dataset, splits
 from sppdet.detector import DetectorSettings
 from sppdet.errors import SppdetError
 from sppdet.examples import MiningSettings
-from sppdet.regions import SppRegionFeatures, SppSettings
+from sppdet.rcnn import RcnnRegionFeatures, default_crop
+from sppdet.regions import RegionExtractor, SppRegionFeatures, SppSettings
 from sppdet.training import TrainSettings
 from sppdet.training import train as train_detector
 from sppdet.trunks import ARCHITECTURES, default_scales, load_trunk
+from sppdet.warp import CropMode
+
+
+class Method(str, Enum):
+    """How region features are made."""
+
+    spp = "spp"
+    rcnn = "rcnn"
 
 
 def train(
@@ -35,6 +46,9 @@ def train(
             help="Trunk weights: safetensors or state dict. Default: packaged or downloaded."
         ),
     ] = None,
+    method: Annotated[
+        Method, typer.Option(help="spp: one map per image; rcnn: one network pass per box.")
+    ] = Method.spp,
     scales: Annotated[
         str | None,
         typer.Option(
@@ -42,6 +56,9 @@ def train(
         ),
     ] = None,
     longest_side: Annotated[int, typer.Option(help="Limit for the longer side in pixels.")] = 2000,
+    crop: Annotated[
+        CropMode, typer.Option(help="R-CNN: stretch the box, or take a tight square around it.")
+    ] = "warp",
     proposals: Annotated[str, typer.Option(help="fast, quality, opencv-fast, ...")] = "fast",
     boxes: Annotated[int, typer.Option(min=1, help="Proposals per image.")] = 2000,
     box_regression: Annotated[
@@ -72,12 +89,21 @@ def train(
     for problem in getattr(dataset, "problems", ()):
         console.print(f"note: {problem}", markup=False, soft_wrap=True)
     where = choose_device(device)
-    sides = parse_numbers(scales, "--scales") if scales else default_scales(trunk)
     loaded = load_trunk(trunk, weights, where)
-    extractor = SppRegionFeatures(
-        loaded,
-        SppSettings(sides, longest_side=longest_side, normalize_levels=normalize_levels),
-    )
+    extractor: RegionExtractor
+    if method is Method.rcnn:
+        if scales is not None:
+            raise SppdetError("--scales belongs to SPP-net; R-CNN sees every box at one size")
+        cropping = replace(default_crop(trunk), mode=crop, normalize_levels=normalize_levels)
+        extractor = RcnnRegionFeatures(loaded, cropping)
+        seen = f"R-CNN, {trunk} on {cropping.mode} crops of {cropping.size} px"
+    else:
+        sides = parse_numbers(scales, "--scales") if scales else default_scales(trunk)
+        extractor = SppRegionFeatures(
+            loaded,
+            SppSettings(sides, longest_side=longest_side, normalize_levels=normalize_levels),
+        )
+        seen = f"SPP-net, {trunk} at {','.join(map(str, sides))} px"
     settings = TrainSettings(
         mining=MiningSettings(positive_iou=positive_iou, cost=cost),
         detector=DetectorSettings(proposals=proposals, max_boxes=boxes),
@@ -88,7 +114,7 @@ def train(
     console.print(
         f"{len(dataset.images)} images, {len(dataset.classes)} classes "
         f"({', '.join(dataset.classes[:8])}{', ...' if len(dataset.classes) > 8 else ''}), "
-        f"{trunk} at {','.join(map(str, sides))} px on {where}"
+        f"{seen} on {where}"
     )
     with progress_bar() as bar:
         result = train_detector(dataset, extractor, settings, _Bars(bar))

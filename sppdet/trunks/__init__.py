@@ -61,11 +61,8 @@ class Trunk:
     digest: str
     device: torch.device
 
-    def input_tensor(self, image: Rgb) -> Tensor:
-        """(H, W, 3) uint8 RGB to the network's (1, 3, H, W) float32 input on its device.
-
-        A side under ``SMALLEST_SIDE`` is filled up with zeros (the mean colour) at its far end.
-        """
+    def normalized(self, image: Rgb) -> Tensor:
+        """(H, W, 3) uint8 RGB to (1, 3, H, W) float32 as the weights expect it, channels-last."""
         chosen = self.preprocessing
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
         batch = pixels.permute(2, 0, 1)[None].to(torch.float32, memory_format=torch.channels_last)
@@ -74,7 +71,14 @@ class Trunk:
         std = torch.tensor(chosen.std, device=self.device)
         factor = chosen.scale / 255 / std
         offset = torch.tensor(chosen.mean, device=self.device) / std
-        batch = batch * factor[:, None, None] - offset[:, None, None]
+        return batch * factor[:, None, None] - offset[:, None, None]
+
+    def input_tensor(self, image: Rgb) -> Tensor:
+        """(H, W, 3) uint8 RGB to the network's (1, 3, H, W) float32 input on its device.
+
+        A side under ``SMALLEST_SIDE`` is filled up with zeros (the mean colour) at its far end.
+        """
+        batch = self.normalized(image)
         height, width = image.shape[:2]
         if height < SMALLEST_SIDE or width < SMALLEST_SIDE:
             missing = (0, max(SMALLEST_SIDE - width, 0), 0, max(SMALLEST_SIDE - height, 0))
@@ -88,7 +92,20 @@ class Trunk:
         Raises:
             SppdetError: the map holds a value that is not finite.
         """
-        result = self.network(self.input_tensor(image))[0].permute(1, 2, 0).contiguous()
+        return self.maps(self.input_tensor(image))[0].permute(1, 2, 0).contiguous()
+
+    @torch.inference_mode()
+    def maps(self, batch: Tensor) -> Tensor:
+        """The maps of a batch (B, 3, H, W) of normalized images: (B, channels, H', W') float32.
+
+        On a GPU the network runs in mixed precision.
+
+        Raises:
+            SppdetError: a map holds a value that is not finite.
+        """
+        with torch.autocast(self.device.type, torch.float16, enabled=self.device.type == "cuda"):
+            result = self.network(batch)
+        result = result.float()
         if not torch.isfinite(result.sum()):
             raise SppdetError(
                 f"trunk {self.name}: its map holds values that are not finite; "

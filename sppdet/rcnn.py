@@ -1,0 +1,132 @@
+"""R-CNN's region features: one pass of the network per box (Girshick et al., 2014, section 2.1)."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sppdet.boxes import Boxes
+from sppdet.images import Rgb
+from sppdet.pyramid import SpatialPyramidPool
+from sppdet.regions import normalize_levels
+from sppdet.timing import Clock
+from sppdet.trunks import Trunk
+from sppdet.warp import CropMode, crop_windows, warp
+from sppdet.window_pooling import bin_count
+
+CPU_BATCH = 4
+"""Crops at a time on a CPU: so few that the layers' maps stay in its caches; 64 take twice as long
+per crop (BENCHMARKS.md)."""
+
+GPU_BATCH = 256
+"""Crops at a time on a GPU."""
+
+
+@dataclass(frozen=True)
+class RcnnSettings:
+    """How R-CNN sees a box.
+
+    Attributes:
+        size: side of a crop, in pixels (paper: 227).
+        context: pixels around the box, at crop scale (paper: 16).
+        mode: ``"warp"``, or ``"tight"`` for the smallest square around the box.
+        levels: the pyramid over the crop's map, bins per side: the same features as SPP-net's.
+        normalize_levels: as :class:`sppdet.regions.SppSettings`.
+    """
+
+    size: int = 227
+    context: int = 16
+    mode: CropMode = "warp"
+    levels: tuple[int, ...] = (1, 2, 3, 6)
+    normalize_levels: bool = False
+
+
+def default_crop(name: str) -> RcnnSettings:
+    """The crop for which a trunk's weights were trained; its context is the paper's 16 in 227.
+
+    The small trunk was trained on images of 32 to 64 pixels.
+    """
+    if name == "small":
+        return RcnnSettings(size=64, context=4)
+    return RcnnSettings(size=227 if name in ("alexnet", "squeezenet1_0") else 224)
+
+
+class RcnnRegionFeatures:
+    """R-CNN: every box becomes a crop, every crop goes through the network.
+
+    Args:
+        trunk: the convolutional network.
+        settings: how to crop.
+        batch: crops at a time; by default what suits the device.
+    """
+
+    def __init__(
+        self, trunk: Trunk, settings: RcnnSettings | None = None, batch: int | None = None
+    ) -> None:
+        self.trunk = trunk
+        self.settings = settings or default_crop(trunk.name)
+        self.batch = batch or (CPU_BATCH if trunk.device.type == "cpu" else GPU_BATCH)
+        self.dimension = bin_count(self.settings.levels) * trunk.channels
+        self._pyramid = SpatialPyramidPool(self.settings.levels)
+
+    @torch.inference_mode()
+    def prepare(self, image: Rgb, boxes: Boxes, clock: Clock | None = None) -> "RcnnRegions":
+        """Features of all distinct boxes; see :class:`sppdet.regions.RegionExtractor`.
+
+        Adds to the clock's ``crops``, ``convolution`` and ``pooling``.
+        """
+        clock = clock or Clock()
+        chosen, trunk = self.settings, self.trunk
+        distinct, keys = np.unique(boxes, axis=0, return_inverse=True)
+        features = torch.empty(
+            len(distinct), self.dimension, dtype=torch.float16, device=trunk.device
+        )
+        with clock.stage("crops"):
+            pixels = trunk.normalized(image).contiguous()
+            windows = crop_windows(distinct, chosen.size, chosen.context, chosen.mode)
+        for start in range(0, len(distinct), self.batch):
+            end = min(start + self.batch, len(distinct))
+            with clock.stage("crops"):
+                crops = warp(pixels, windows[start:end], chosen.size)
+            with clock.stage("convolution"):
+                maps = trunk.maps(crops)
+            with clock.stage("pooling"):
+                pooled = self._pyramid(maps)
+                if chosen.normalize_levels:
+                    bins = pooled.view(end - start, self._pyramid.bins, trunk.channels)
+                    normalize_levels(bins, chosen.levels)
+                features[start:end] = pooled
+        return RcnnRegions(features, keys.reshape(-1).astype(np.int64))
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> "RcnnRegions":
+        """See :class:`sppdet.regions.RegionExtractor`."""
+        return RcnnRegions(
+            torch.from_numpy(arrays["features"]).to(self.trunk.device), arrays["keys"]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """See :class:`sppdet.regions.RegionExtractor`."""
+        return {"method": "rcnn", **asdict(self.settings)}
+
+
+class RcnnRegions:
+    """The features of all distinct boxes of one image; see :class:`sppdet.regions.Regions`.
+
+    They are held in half precision: 100 MB for 2,000 boxes of 25,600 values.
+    """
+
+    def __init__(self, features: Tensor, keys: NDArray[np.int64]) -> None:
+        self.keys = keys
+        self.count = len(features)
+        self._features = features
+
+    def features(self, keys: NDArray[np.int64]) -> Tensor:
+        """See :class:`sppdet.regions.Regions`."""
+        return self._features[torch.from_numpy(keys).to(self._features.device)].float()
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """See :class:`sppdet.regions.Regions`."""
+        return {"features": self._features.cpu().numpy(), "keys": self.keys}
