@@ -44,14 +44,14 @@ class RcnnSettings:
     normalize_levels: bool = False
 
 
-def default_crop(name: str) -> RcnnSettings:
+def default_crop(name: str, mode: CropMode = "warp") -> RcnnSettings:
     """The crop for which a trunk's weights were trained; its context is the paper's 16 in 227.
 
     The small trunk was trained on images of 32 to 64 pixels.
     """
     if name == "small":
-        return RcnnSettings(size=64, context=4)
-    return RcnnSettings(size=227 if name in ("alexnet", "squeezenet1_0") else 224)
+        return RcnnSettings(64, 4, mode)
+    return RcnnSettings(227 if name in ("alexnet", "squeezenet1_0") else 224, mode=mode)
 
 
 class RcnnRegionFeatures:

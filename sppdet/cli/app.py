@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "sppdet.cli.train:train",
     "detect": "sppdet.cli.detect:detect",
     "evaluate": "sppdet.cli.evaluate:evaluate",
+    "benchmark": "sppdet.cli.benchmark:benchmark",
     "data check": "sppdet.cli.data:data_check",
     "prepare-data": "sppdet.cli.prepare_data:prepare_data",
 }

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import torch
 import typer
-from rich.progress import Progress, TaskID
 
-from sppdet.cli.common import choose_device, console, parse_numbers, progress_bar
+from sppdet.cli.common import Bars, choose_device, console, parse_numbers, progress_bar
 from sppdet.datasets import open_dataset, splits
 from sppdet.detector import DetectorSettings
 from sppdet.errors import SppdetError
@@ -94,7 +93,7 @@ def train(
     if method is Method.rcnn:
         if scales is not None:
             raise SppdetError("--scales belongs to SPP-net; R-CNN sees every box at one size")
-        cropping = replace(default_crop(trunk), mode=crop, normalize_levels=normalize_levels)
+        cropping = replace(default_crop(trunk, crop), normalize_levels=normalize_levels)
         extractor = RcnnRegionFeatures(loaded, cropping)
         seen = f"R-CNN, {trunk} on {cropping.mode} crops of {cropping.size} px"
     else:
@@ -117,7 +116,7 @@ def train(
         f"{seen} on {where}"
     )
     with progress_bar() as bar:
-        result = train_detector(dataset, extractor, settings, _Bars(bar))
+        result = train_detector(dataset, extractor, settings, Bars(bar))
     result.detector.save(output)
     result.images.clear()
     for name, count in result.examples.items():
@@ -132,19 +131,6 @@ def train(
         from sppdet.cli.common import finish_batch
 
         finish_batch(result.failures, len(dataset.images))
-
-
-class _Bars:
-    """Training's progress as one bar per pass."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bar.add_task(stage, total=total)
-        self._bar.update(self._tasks[stage], completed=done)
 
 
 def _training_split(data: Path) -> str | None:

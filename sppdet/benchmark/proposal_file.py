@@ -1,0 +1,55 @@
+"""Proposals computed before, as a JSON file: ``{"photo.jpg": [[x1, y1, x2, y2], ...], ...}``."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from sppdet.boxes import Boxes, as_boxes
+from sppdet.errors import SppdetError
+from sppdet.files import write_text
+
+
+def write_proposals(path: Path, proposals: dict[str, Boxes]) -> None:
+    """Write boxes, (N, 4) each, by the name of their image, to a tenth of a pixel.
+
+    Raises:
+        SppdetError: the file cannot be written.
+    """
+    lists = {
+        name: [[round(float(value), 1) for value in box] for box in boxes]
+        for name, boxes in proposals.items()
+    }
+    write_text(path, json.dumps(lists) + "\n")
+
+
+def read_proposals(path: Path, images: list[Path]) -> list[Boxes]:
+    """The boxes of each image, (N, 4), in the images' order; files are found by their name.
+
+    Raises:
+        SppdetError: the file cannot be read, is no such JSON, or lacks an image.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SppdetError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise SppdetError(f"{path}: is no JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise SppdetError(f"{path}: is not a JSON object of image names and boxes")
+    found = []
+    for image in images:
+        if image.name not in content:
+            raise SppdetError(f"{path}: has no boxes for {image.name}; make it with these images")
+        try:
+            boxes = as_boxes(content[image.name])
+        except (TypeError, ValueError):
+            boxes = np.full((1, 4), np.nan, np.float32)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        if not np.isfinite(boxes).all() or (sides <= 0).any() or len(boxes) == 0:
+            raise SppdetError(
+                f"{path}: the boxes of {image.name} are not a list of [x1, y1, x2, y2] with "
+                "x1 < x2 and y1 < y2"
+            )
+        found.append(boxes)
+    return found
