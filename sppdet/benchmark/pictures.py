@@ -39,7 +39,16 @@ def draw_bars(rows: Sequence[Row], path: Path) -> None:
     for axes, (label, chosen) in zip(grid[:, 0], parts, strict=True):
         _bars(axes, chosen, label)
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper center",
+        ncols=len(labels),
+        frameon=False,
+        fontsize=8,
+        handlelength=1,
+        columnspacing=1.2,
+    )
     _write(figure, path)
 
 

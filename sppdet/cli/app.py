@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from sppdet.errors import SppdetError
+from sppdet.memory import keep_freed_memory
 
 COMMANDS = {
     "train": "sppdet.cli.train:train",
@@ -65,6 +66,7 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def command(*args: Any, **options: Any) -> None:
+        keep_freed_memory()
         try:
             function(*args, **options)
         except SppdetError as error:

@@ -1,0 +1,32 @@
+"""Memory that stays: on glibc, a network's large maps are not given back to the system in between.
+
+By default glibc gives large allocations back to the system as soon as they are freed, so that each
+pass of a network over a large image waits for its pages to be mapped and zeroed again: a third of
+the time on two threads (BENCHMARKS.md).
+"""
+
+import ctypes
+import sys
+
+# Numbers of the options, from malloc.h of glibc (see mallopt(3)).
+_TRIM_THRESHOLD = -1
+_MMAP_THRESHOLD = -3
+
+
+def keep_freed_memory() -> bool:
+    """Let the process keep freed memory for its next allocations, however large they are.
+
+    The commands call this at their start; a program that uses sppdet as a library may do so too.
+    It changes the whole process, which holds on to the most memory that it ever used. Elsewhere
+    than on Linux with glibc nothing happens.
+
+    Returns:
+        Whether it could be done.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(_MMAP_THRESHOLD, 1 << 30)) and bool(mallopt(_TRIM_THRESHOLD, (1 << 31) - 1))
