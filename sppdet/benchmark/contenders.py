@@ -15,7 +15,7 @@ from sppdet.warp import CropMode
 CLASSES = 20
 """Classes of the untrained heads; VOC has as many."""
 
-CPU_BATCHES = (1, 2, 4, 8, 16, 64)
+CPU_BATCHES = (1, 2, 4, 8, 32)
 GPU_BATCHES = (32, 64, 128, 256, 512)
 
 
@@ -61,7 +61,7 @@ def contenders(
     return [Contender("rcnn", (cropping.size,), rcnn), *spp]
 
 
-def time_batches(trunk: Trunk, size: int, crops: int = 64) -> dict[str, dict[int, float]]:
+def time_batches(trunk: Trunk, size: int, crops: int = 32) -> dict[str, dict[int, float]]:
     """How R-CNN runs best: milliseconds per crop by layout and batch, medians of three passes.
 
     Args:

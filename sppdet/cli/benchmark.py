@@ -20,7 +20,7 @@ from sppdet.benchmark.proposal_file import read_proposals, write_proposals
 from sppdet.benchmark.scaling import NUMBERS, SIDES, measure_scaling
 from sppdet.benchmark.speed import CLAIMS, Row, machine, measure, using_threads
 from sppdet.cli.common import Bars, choose_device, console, parse_numbers, progress_bar
-from sppdet.datasets import open_dataset, splits
+from sppdet.datasets import Dataset, open_dataset, splits
 from sppdet.errors import SppdetError
 from sppdet.files import write_text
 from sppdet.images import find_images, read_image
@@ -91,6 +91,7 @@ def benchmark(
             {f.name: propose(i, max_boxes=boxes) for f, i in zip(files, pictures, strict=True)},
         )
     loaded = load_trunk(trunk, weights, where)
+    labelled = _train_and_test(map) if map is not None else None
     rows: list[Row] = []
     batches: dict[int, dict[str, dict[int, float]]] = {}
     with progress_bar() as bar:
@@ -129,8 +130,8 @@ def benchmark(
         draw_scaling(points, scaling)
     if json_file is not None:
         write_text(json_file, json.dumps(content, indent=1) + "\n")
-    if map is not None:
-        found = _accuracy(map, compared, map_boxes, seed)
+    if labelled is not None:
+        found = _accuracy(*labelled, compared, map_boxes, seed)
         content["map"] = [entry.to_json() for entry in found]
         out.print(_accuracy_table(found, rows))
         if json_file is not None:
@@ -147,7 +148,7 @@ def _files(given: list[Path], number: int) -> list[Path]:
     return [files[index] for index in chosen]
 
 
-def _accuracy(data: Path, compared: list[Contender], boxes: int, seed: int) -> list[Accuracy]:
+def _train_and_test(data: Path) -> tuple[Dataset, Dataset]:
     available = splits(data)
     chosen = []
     for wanted in (("trainval", "train", "train2017", "training"), ("test", "val", "val2017")):
@@ -158,19 +159,18 @@ def _accuracy(data: Path, compared: list[Contender], boxes: int, seed: int) -> l
                 f"{', '.join(available) or 'no splits'}"
             )
         chosen.append(open_dataset(data, names[0]))
+    return chosen[0], chosen[1]
+
+
+def _accuracy(
+    training: Dataset, test: Dataset, compared: list[Contender], boxes: int, seed: int
+) -> list[Accuracy]:
     where = compared[0].extractor.trunk.device
     workers = torch.get_num_threads() if where.type == "cpu" else 2
-    with using_threads(1) if where.type == "cpu" else nullcontext():
-        with progress_bar() as bar:
-            return measure_accuracy(
-                chosen[0],
-                chosen[1],
-                compared,
-                boxes,
-                workers,
-                seed,
-                lambda title: _told(bar, title),
-            )
+    with using_threads(1) if where.type == "cpu" else nullcontext(), progress_bar() as bar:
+        return measure_accuracy(
+            training, test, compared, boxes, workers, seed, lambda title: _told(bar, title)
+        )
 
 
 def _told(bar: Progress, title: str) -> Bars:
