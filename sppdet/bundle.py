@@ -15,7 +15,7 @@ from sppdet.errors import SppdetError
 from sppdet.files import atomic_path
 from sppdet.rcnn import RcnnRegionFeatures, RcnnSettings
 from sppdet.regions import RegionExtractor, SppRegionFeatures, SppSettings
-from sppdet.trunks import Preprocessing, Trunk, load_trunk, make_trunk, packaged_weights
+from sppdet.trunks import Layer, Preprocessing, Trunk, load_trunk, make_trunk, packaged_weights
 from sppdet.trunks.weights import Weights
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def save(detector: "Detector", path: str | os.PathLike[str]) -> None:
     if heads.box_weight is not None and heads.box_bias is not None:
         tensors |= {"box.weight": heads.box_weight, "box.bias": heads.box_bias}
     if not _is_packaged(trunk):
-        state = trunk.network.state_dict()
-        tensors |= {f"trunk.{name}": tensor for name, tensor in state.items()}
+        tensors |= {f"trunk.{name}": tensor for name, tensor in trunk.state().items()}
     description = {
         "format": FORMAT,
         "version": __version__,
@@ -87,7 +86,9 @@ def load(path: str | os.PathLike[str], device: str | torch.device) -> "Detector"
             raise SppdetError(
                 f"{path}: was written by sppdet {description['version']}; update sppdet to read it"
             )
-        extractor = _extractor(description, _trunk(description["trunk"], tensors, device))
+        layer = description["extractor"].get("layer", "pooled")
+        trunk = _trunk(description["trunk"], tensors, device, layer)
+        extractor = _extractor(description, trunk)
         heads = LinearHeads(
             svm_weight=tensors["svm.weight"].float(),
             svm_bias=tensors["svm.bias"].float(),
@@ -108,7 +109,10 @@ def load(path: str | os.PathLike[str], device: str | torch.device) -> "Detector"
 
 
 def _trunk(
-    described: dict[str, Any], tensors: dict[str, torch.Tensor], device: str | torch.device
+    described: dict[str, Any],
+    tensors: dict[str, torch.Tensor],
+    device: str | torch.device,
+    layer: Layer,
 ) -> Trunk:
     own = {
         name.removeprefix("trunk."): tensor
@@ -118,7 +122,7 @@ def _trunk(
     if own:
         preprocessing = Preprocessing.from_json(described["preprocessing"])
         weights = Weights(own, preprocessing, described["origin"])
-        return make_trunk(described["name"], weights, device)
+        return make_trunk(described["name"], weights, device, layer)
     trunk = load_trunk(described["name"], None, device)
     if trunk.digest != described["digest"]:
         raise ValueError(

@@ -13,7 +13,7 @@ from sppdet.images import Rgb
 from sppdet.pyramid import SpatialPyramidPool
 from sppdet.regions import normalize_levels
 from sppdet.timing import Clock
-from sppdet.trunks import Trunk
+from sppdet.trunks import Layer, Trunk
 from sppdet.warp import CropMode, crop_windows, warp
 from sppdet.window_pooling import bin_count
 
@@ -34,7 +34,7 @@ class RcnnSettings:
         context: pixels around the box, at crop scale (paper: 16).
         mode: ``"warp"``, or ``"tight"`` for the smallest square around the box.
         levels: the pyramid over the crop's map, bins per side: the same features as SPP-net's.
-        normalize_levels: as :class:`sppdet.regions.SppSettings`.
+        normalize_levels, layer: as :class:`sppdet.regions.SppSettings`.
     """
 
     size: int = 227
@@ -42,6 +42,7 @@ class RcnnSettings:
     mode: CropMode = "warp"
     levels: tuple[int, ...] = (1, 2, 3, 6)
     normalize_levels: bool = False
+    layer: Layer = "pooled"
 
 
 def default_crop(name: str, mode: CropMode = "warp") -> RcnnSettings:
@@ -69,14 +70,14 @@ class RcnnRegionFeatures:
         self.trunk = trunk
         self.settings = settings or default_crop(trunk.name)
         self.batch = batch or (CPU_BATCH if trunk.device.type == "cpu" else GPU_BATCH)
-        self.dimension = bin_count(self.settings.levels) * trunk.channels
+        self.dimension = trunk.feature_length(bin_count(self.settings.levels))
         self._pyramid = SpatialPyramidPool(self.settings.levels)
 
     @torch.inference_mode()
     def prepare(self, image: Rgb, boxes: Boxes, clock: Clock | None = None) -> "RcnnRegions":
         """Features of all distinct boxes; see :class:`sppdet.regions.RegionExtractor`.
 
-        Adds to the clock's ``crops``, ``convolution`` and ``pooling``.
+        Adds to the clock's ``crops``, ``convolution``, ``pooling`` and ``fully connected``.
         """
         clock = clock or Clock()
         chosen, trunk = self.settings, self.trunk
@@ -94,11 +95,14 @@ class RcnnRegionFeatures:
             with clock.stage("convolution"):
                 maps = trunk.maps(crops)
             with clock.stage("pooling"):
-                pooled = self._pyramid(maps)
+                pooled = self._pyramid(maps).view(-1, self._pyramid.bins, trunk.channels)
                 if chosen.normalize_levels:
-                    bins = pooled.view(end - start, self._pyramid.bins, trunk.channels)
-                    normalize_levels(bins, chosen.levels)
-                features[start:end] = pooled
+                    normalize_levels(pooled, chosen.levels)
+                if trunk.head is None:
+                    features[start:end] = pooled.flatten(1)
+            if trunk.head is not None:
+                with clock.stage("fully connected"):
+                    features[start:end] = trunk.head(pooled)
         return RcnnRegions(features, keys.reshape(-1).astype(np.int64))
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> "RcnnRegions":
@@ -123,8 +127,8 @@ class RcnnRegions:
         self.count = len(features)
         self._features = features
 
-    def features(self, keys: NDArray[np.int64]) -> Tensor:
-        """See :class:`sppdet.regions.Regions`."""
+    def features(self, keys: NDArray[np.int64], clock: Clock | None = None) -> Tensor:
+        """See :class:`sppdet.regions.Regions`; they were made in :meth:`prepare`."""
         return self._features[torch.from_numpy(keys).to(self._features.device)].float()
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

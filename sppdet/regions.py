@@ -15,7 +15,7 @@ from torch import Tensor
 from sppdet.boxes import Boxes
 from sppdet.images import Rgb
 from sppdet.timing import Clock
-from sppdet.trunks import Trunk
+from sppdet.trunks import Layer, Trunk
 from sppdet.window_pooling import bin_count, pool_windows, pool_windows_torch
 from sppdet.windows import choose_scale, image_scales, map_windows, resize
 
@@ -31,8 +31,11 @@ class Regions(Protocol):
     keys: NDArray[np.int64]
     count: int
 
-    def features(self, keys: NDArray[np.int64]) -> Tensor:
-        """Features of the given keys: (len(keys), dimension) float32, on the trunk's device."""
+    def features(self, keys: NDArray[np.int64], clock: Clock | None = None) -> Tensor:
+        """Features of the given keys: (len(keys), dimension) float32, on the trunk's device.
+
+        What they cost goes to the clock's ``pooling`` and ``fully connected``.
+        """
         ...
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -76,12 +79,15 @@ class SppSettings:
         levels: the pyramid, bins per side.
         normalize_levels: scale each level's part of the vector to L2 norm 1, so that the many bins
             of the finest level do not drown the others.
+        layer: ``"pooled"``, or a fully connected layer of the trunk on top; ``levels`` is then the
+            one level of :func:`sppdet.trunks.pool5_level`.
     """
 
     scales: tuple[int, ...] = (688,)
     longest_side: int = 2000
     levels: tuple[int, ...] = (1, 2, 3, 6)
     normalize_levels: bool = False
+    layer: Layer = "pooled"
 
 
 class SppRegionFeatures:
@@ -90,7 +96,7 @@ class SppRegionFeatures:
     def __init__(self, trunk: Trunk, settings: SppSettings) -> None:
         self.trunk = trunk
         self.settings = settings
-        self.dimension = bin_count(settings.levels) * trunk.channels
+        self.dimension = trunk.feature_length(bin_count(settings.levels))
 
     def prepare(self, image: Rgb, boxes: Boxes, clock: Clock | None = None) -> "SppRegions":
         """Compute the maps and the window of every box; see :class:`RegionExtractor`."""
@@ -118,7 +124,7 @@ class SppRegionFeatures:
                 boxes[mine], scale, self.trunk.geometry, one.shape[0], one.shape[1]
             )
         distinct, keys = np.unique(windows, axis=0, return_inverse=True)
-        return SppRegions(maps, distinct, keys.reshape(-1).astype(np.int64), self.settings)
+        return SppRegions(maps, distinct, keys.reshape(-1).astype(np.int64), self)
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> "SppRegions":
         """See :class:`RegionExtractor`."""
@@ -126,7 +132,7 @@ class SppRegionFeatures:
             torch.from_numpy(arrays[f"map{index}"]).to(self.trunk.device).float()
             for index in range(sum(name.startswith("map") for name in arrays))
         ]
-        return SppRegions(maps, arrays["windows"], arrays["keys"], self.settings)
+        return SppRegions(maps, arrays["windows"], arrays["keys"], self)
 
     def to_json(self) -> dict[str, Any]:
         """See :class:`RegionExtractor`."""
@@ -141,16 +147,29 @@ class SppRegions:
         maps: list[Tensor],
         windows: NDArray[np.int32],
         keys: NDArray[np.int64],
-        settings: SppSettings,
+        extractor: SppRegionFeatures,
     ) -> None:
         self.maps = maps
         self.windows = windows
         self.keys = keys
         self.count = len(windows)
-        self._settings = settings
+        self._settings = extractor.settings
+        self._head = extractor.trunk.head
 
-    def features(self, keys: NDArray[np.int64]) -> Tensor:
+    def features(self, keys: NDArray[np.int64], clock: Clock | None = None) -> Tensor:
         """See :class:`Regions`."""
+        clock = clock or Clock()
+        with clock.stage("pooling"):
+            pooled = self._pool(keys)
+            if self._settings.normalize_levels:
+                normalize_levels(pooled, self._settings.levels)
+        if self._head is None:
+            return pooled.flatten(1)
+        with clock.stage("fully connected"):
+            return self._head(pooled)
+
+    def _pool(self, keys: NDArray[np.int64]) -> Tensor:
+        """(len(keys), bins, channels)."""
         levels = self._settings.levels
         device, channels = self.maps[0].device, self.maps[0].shape[2]
         pooled = torch.empty(len(keys), bin_count(levels), channels, device=device)
@@ -169,9 +188,7 @@ class SppRegions:
                     pooled[torch.from_numpy(mine)] = torch.from_numpy(part)
             else:
                 pooled[torch.from_numpy(mine).to(device)] = pool_windows_torch(one, windows, levels)
-        if self._settings.normalize_levels:
-            normalize_levels(pooled, levels)
-        return pooled.flatten(1)
+        return pooled
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """See :class:`Regions`; the maps are rounded to half precision."""

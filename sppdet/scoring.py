@@ -26,7 +26,7 @@ def linear_scores(
         keys: (M,) int64, which of them.
         weight: (dimension, K) float32 on the features' device.
         bias: (K,) float32 on the same device.
-        clock: gets the stages ``pooling`` and ``scoring``.
+        clock: gets the stages of the features and ``scoring``.
 
     Returns:
         (M, K) float32.
@@ -34,8 +34,7 @@ def linear_scores(
     clock = clock or Clock()
     scores = torch.empty(len(keys), weight.shape[1], device=weight.device)
     for start in range(0, len(keys), BLOCK):
-        with clock.stage("pooling"):
-            features = regions.features(keys[start : start + BLOCK])
+        features = regions.features(keys[start : start + BLOCK], clock)
         with clock.stage("scoring"):
             torch.addmm(bias, features, weight, out=scores[start : start + BLOCK])
     return scores.cpu().numpy()

@@ -1,7 +1,8 @@
 """What is compared: one detector per row, alike in everything but its region features."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,6 @@ from sppdet.detector import Detector, DetectorSettings, LinearHeads
 from sppdet.rcnn import RcnnRegionFeatures, default_crop
 from sppdet.regions import RegionExtractor, SppRegionFeatures, SppSettings
 from sppdet.trunks import Trunk
-from sppdet.warp import CropMode
 
 CLASSES = 20
 """Classes of the untrained heads; VOC has as many."""
@@ -52,13 +52,24 @@ class Contender:
 
 
 def contenders(
-    trunk: Trunk, scales: list[tuple[int, ...]], batch: int | None = None, mode: CropMode = "warp"
+    trunk: Trunk,
+    scales: list[tuple[int, ...]],
+    batch: int | None = None,
+    features: dict[str, Any] | None = None,
 ) -> list[Contender]:
-    """R-CNN, and SPP-net with each list of scales."""
-    cropping = default_crop(trunk.name, mode)
+    """R-CNN, and SPP-net with each list of scales.
+
+    Args:
+        batch: R-CNN's crops at a time; by default what suits the device.
+        features: settings that both methods have: ``levels``, ``layer``, ``normalize_levels``.
+    """
+    cropping = replace(default_crop(trunk.name), **(features or {}))
     rcnn = RcnnRegionFeatures(trunk, cropping, batch)
-    spp = [Contender("spp", one, SppRegionFeatures(trunk, SppSettings(one))) for one in scales]
-    return [Contender("rcnn", (cropping.size,), rcnn), *spp]
+    spp = [SppRegionFeatures(trunk, SppSettings(one, **(features or {}))) for one in scales]
+    return [
+        Contender("rcnn", (cropping.size,), rcnn),
+        *(Contender("spp", one.settings.scales, one) for one in spp),
+    ]
 
 
 def time_batches(trunk: Trunk, size: int, crops: int = 32) -> dict[str, dict[int, float]]:

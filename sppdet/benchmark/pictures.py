@@ -17,6 +17,7 @@ STAGES = {
     "convolution": "#2563eb",
     "windows": "#a78bfa",
     "pooling": "#16a34a",
+    "fully connected": "#0891b2",
     "scoring": "#dc2626",
     "suppression": "#0f172a",
 }

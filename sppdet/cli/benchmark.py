@@ -19,7 +19,14 @@ from sppdet.benchmark.pictures import draw_bars, draw_scaling
 from sppdet.benchmark.proposal_file import read_proposals, write_proposals
 from sppdet.benchmark.scaling import NUMBERS, SIDES, measure_scaling
 from sppdet.benchmark.speed import CLAIMS, Row, machine, measure, using_threads
-from sppdet.cli.common import Bars, choose_device, console, parse_numbers, progress_bar
+from sppdet.cli.common import (
+    Bars,
+    FeatureLayer,
+    choose_device,
+    console,
+    parse_numbers,
+    progress_bar,
+)
 from sppdet.datasets import Dataset, open_dataset, splits
 from sppdet.errors import SppdetError
 from sppdet.files import write_text
@@ -41,6 +48,10 @@ def benchmark(
     scales: Annotated[
         list[str], typer.Option(help="Short sides of SPP-net; give it once per row.")
     ] = PAPER_SCALES,  # type: ignore[assignment]
+    layer: Annotated[
+        FeatureLayer,
+        typer.Option(help="The features: 50 bins; or pool5, fc6, fc7 of alexnet and vgg16."),
+    ] = FeatureLayer.pyramid,
     boxes: Annotated[int, typer.Option(min=1, help="Proposals per image.")] = 2000,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")] = None,
     threads: Annotated[str | None, typer.Option(help="Such as 1,2. Default: one per core.")] = None,
@@ -90,7 +101,8 @@ def benchmark(
             save_proposals,
             {f.name: propose(i, max_boxes=boxes) for f, i in zip(files, pictures, strict=True)},
         )
-    loaded = load_trunk(trunk, weights, where)
+    loaded = load_trunk(trunk, weights, where, layer.made_by)
+    shared = layer.settings(trunk)
     labelled = _train_and_test(map) if map is not None else None
     rows: list[Row] = []
     batches: dict[int, dict[str, dict[int, float]]] = {}
@@ -100,7 +112,7 @@ def benchmark(
             with using_threads(count):
                 batches[count] = time_batches(loaded, default_crop(trunk).size)
             mine = batches[count]["channels_last"]
-            compared = contenders(loaded, sides, min(mine, key=mine.__getitem__))
+            compared = contenders(loaded, sides, min(mine, key=mine.__getitem__), shared)
             rows += measure(
                 pictures, compared, boxes, count, repeats, given, lambda: bar.advance(task)
             )
@@ -114,12 +126,12 @@ def benchmark(
         "date": date.today().isoformat(),
         "command": " ".join(["tools/benchmark.py", *sys.argv[1:]]),
     }
-    out = Console(width=max(Console().width, 150))  # a table that is cut says nothing
+    out = Console(width=max(Console().width, 170))  # a table that is cut says nothing
     out.print(_speed_table(rows))
     _print_batches(out, batches)
     if picture is not None:
         draw_bars(rows, picture)
-    compared = contenders(loaded, sides, min(mine, key=mine.__getitem__))
+    compared = contenders(loaded, sides, min(mine, key=mine.__getitem__), shared)
     if scaling is not None:
         with progress_bar() as bar:
             task = bar.add_task("scaling", total=len(compared) * (len(NUMBERS) + len(SIDES)))
@@ -185,12 +197,13 @@ def _speed_table(rows: list[Row]) -> Table:
     table = Table(box=None, header_style="bold", title="seconds per image (medians)")
     heads = ["method", "scales", "threads", "boxes", *names, "features", "total", "paper"]
     for head in heads:
-        table.add_column(head, justify="left" if head in ("method", "scales") else "right")
+        justify = "left" if head in ("method", "scales") else "right"
+        table.add_column(head, justify=justify, no_wrap=True)
     for row in rows:
         ratio = [f"{row.ratio[name]:.1f} x" if row.ratio else "-" for name in last]
         table.add_row(
             {"rcnn": "R-CNN", "spp": "SPP-net"}[row.method],
-            ",".join(map(str, row.scales)),
+            _scales(row.scales),
             str(row.threads),
             str(row.boxes_found),
             *(f"{row.seconds[name]:.3f}" if name in row.seconds else "-" for name in names),
@@ -198,6 +211,14 @@ def _speed_table(rows: list[Row]) -> Table:
             CLAIMS.get(len(row.scales), "-") if row.method == "spp" else "1 x",
         )
     return table
+
+
+def _scales(scales: tuple[int, ...]) -> str:
+    return (
+        f"{len(scales)}: {scales[0]} to {scales[-1]}"
+        if len(scales) > 2
+        else ",".join(map(str, scales))
+    )
 
 
 def _print_batches(out: Console, batches: dict[int, dict[str, dict[int, float]]]) -> None:
@@ -232,7 +253,7 @@ def _accuracy_table(found: list[Accuracy], rows: list[Row]) -> Table:
         interval, change = entry.interval_11, entry.against_rcnn
         table.add_row(
             {"rcnn": "R-CNN", "spp": "SPP-net"}[entry.method],
-            ",".join(map(str, entry.scales)),
+            _scales(entry.scales),
             str(entry.boxes),
             f"{entry.map_11:.3f}",
             f"{interval.low:.3f} to {interval.high:.3f}",

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
+from typing import Any
 
 import torch
 import typer
@@ -18,6 +20,7 @@ from rich.progress import (
 )
 
 from sppdet.errors import SppdetError
+from sppdet.trunks import Layer, pool5_level
 
 console = Console(stderr=True, highlight=False)
 """Progress and remarks; what a command is asked for goes to files or to the standard output."""
@@ -90,3 +93,27 @@ class Bars:
         if stage not in self._tasks:
             self._tasks[stage] = self._bar.add_task(stage, total=total)
         self._bar.update(self._tasks[stage], completed=done)
+
+
+class FeatureLayer(str, Enum):
+    """Which values are the features of a region."""
+
+    pyramid = "pyramid"
+    pool5 = "pool5"
+    fc6 = "fc6"
+    fc7 = "fc7"
+
+    @property
+    def made_by(self) -> Layer:
+        """What the trunk needs for it."""
+        return {"fc6": "fc6", "fc7": "fc7"}.get(self.value, "pooled")  # type: ignore[return-value]
+
+    def settings(self, trunk: str) -> dict[str, Any]:
+        """The settings of the region features for it.
+
+        Raises:
+            SppdetError: the trunk has no such layer.
+        """
+        if self is FeatureLayer.pyramid:
+            return {}
+        return {"levels": (pool5_level(trunk),), "layer": self.made_by}

@@ -9,7 +9,14 @@ from typing import Annotated
 import torch
 import typer
 
-from sppdet.cli.common import Bars, choose_device, console, parse_numbers, progress_bar
+from sppdet.cli.common import (
+    Bars,
+    FeatureLayer,
+    choose_device,
+    console,
+    parse_numbers,
+    progress_bar,
+)
 from sppdet.datasets import open_dataset, splits
 from sppdet.detector import DetectorSettings
 from sppdet.errors import SppdetError
@@ -55,6 +62,10 @@ def train(
         ),
     ] = None,
     longest_side: Annotated[int, typer.Option(help="Limit for the longer side in pixels.")] = 2000,
+    layer: Annotated[
+        FeatureLayer,
+        typer.Option(help="The features: 50 bins; or pool5, fc6, fc7 of alexnet and vgg16."),
+    ] = FeatureLayer.pyramid,
     crop: Annotated[
         CropMode, typer.Option(help="R-CNN: stretch the box, or take a tight square around it.")
     ] = "warp",
@@ -88,19 +99,19 @@ def train(
     for problem in getattr(dataset, "problems", ()):
         console.print(f"note: {problem}", markup=False, soft_wrap=True)
     where = choose_device(device)
-    loaded = load_trunk(trunk, weights, where)
+    loaded = load_trunk(trunk, weights, where, layer.made_by)
+    features = {"normalize_levels": normalize_levels, **layer.settings(trunk)}
     extractor: RegionExtractor
     if method is Method.rcnn:
         if scales is not None:
             raise SppdetError("--scales belongs to SPP-net; R-CNN sees every box at one size")
-        cropping = replace(default_crop(trunk, crop), normalize_levels=normalize_levels)
+        cropping = replace(default_crop(trunk, crop), **features)
         extractor = RcnnRegionFeatures(loaded, cropping)
         seen = f"R-CNN, {trunk} on {cropping.mode} crops of {cropping.size} px"
     else:
         sides = parse_numbers(scales, "--scales") if scales else default_scales(trunk)
         extractor = SppRegionFeatures(
-            loaded,
-            SppSettings(sides, longest_side=longest_side, normalize_levels=normalize_levels),
+            loaded, SppSettings(sides, longest_side=longest_side, **features)
         )
         seen = f"SPP-net, {trunk} at {','.join(map(str, sides))} px"
     settings = TrainSettings(

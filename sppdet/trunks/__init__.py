@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sppdet.errors import SppdetError
 from sppdet.images import Rgb
 from sppdet.trunks.architectures import ARCHITECTURES
+from sppdet.trunks.fully_connected import FullyConnected, Layer, make_head, pool5_level
 from sppdet.trunks.geometry import MapGeometry, map_geometry
 from sppdet.trunks.weights import (
     Preprocessing,
@@ -23,6 +24,7 @@ from sppdet.trunks.weights import (
 
 __all__ = [
     "ARCHITECTURES",
+    "Layer",
     "MapGeometry",
     "Preprocessing",
     "Trunk",
@@ -31,6 +33,7 @@ __all__ = [
     "make_trunk",
     "map_geometry",
     "packaged_weights",
+    "pool5_level",
 ]
 
 SMALLEST_SIDE = 64
@@ -50,6 +53,7 @@ class Trunk:
         origin: where the weights come from, in words.
         digest: a name of the weights' content.
         device: where the network lives.
+        head: fully connected layers on top of pooled windows, if they are asked for.
     """
 
     name: str
@@ -60,6 +64,16 @@ class Trunk:
     origin: str
     digest: str
     device: torch.device
+    head: FullyConnected | None = None
+
+    def feature_length(self, bins: int) -> int:
+        """Length of the features of a window that is pooled into ``bins`` bins."""
+        return self.head.length if self.head is not None else bins * self.channels
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors under torchvision's names."""
+        head = self.head.state_dict() if self.head is not None else {}
+        return {**self.network.state_dict(), **head}
 
     def normalized(self, image: Rgb) -> Tensor:
         """(H, W, 3) uint8 RGB to (1, 3, H, W) float32 as the weights expect it, channels-last."""
@@ -127,6 +141,7 @@ def load_trunk(
     name: str,
     weights: str | os.PathLike[str] | None = None,
     device: str | torch.device = "cpu",
+    layer: Layer = "pooled",
 ) -> Trunk:
     """Build a trunk and give it weights.
 
@@ -135,19 +150,20 @@ def load_trunk(
         weights: a file; None for the package's own (``small``) or torchvision's, downloaded on
             first use; ``"random"`` for random ones (seed 0), which are good for timing only.
         device: ``"cpu"``, ``"cuda"``, ...
+        layer: ``"fc6"`` or ``"fc7"`` adds the fully connected layers up to there.
 
     Raises:
-        SppdetError: an unknown name, weights that do not fit, or no way to get them.
+        SppdetError: an unknown name, no such layer, weights that do not fit, or no way to get them.
     """
     _builder(name)
     packaged = packaged_weights(name)
     if weights == "random":
-        return make_trunk(name, None, device)
+        return make_trunk(name, None, device, layer)
     if weights is not None:
-        return make_trunk(name, read_weights(weights), device)
+        return make_trunk(name, read_weights(weights), device, layer)
     if packaged is not None:
-        return make_trunk(name, read_weights(packaged), device)
-    return make_trunk(name, torchvision_weights(name), device)
+        return make_trunk(name, read_weights(packaged), device, layer)
+    return make_trunk(name, torchvision_weights(name), device, layer)
 
 
 def packaged_weights(name: str) -> Path | None:
@@ -156,7 +172,12 @@ def packaged_weights(name: str) -> Path | None:
     return file if file.is_file() else None
 
 
-def make_trunk(name: str, weights: Weights | None, device: str | torch.device = "cpu") -> Trunk:
+def make_trunk(
+    name: str,
+    weights: Weights | None,
+    device: str | torch.device = "cpu",
+    layer: Layer = "pooled",
+) -> Trunk:
     """Build a trunk with the given tensors, or with random ones (seed 0) for None.
 
     Tensors of the classifier's head are ignored; half precision is widened to float32.
@@ -168,27 +189,16 @@ def make_trunk(name: str, weights: Weights | None, device: str | torch.device = 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build()
-    own = network.state_dict()
+        head = make_head(name, layer)
     if weights is not None:
-        for key, tensor in own.items():
-            given = weights.tensors.get(key)
-            if given is None:
-                if key.endswith("num_batches_tracked"):
-                    continue
-                raise SppdetError(
-                    f"{weights.origin}: has no {key}; are these the weights of {name}?"
-                )
-            if given.shape != tensor.shape:
-                raise SppdetError(
-                    f"{weights.origin}: {key} has the shape {tuple(given.shape)}, "
-                    f"a {name} wants {tuple(tensor.shape)}"
-                )
-            own[key] = given.to(tensor.dtype)
-        network.load_state_dict(own)
+        for module in (network, head):
+            if module is not None:
+                _fill(module, name, weights)
     network.eval().requires_grad_(False)
     with torch.inference_mode():
         channels = network(torch.zeros(1, 3, SMALLEST_SIDE, SMALLEST_SIDE)).shape[1]
     geometry = map_geometry(network)
+    tensors = {**network.state_dict(), **(head.state_dict() if head is not None else {})}
     return Trunk(
         name=name,
         network=network.to(device, memory_format=torch.channels_last),
@@ -196,9 +206,28 @@ def make_trunk(name: str, weights: Weights | None, device: str | torch.device = 
         geometry=geometry,
         channels=channels,
         origin=weights.origin if weights else "random",
-        digest=digest(own),
+        digest=digest(tensors),
         device=torch.device(device),
+        head=head.to(device).eval().requires_grad_(False) if head is not None else None,
     )
+
+
+def _fill(module: nn.Module, name: str, weights: Weights) -> None:
+    """Give a module its tensors."""
+    own = module.state_dict()
+    for key, tensor in own.items():
+        given = weights.tensors.get(key)
+        if given is None:
+            if key.endswith("num_batches_tracked"):
+                continue
+            raise SppdetError(f"{weights.origin}: has no {key}; are these the weights of {name}?")
+        if given.shape != tensor.shape:
+            raise SppdetError(
+                f"{weights.origin}: {key} has the shape {tuple(given.shape)}, "
+                f"a {name} wants {tuple(tensor.shape)}"
+            )
+        own[key] = given.to(tensor.dtype)
+    module.load_state_dict(own)
 
 
 def _builder(name: str):
