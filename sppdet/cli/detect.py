@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from sppdet.cli.common import choose_device, console, finish_batch, progress_bar
+from sppdet.cli.common import (
+    choose_device,
+    console,
+    finish_batch,
+    images_at_a_time,
+    progress_bar,
+)
 from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.drawing import draw, save_picture
@@ -42,30 +48,31 @@ def detect(
     Example: [bold]python tools/detect.py photo.jpg --output found[/bold]
     """
     files, failures = _files(images)
-    detector = Detector.load(model or shipped_model(), choose_device(device))
-    names = _output_names(files)
+    where = choose_device(device)
+    detector = Detector.load(model or shipped_model(), where)
     single = len(files) == 1
+    workers = images_at_a_time(where) if not single else 1
 
-    def read(file: Path) -> Rgb | SppdetError:
+    def work(item: tuple[Path, str]) -> Detections | SppdetError:
+        file, name = item
         try:
-            return read_image(file)
+            image = read_image(file)
         except SppdetError as error:
             return error
+        found = detector.detect(image, threshold)
+        found = found.select(slice(0, max))  # type: ignore[arg-type]
+        save_picture(draw(image, found), output / f"{name}.jpg")
+        write_text(output / f"{name}.json", json.dumps(report(file, image, found), indent=1))
+        return found
 
+    items = list(zip(files, _output_names(files), strict=True))
     with progress_bar() as bar:
         task = bar.add_task("detecting", total=len(files), visible=not single)
-        for file, name, image in zip(files, names, ordered_map(read, files, 2), strict=True):
-            if isinstance(image, SppdetError):
-                failures.append(str(image))
-            else:
-                found = detector.detect(image, threshold)
-                found = found.select(slice(0, max))  # type: ignore[arg-type]
-                save_picture(draw(image, found), output / f"{name}.jpg")
-                write_text(
-                    output / f"{name}.json", json.dumps(report(file, image, found), indent=1)
-                )
-                if single:
-                    _print(file, found)
+        for file, found in zip(files, ordered_map(work, items, workers), strict=True):
+            if isinstance(found, SppdetError):
+                failures.append(str(found))
+            elif single:
+                _print(file, found)
             bar.advance(task)
     done = len(files) + len(failures) - len({*failures})
     if not single:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sppdet.cli.common import choose_device, console, finish_batch, progress_bar
+from sppdet.cli.common import choose_device, console, finish_batch, images_at_a_time, progress_bar
 from sppdet.datasets import FORMATS, Dataset, open_dataset, splits
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
@@ -134,9 +134,7 @@ def _run_model(
     where = choose_device(device)
     detector = Detector.load(path, where)
     _check_classes(path, detector.classes, dataset)
-    count = workers or (torch.get_num_threads() if where.type == "cpu" else 2)
-    if where.type == "cpu":
-        torch.set_num_threads(max(torch.get_num_threads() // count, 1))
+    count = images_at_a_time(where, workers)
     with progress_bar() as bar:
         task = bar.add_task("detecting", total=len(dataset.images))
         return detect_all(detector, dataset.images, count, lambda: bar.advance(task))

@@ -6,7 +6,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 from sppdet.cli.common import (
@@ -118,7 +117,7 @@ def train(
         mining=MiningSettings(positive_iou=positive_iou, cost=cost),
         detector=DetectorSettings(proposals=proposals, max_boxes=boxes),
         seed=seed,
-        workers=_workers(workers, where),
+        workers=images_at_a_time(where, workers),
         box_regression=box_regression,
     )
     console.print(
@@ -160,12 +159,3 @@ def _check_output(output: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SppdetError(f"{output}: its folder cannot be made ({error.strerror})") from None
-
-
-def _workers(workers: int | None, device: torch.device) -> int:
-    """One image per core at a time, each on one thread; on a GPU, two."""
-    if device.type != "cpu":
-        return workers or 2
-    count = workers or torch.get_num_threads()
-    torch.set_num_threads(max(torch.get_num_threads() // count, 1))
-    return count
