@@ -13,6 +13,7 @@ from sppdet.cli.common import (
     FeatureLayer,
     choose_device,
     console,
+    images_at_a_time,
     parse_numbers,
     progress_bar,
 )
