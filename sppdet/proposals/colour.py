@@ -1,4 +1,4 @@
-"""Colour spaces for the search (Uijlings et al., section 4.1), as 8-bit images."""
+"""Colour spaces for the search (Uijlings et al., section 3.2), as 8-bit images."""
 
 import cv2
 import numpy as np

@@ -111,7 +111,7 @@ def _overlap(counts_a, counts_b, share_a, share_b):  # type: ignore[no-untyped-d
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def similarity(sizes, boxes, histograms, a, b, image_area, weights):  # type: ignore[no-untyped-def]
-    """Weighted sum of the four similarities (section 3.2, equations 1 to 6), each from 0 to 1."""
+    """Weighted sum of the four similarities (section 3.2), each from 0 to 1."""
     size_a, size_b = np.float32(sizes[a]), np.float32(sizes[b])
     share_a, share_b = np.float32(1) / size_a, np.float32(1) / size_b
     result = np.float32(0)

@@ -32,7 +32,7 @@ class Recall:
         return _mean(self.overlaps)
 
     def average_best_overlap(self) -> dict[int, NDArray[np.float64]]:
-        """(K,) mean over the objects of each class (Uijlings et al., section 5, equation 8)."""
+        """(K,) mean over the objects of each class (Uijlings et al., section 5)."""
         return {
             int(label): _mean(self.overlaps[:, self.labels == label])
             for label in np.unique(self.labels)
