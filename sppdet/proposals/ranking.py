@@ -1,9 +1,10 @@
 """The order of the candidates: which boxes come first when not all can be kept.
 
 Chosen on training photographs of two data sets (fruit, blood cells), by recall at IoU 0.5 and 0.7
-and mean best overlap at 100 to 2,000 boxes; COCO128 was looked at too when CHANCE was set. A box is the better the higher it stands in a hierarchy
-and the more hierarchies contain it; some chance mixes the levels, so that small objects come early
-enough; and a box that nearly repeats a better one waits until the others have had their turn.
+and mean best overlap at 100 to 2,000 boxes; COCO128 was looked at too when ``CHANCE`` was set. A
+box is the better the higher it stands in a hierarchy and the more hierarchies contain it; some
+chance mixes the levels, so that small objects come early enough; and a box that nearly repeats a
+better one waits until the others have had their turn.
 """
 
 from typing import NamedTuple
