@@ -1,6 +1,7 @@
 """The detector: proposals, features, scores, suppression, box regression, suppression."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,11 +69,11 @@ class Detector:
         self.classes = classes
         self.settings = settings or DetectorSettings()
         device = extractor.trunk.device
-        self._svm_weight = heads.svm_weight.T.contiguous().to(device)
+        self._svm_weight = heads.svm_weight.contiguous().to(device)
         self._svm_bias = heads.svm_bias.to(device)
         self._box_weight: Tensor | None = None
         if heads.box_weight is not None and heads.box_bias is not None:
-            self._box_weight = heads.box_weight.flatten(0, 1).T.contiguous().to(device)
+            self._box_weight = heads.box_weight.flatten(0, 1).contiguous().to(device)
             self._box_bias = heads.box_bias.flatten().to(device)
 
     def propose(self, image: Rgb) -> Boxes:
@@ -94,23 +95,53 @@ class Detector:
         Returns:
             Detections with calibrated scores, and with the seconds of the stages ``proposals``,
             ``convolution``, ``windows``, ``pooling``, ``scoring``, ``regression``, ``suppression``
-            and ``total``.
+            and ``total``. The first two run at the same time where there is a core for each, so
+            that the total can be less than the sum.
         """
         clock = Clock(self.extractor.trunk.device)
         with clock.stage("total"):
             if boxes is None:
-                with clock.stage("proposals"):
-                    boxes = self.propose(image)
-            found = self._detect(image, as_boxes(boxes), threshold, clock)
+                boxes, maps = self._look(image, clock)
+            else:
+                boxes, maps = as_boxes(boxes), None
+            found = self._detect(image, boxes, maps, threshold, clock)
         clock.seconds["total"] = clock.seconds.pop("total")
         return Detections(*found, self.classes, clock.seconds)
 
+    def _look(self, image: Rgb, clock: Clock) -> tuple[Boxes, list[Tensor]]:
+        """The proposals and the maps: side by side when torch may use a second core or a GPU."""
+
+        clock.seconds["proposals"] = 0.0  # the first stage, though it may end after the second
+
+        def search() -> Boxes:
+            with clock.stage("proposals"):
+                return self.propose(image)
+
+        threads = torch.get_num_threads()
+        on_gpu = self.extractor.trunk.device.type == "cuda"
+        if threads == 1 and not on_gpu:
+            return search(), self.extractor.maps(image, clock)
+        with ThreadPoolExecutor(1) as pool:
+            searching = pool.submit(search)
+            try:
+                if not on_gpu:  # the search has a core to itself: three workers on two are slower
+                    torch.set_num_threads(threads - 1)
+                maps = self.extractor.maps(image, clock)
+            finally:
+                torch.set_num_threads(threads)
+            return searching.result(), maps
+
     def _detect(
-        self, image: Rgb, boxes: Boxes, threshold: float | None, clock: Clock
+        self,
+        image: Rgb,
+        boxes: Boxes,
+        maps: list[Tensor] | None,
+        threshold: float | None,
+        clock: Clock,
     ) -> tuple[Boxes, NDArray[np.int64], NDArray[np.float32]]:
         if len(boxes) == 0:
             return boxes, np.zeros(0, np.int64), np.zeros(0, np.float32)
-        regions = self.extractor.prepare(image, boxes, clock)
+        regions = self.extractor.prepare(image, boxes, clock, maps)
         keys = np.arange(regions.count)
         scores = linear_scores(regions, keys, self._svm_weight, self._svm_bias, clock)
         with clock.stage("suppression"):

@@ -73,8 +73,18 @@ class RcnnRegionFeatures:
         self.dimension = trunk.feature_length(bin_count(self.settings.levels))
         self._pyramid = SpatialPyramidPool(self.settings.levels)
 
+    def maps(self, image: Rgb, clock: Clock) -> list[Tensor]:
+        """None: R-CNN has nothing to compute before it knows the boxes."""
+        return []
+
     @torch.inference_mode()
-    def prepare(self, image: Rgb, boxes: Boxes, clock: Clock | None = None) -> "RcnnRegions":
+    def prepare(
+        self,
+        image: Rgb,
+        boxes: Boxes,
+        clock: Clock | None = None,
+        maps: list[Tensor] | None = None,
+    ) -> "RcnnRegions":
         """Features of all distinct boxes; see :class:`sppdet.regions.RegionExtractor`.
 
         Adds to the clock's ``crops``, ``convolution``, ``pooling`` and ``fully connected``.

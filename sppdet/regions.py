@@ -54,8 +54,18 @@ class RegionExtractor(Protocol):
     trunk: Trunk
     dimension: int
 
-    def prepare(self, image: Rgb, boxes: Boxes, clock: Clock | None = None) -> Regions:
-        """Do the work that an image and its boxes (N, 4) need once."""
+    def maps(self, image: Rgb, clock: Clock) -> list[Tensor]:
+        """The part of :meth:`prepare` that needs no boxes; it can run while they are searched."""
+        ...
+
+    def prepare(
+        self,
+        image: Rgb,
+        boxes: Boxes,
+        clock: Clock | None = None,
+        maps: list[Tensor] | None = None,
+    ) -> Regions:
+        """Do the work that an image and its boxes (N, 4) need once; ``maps`` was done before."""
         ...
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> Regions:
@@ -98,10 +108,16 @@ class SppRegionFeatures:
         self.settings = settings
         self.dimension = trunk.feature_length(bin_count(settings.levels))
 
-    def prepare(self, image: Rgb, boxes: Boxes, clock: Clock | None = None) -> "SppRegions":
+    def prepare(
+        self,
+        image: Rgb,
+        boxes: Boxes,
+        clock: Clock | None = None,
+        maps: list[Tensor] | None = None,
+    ) -> "SppRegions":
         """Compute the maps and the window of every box; see :class:`RegionExtractor`."""
         clock = clock or Clock()
-        maps = self.maps(image, clock)
+        maps = maps if maps is not None else self.maps(image, clock)
         with clock.stage("windows"):
             return self.with_maps(maps, image.shape[1], image.shape[0], boxes)
 

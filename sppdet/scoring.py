@@ -19,12 +19,13 @@ def linear_scores(
     bias: Tensor,
     clock: Clock | None = None,
 ) -> NDArray[np.float32]:
-    """``features(keys) @ weight + bias``, block by block.
+    """``features(keys) @ weight.T + bias``, block by block.
 
     Args:
         regions: the prepared boxes of an image.
         keys: (M,) int64, which of them.
-        weight: (dimension, K) float32 on the features' device.
+        weight: (K, dimension) float32 on the features' device; contiguous rows are read twice as
+            fast as columns when K is small.
         bias: (K,) float32 on the same device.
         clock: gets the stages of the features and ``scoring``.
 
@@ -32,11 +33,11 @@ def linear_scores(
         (M, K) float32.
     """
     clock = clock or Clock()
-    scores = torch.empty(len(keys), weight.shape[1], device=weight.device)
+    scores = torch.empty(len(keys), weight.shape[0], device=weight.device)
     for start in range(0, len(keys), BLOCK):
         features = regions.features(keys[start : start + BLOCK], clock)
         with clock.stage("scoring"):
-            torch.addmm(bias, features, weight, out=scores[start : start + BLOCK])
+            torch.addmm(bias, features, weight.T, out=scores[start : start + BLOCK])
     return scores.cpu().numpy()
 
 

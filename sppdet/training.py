@@ -211,7 +211,7 @@ class _Run:
             weight, bias = stack_svms(
                 [miner.svm for miner in self.miners], self.extractor.dimension, self.scale
             )
-            weight = weight.T.contiguous().to(self.extractor.trunk.device)
+            weight = weight.contiguous().to(self.extractor.trunk.device)
             bias = bias.to(self.extractor.trunk.device)
 
             def hard(
@@ -281,7 +281,7 @@ class _Run:
         for fold in folds:
             svms = [miner.without(fold) for miner in self.miners]
             weight, bias = stack_svms(svms, self.extractor.dimension, self.scale)
-            weight = weight.T.contiguous().to(self.extractor.trunk.device)
+            weight = weight.contiguous().to(self.extractor.trunk.device)
             bias = bias.to(self.extractor.trunk.device)
 
             def judged_by(

@@ -6,6 +6,7 @@ maxima of the bins of every level that n divides: for (1, 2, 3, 6) the map is re
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 
 import numba
 import numpy as np
@@ -78,7 +79,8 @@ def pool_windows_torch(
     """:func:`pool_windows` in torch operations: for a GPU, and differentiable in the map.
 
     A table holds the maxima of all blocks of 2**a x 2**b cells; any rectangle is the union of four
-    overlapping blocks, so that a bin costs four reads whatever its size.
+    overlapping blocks, so that a bin costs four reads whatever its size. Windows share many bins:
+    each distinct one is read once.
 
     Args:
         feature_map: (rows, columns, channels), any floating type, on any device.
@@ -87,22 +89,33 @@ def pool_windows_torch(
         (N, bins, channels), same type and device.
     """
     _check(tuple(feature_map.shape), windows)
+    pooled: dict[int, Tensor] = {}
+    for level in sorted(set(levels), reverse=True):
+        sources = [finer for finer in pooled if finer % level == 0]
+        if sources:
+            fine, step = pooled[min(sources)], min(sources) // level
+            parts = [fine[:, i::step, j::step] for i in range(step) for j in range(step)]
+            pooled[level] = reduce(torch.maximum, parts)
+        else:
+            pooled[level] = _pool_level(feature_map, windows, level)
+    return torch.cat([pooled[level].flatten(1, 2) for level in levels], dim=1)
+
+
+def _pool_level(feature_map: Tensor, windows: NDArray[np.int32], level: int) -> Tensor:
+    """One level by itself: (N, level, level, channels)."""
     rows, columns, channels = feature_map.shape
-    table = _block_maxima(feature_map)
-    bins = []
-    for level in levels:
-        x1, x2 = _bounds(windows[:, 0], windows[:, 2], level)
-        y1, y2 = _bounds(windows[:, 1], windows[:, 3], level)
-        shape = (len(windows), level, level)
-        rectangle = [
-            np.broadcast_to(edge, shape).ravel()
-            for edge in (x1[:, None, :], y1[:, :, None], x2[:, None, :], y2[:, :, None])
-        ]
-        distinct, inverse = np.unique(np.stack(rectangle, axis=1), axis=0, return_inverse=True)
-        pooled = _rectangle_maxima(table, distinct, rows, columns, channels)
-        where = torch.from_numpy(inverse.reshape(-1)).to(pooled.device)
-        bins.append(pooled[where].view(len(windows), level * level, channels))
-    return torch.cat(bins, dim=1)
+    x1, x2 = _bounds(windows[:, 0], windows[:, 2], level)
+    y1, y2 = _bounds(windows[:, 1], windows[:, 3], level)
+    across = x1 * (columns + 1) + x2
+    down = y1 * (rows + 1) + y2
+    # One number per rectangle: sorting those is much faster than sorting rows of four.
+    many = (columns + 1) ** 2
+    distinct, inverse = np.unique(down[:, :, None] * many + across[:, None, :], return_inverse=True)
+    down, across = np.divmod(distinct, many)
+    rectangles = (*np.divmod(across, columns + 1), *np.divmod(down, rows + 1))
+    maxima = _rectangle_maxima(feature_map, *rectangles)
+    where = torch.from_numpy(inverse.reshape(-1)).to(maxima.device)
+    return maxima[where].view(len(windows), level, level, channels)
 
 
 def _check(shape: tuple[int, ...], windows: NDArray[np.int32]) -> None:
@@ -125,17 +138,17 @@ def _bounds(
     return first[:, None] + start, first[:, None] + stop
 
 
-def _block_maxima(feature_map: Tensor) -> list[list[Tensor]]:
+def _block_maxima(feature_map: Tensor, high: int, wide: int) -> list[list[Tensor]]:
     """table[a][b]: (rows, columns, channels), the maximum of the 2**a rows x 2**b columns from each
-    cell on; blocks that would leave the map are not meaningful and never read."""
-    rows, columns, _ = feature_map.shape
+    cell on, for a up to ``high`` and b up to ``wide``; blocks that would leave the map are not
+    meaningful and never read."""
     down = [feature_map]
-    for a in range(rows.bit_length() - 1):
+    for a in range(high):
         down.append(_with_neighbour(down[-1], 1 << a, 0))
     table = []
     for level in down:
         across = [level]
-        for b in range(columns.bit_length() - 1):
+        for b in range(wide):
             across.append(_with_neighbour(across[-1], 1 << b, 1))
         table.append(across)
     return table
@@ -149,29 +162,36 @@ def _with_neighbour(maxima: Tensor, step: int, axis: int) -> Tensor:
 
 
 def _rectangle_maxima(
-    table: list[list[Tensor]],
-    rectangles: NDArray[np.int64],
-    rows: int,
-    columns: int,
-    channels: int,
+    feature_map: Tensor,
+    x1: NDArray[np.int64],
+    x2: NDArray[np.int64],
+    y1: NDArray[np.int64],
+    y2: NDArray[np.int64],
 ) -> Tensor:
-    x1, y1, x2, y2 = rectangles.T
-    a = np.frexp((y2 - y1).astype(np.float64))[1] - 1
-    b = np.frexp((x2 - x1).astype(np.float64))[1] - 1
-    device = table[0][0].device
-    order = np.lexsort((b, a))
+    """The maximum of each rectangle of cells, (M, channels)."""
+    _, columns, channels = feature_map.shape
+    device = feature_map.device
+    if len(x1) == 0:
+        return feature_map.new_zeros(0, channels)
+    high = np.frexp((y2 - y1).astype(np.float64))[1] - 1
+    wide = np.frexp((x2 - x1).astype(np.float64))[1] - 1
+    table = _block_maxima(feature_map, high.max(), wide.max())
+    order = np.lexsort((wide, high))
+    kinds, starts = np.unique(np.stack([high, wide], 1)[order], axis=0, return_index=True)
     parts = []
-    kinds, starts = np.unique(np.stack([a, b], 1)[order], axis=0, return_index=True)
-    for (down, across), members in zip(kinds, np.split(order, starts[1:]), strict=True):
-        block = table[down][across].reshape(rows * columns, channels)
-        top, left = y1[members], x1[members]
-        bottom, right = y2[members] - (1 << down), x2[members] - (1 << across)
-        corners = [top * columns + left, top * columns + right]
-        corners += [bottom * columns + left, bottom * columns + right]
-        reads = [block[torch.from_numpy(corner).to(device)] for corner in corners]
-        parts.append(
-            torch.maximum(torch.maximum(reads[0], reads[1]), torch.maximum(reads[2], reads[3]))
-        )
+    for (a, b), members in zip(kinds, np.split(order, starts[1:]), strict=True):
+        block = table[a][b].reshape(-1, channels)
+        top, left = y1[members] * columns, x1[members]
+        bottom, right = (y2[members] - (1 << a)) * columns, x2[members] - (1 << b)
+        corners = {(0, 0): top + left}
+        if b:  # a block of one column is its own right edge
+            corners[0, 1] = top + right
+        if a:
+            corners[1, 0] = bottom + left
+        if a and b:
+            corners[1, 1] = bottom + right
+        reads = [block[torch.from_numpy(corner).to(device)] for corner in corners.values()]
+        parts.append(reduce(torch.maximum, reads))
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
     return torch.cat(parts)[torch.from_numpy(back).to(device)]

@@ -86,8 +86,8 @@ def test_blockwise_scores_equal_the_whole_product(trunk: Trunk, image: np.ndarra
     regions = extractor.prepare(image, boxes(700))
     assert regions.count > 256
     keys = np.arange(regions.count)
-    weight, bias = torch.randn(extractor.dimension, 3), torch.randn(3)
-    expected = regions.features(keys) @ weight + bias
+    weight, bias = torch.randn(3, extractor.dimension), torch.randn(3)
+    expected = regions.features(keys) @ weight.T + bias
     scores = linear_scores(regions, keys, weight, bias)
     np.testing.assert_allclose(scores, expected.numpy(), rtol=1e-3, atol=1e-3)
 

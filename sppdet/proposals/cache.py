@@ -26,7 +26,7 @@ from sppdet.proposals import Settings, propose, settings_of
 from sppdet.proposals.opencv import OpenCvSettings
 
 # Raised whenever a search returns other boxes than before for the same settings.
-ALGORITHM_VERSION = 3
+ALGORITHM_VERSION = 4
 _DIGEST_BYTES = 16
 
 ImagePath = str | os.PathLike[str]

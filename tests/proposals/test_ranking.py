@@ -34,6 +34,16 @@ def test_near_repetitions_wait(no_chance):
     )
 
 
+def test_the_first_are_further_apart_than_the_later(no_chance, monkeypatch):
+    # IoU with the root, and with one another: 0.75 and less than 0.7.
+    root, left, below = [0, 0, 100, 100], [0, 0, 75, 100], [0, 25, 100, 100]
+    boxes = [[70, 70, 99, 99], below, left, root]
+    expected = {1: [root, left, below, boxes[0]], 2: [root, boxes[0], left, below]}
+    for first, order in expected.items():
+        monkeypatch.setattr(ranking, "FIRST", first)
+        np.testing.assert_array_equal(rank([hierarchy(*boxes)], 20), np.float32(order))
+
+
 def test_nothing_large_enough():
     assert rank([hierarchy([0, 0, 5, 50], [0, 0, 19, 60])], 20).shape == (0, 4)
 

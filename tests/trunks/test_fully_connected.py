@@ -83,9 +83,9 @@ def test_a_detector_on_fc6_survives_its_file(method: str, tmp_path) -> None:
     boxes = as_boxes([[10, 10, 80, 70], [50, 20, 150, 110]])
     regions = again.extractor.prepare(image, boxes)
     expected = linear_scores(
-        extractor.prepare(image, boxes), np.arange(2), heads.svm_weight.T, heads.svm_bias
+        extractor.prepare(image, boxes), np.arange(2), heads.svm_weight, heads.svm_bias
     )
-    found = linear_scores(regions, np.arange(2), again.heads.svm_weight.T, again.heads.svm_bias)
+    found = linear_scores(regions, np.arange(2), again.heads.svm_weight, again.heads.svm_bias)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
