@@ -1,8 +1,8 @@
 """Region proposals compared: time and recall of our selective search, OpenCV's, and two packages'.
 
 Prints a table and writes JSON. All methods search the same photographs at the same longer side, in
-this process, each warmed up; times are medians per photograph. The packages `selectivesearch` and
-`selective-search` (PyPI) take part when they are installed.
+this process, each warmed up, photograph by photograph in turns; times are medians per photograph.
+The packages `selectivesearch` and `selective-search` (PyPI) take part when they are installed.
 
     python benchmarks/search.py --coco ../shared/data/coco128 --json search.json
     python benchmarks/search.py --coco ../shared/data/coco128 --methods fast,opencv-fast
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
 
-    console = Console()
+    console = Console(width=max(Console().width, 130))  # a table that is cut says nothing
     photographs = read_annotations(arguments.coco)[: arguments.images]
     images = [read_image(path) for path, _, _ in photographs]
     runs: list[tuple[str, int, Search, int]] = []
@@ -60,24 +60,37 @@ def main() -> None:
         several = [1] if method.startswith("opencv") else map(int, arguments.threads.split(","))
         runs += [(method, threads, _ours(method), len(images)) for threads in several]
 
-    results = []
+    ready = []
     for name, threads, search, count in runs:
-        cv2.setNumThreads(threads)
         try:
             search(images[0][:64, :64].copy(), threads)
         except Exception as error:  # of a package that does not suit the versions installed
             console.print(f"{name}: left out, it fails here ({type(error).__name__}: {error})")
             continue
-        milliseconds, found = [], []
-        for image in track(images[:count], f"{name} ({threads})", console=Console(stderr=True)):
-            started = time.perf_counter()
-            found.append(search(image, threads))
-            milliseconds.append(1000 * (time.perf_counter() - started))
+        ready.append((name, threads, search, count))
+    milliseconds: list[list[float]] = [[] for _ in ready]
+    found: list[list[NDArray[np.float32]]] = [[] for _ in ready]
+    for index, image in enumerate(track(images, "searching", console=Console(stderr=True))):
+        for row, (_, threads, search, count) in enumerate(ready):
+            if index < count:
+                cv2.setNumThreads(threads)
+                started = time.perf_counter()
+                found[row].append(search(image, threads))
+                milliseconds[row].append(1000 * (time.perf_counter() - started))
+    results = []
+    for row, (name, threads, _, _) in enumerate(ready):
         recall = measure_recall(
             (boxes, truths, labels)
-            for boxes, (_, truths, labels) in zip(found, photographs, strict=False)
+            for boxes, (_, truths, labels) in zip(found[row], photographs, strict=False)
         )
-        results.append(_figures(name, threads, milliseconds, found, recall))
+        results.append(_figures(name, threads, milliseconds[row], found[row], recall))
+    for entry in results:
+        theirs = [e for e in results if e["method"] == f"opencv-{entry['method']}"]
+        if theirs:
+            entry["faster_than_opencv"] = round(
+                theirs[0]["milliseconds"] / entry["milliseconds"],  # type: ignore[operator]
+                1,
+            )
 
     console.print(_table(results))
     if arguments.json:
@@ -176,14 +189,17 @@ def _figures(
 
 def _table(results: list[dict[str, object]]) -> Table:
     table = Table(title="recall at IoU 0.5 / recall at 0.7 / mean best overlap")
-    for heading in ("method", "threads", "images", "ms", "boxes", *map(str, NUMBERS)):
+    headings = ("method", "threads", "images", "ms", "OpenCV / ours", "boxes", *map(str, NUMBERS))
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "method" else "right")
     for result in results:
         cells = zip(
             result["recall_50"], result["recall_70"], result["mean_best_overlap"], strict=True
         )
         table.add_row(
-            *(str(result[key]) for key in ("method", "threads", "images", "milliseconds", "boxes")),
+            *(str(result[key]) for key in ("method", "threads", "images", "milliseconds")),
+            str(result.get("faster_than_opencv", "")),
+            str(result["boxes"]),
             *(" ".join(f"{value:.3f}" for value in cell) for cell in cells),
         )
     return table
