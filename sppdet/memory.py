@@ -5,6 +5,7 @@ pass of a network over a large image waits for its pages to be mapped and zeroed
 the time on two threads (BENCHMARKS.md).
 """
 
+import contextlib
 import ctypes
 import sys
 
@@ -30,3 +31,10 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     return bool(mallopt(_MMAP_THRESHOLD, 1 << 30)) and bool(mallopt(_TRIM_THRESHOLD, (1 << 31) - 1))
+
+
+def give_back_freed_memory() -> None:
+    """Give memory that was freed back to the system, after a step that used much of it."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)

@@ -23,6 +23,7 @@ from sppdet.detector import Detector, DetectorSettings, LinearHeads
 from sppdet.errors import SppdetError
 from sppdet.examples import MiningSettings, choose
 from sppdet.judging import Judged, judge
+from sppdet.memory import give_back_freed_memory
 from sppdet.mining import ClassMiner, stack_svms
 from sppdet.regions import RegionExtractor
 from sppdet.regression import BoxRegressor, RegressionExamples, RegressionSettings
@@ -85,8 +86,10 @@ def train(
     """
     run = _Run(dataset, extractor, settings or TrainSettings(), progress or (lambda *_: None))
     run.collect()
+    run.regress()
     run.mine()
-    heads = run.fit_heads()
+    give_back_freed_memory()
+    heads = run.heads()
     detector = Detector(extractor, heads, dataset.classes, run.settings.detector)
     examples = {
         name: len(miner) if miner.svm else 0
@@ -120,6 +123,7 @@ class _Run:
         )
         self.miners: list[ClassMiner] = []
         self.regression = [RegressionExamples() for _ in dataset.classes]
+        self.regressors: list[BoxRegressor | None] = [None] * self.num_classes
         room = settings.mining.room(extractor.dimension, self.num_classes)
         self.most_positives = min(settings.mining.max_positives, room)
         self.first_negatives = min(settings.mining.initial_negatives, room)
@@ -148,6 +152,7 @@ class _Run:
         self.indices = readable
         if not readable:
             raise SppdetError(f"{_where(self.dataset)}: none of its images can be read")
+        give_back_freed_memory()
         scale = self.settings.mining.target_norm / max(float(np.concatenate(norms).mean()), 1e-12)
         self.scale = scale
         for label in range(self.num_classes):
@@ -219,6 +224,7 @@ class _Run:
             ) -> list[Tensor]:
                 return self._hard_negatives(prepared, weight, bias)
 
+            give_back_freed_memory()
             group = order[start : start + GROUP]
             for index, found in self.images.each("mining", group, hard, done, len(order)):
                 done += 1
@@ -246,23 +252,26 @@ class _Run:
             result.append(half_features(regions, hard))
         return result
 
-    def fit_heads(self) -> LinearHeads:
-        """Box regression, and the third pass."""
+    def regress(self) -> None:
+        """Box regression, before the mining, so that its examples make room for the others."""
+        if not self.settings.box_regression:
+            return
+        for label in range(self.num_classes):
+            examples, self.regression[label] = self.regression[label], RegressionExamples()
+            self.regressors[label] = examples.fit(
+                self.settings.regression.ridge, self.scale, self.settings.workers
+            )
+            self.progress("box regression", label + 1, self.num_classes)
+
+    def heads(self) -> LinearHeads:
+        """What was learned, with the third pass."""
         dimension = self.extractor.dimension
-        regressors: list[BoxRegressor | None] = [None] * self.num_classes
-        if self.settings.box_regression:
-            for label, examples in enumerate(self.regression):
-                regressors[label] = examples.fit(
-                    self.settings.regression.ridge, self.scale, self.settings.workers
-                )
-                self.progress("box regression", label + 1, self.num_classes)
-        self.regression = []
         weight, bias = stack_svms([miner.svm for miner in self.miners], dimension, self.scale)
         box_weight = box_bias = None
-        if any(regressors):
+        if any(self.regressors):
             box_weight = torch.zeros(self.num_classes, 4, dimension)
             box_bias = torch.zeros(self.num_classes, 4)
-            for label, regressor in enumerate(regressors):
+            for label, regressor in enumerate(self.regressors):
                 if regressor is not None:
                     box_weight[label] = torch.from_numpy(regressor.weight)
                     box_bias[label] = torch.from_numpy(regressor.bias)

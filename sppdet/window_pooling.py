@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torchvision.ops import roi_pool
 
 MapArray = NDArray[np.float32]
 
@@ -78,9 +79,11 @@ def pool_windows_torch(
 ) -> Tensor:
     """:func:`pool_windows` in torch operations: for a GPU, and differentiable in the map.
 
-    A table holds the maxima of all blocks of 2**a x 2**b cells; any rectangle is the union of four
-    overlapping blocks, so that a bin costs four reads whatever its size. Windows share many bins:
-    each distinct one is read once.
+    Levels nest as there. What remains is one call of torchvision's ``roi_pool`` per finest level on
+    a GPU, whose kernel has the same bins. On a CPU that kernel is slow: there a table holds the
+    maxima of all blocks of 2**a x 2**b cells; any rectangle is the union of four overlapping
+    blocks, so that a bin costs four reads whatever its size. Windows share many bins: each
+    distinct one is read once.
 
     Args:
         feature_map: (rows, columns, channels), any floating type, on any device.
@@ -97,8 +100,18 @@ def pool_windows_torch(
             parts = [fine[:, i::step, j::step] for i in range(step) for j in range(step)]
             pooled[level] = reduce(torch.maximum, parts)
         else:
-            pooled[level] = _pool_level(feature_map, windows, level)
+            one_level = _roi_pool_level if feature_map.is_cuda else _pool_level
+            pooled[level] = one_level(feature_map, windows, level)
     return torch.cat([pooled[level].flatten(1, 2) for level in levels], dim=1)
+
+
+def _roi_pool_level(feature_map: Tensor, windows: NDArray[np.int32], level: int) -> Tensor:
+    """One level by one kernel of torchvision's: (N, level, level, channels)."""
+    batch = feature_map.permute(2, 0, 1)[None].contiguous()
+    corners = torch.from_numpy(windows).to(batch.device, batch.dtype)
+    images = corners.new_zeros(len(corners), 1)
+    rois = torch.cat([images, corners[:, :2], corners[:, 2:] - 1], dim=1)  # last cells included
+    return roi_pool(batch, rois, level).permute(0, 2, 3, 1)
 
 
 def _pool_level(feature_map: Tensor, windows: NDArray[np.int32], level: int) -> Tensor:

@@ -4,7 +4,13 @@ import torch
 import torchvision
 
 from sppdet.pyramid import SpatialPyramidPool
-from sppdet.window_pooling import bin_count, pool_windows, pool_windows_torch
+from sppdet.window_pooling import (
+    _pool_level,
+    _roi_pool_level,
+    bin_count,
+    pool_windows,
+    pool_windows_torch,
+)
 
 LEVELS = [(1, 2, 3, 6), (6,), (4, 2, 1), (1, 2, 4, 5), (3, 3), (7, 6, 2)]
 
@@ -47,6 +53,24 @@ def test_torch_path_equals_the_fast_one(levels: tuple) -> None:
     fast = pool_windows(feature_map, windows, levels)
     found = pool_windows_torch(torch.from_numpy(feature_map), windows, levels)
     np.testing.assert_array_equal(found.numpy(), fast)
+
+
+@pytest.mark.parametrize("level", [1, 2, 3, 5, 6, 7])
+def test_the_gpus_way_equals_the_cpus(level: int) -> None:
+    """Both run here: the kernel that a GPU takes for the finest level exists for CPUs too."""
+    feature_map, windows = random_case(9)
+    leaf = torch.from_numpy(feature_map)
+    here, there = (pool(leaf, windows, level) for pool in (_pool_level, _roi_pool_level))
+    np.testing.assert_array_equal(here.numpy(), there.numpy())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("levels", LEVELS)
+def test_on_a_gpu(levels: tuple) -> None:
+    feature_map, windows = random_case(10)
+    found = pool_windows_torch(torch.from_numpy(feature_map).cuda(), windows, levels)
+    expected = pool_windows(feature_map, windows, levels)
+    np.testing.assert_array_equal(found.cpu().numpy(), expected)
 
 
 def test_equals_the_pyramid_module_on_the_same_cells() -> None:
