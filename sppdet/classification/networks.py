@@ -16,7 +16,7 @@ from sppdet.trunks.small import SMALL_CHANNELS, ConvBlock, small_trunk
 Levels = tuple[int, ...] | None
 Builder = Callable[[int, Levels, float], nn.Module]
 
-SPP5_CHANNELS = (48, 96, 192, 192, 192)
+SPP5_CHANNELS = (32, 64, 128, 128, 128)
 """Channels of the five convolutions of ``spp5``."""
 
 
