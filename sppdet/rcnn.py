@@ -18,8 +18,8 @@ from sppdet.warp import CropMode, crop_windows, warp
 from sppdet.window_pooling import bin_count
 
 CPU_BATCH = 8
-"""Crops at a time on a CPU: near the best on one thread and on two, which the benchmark looks for on
-the machine at hand (BENCHMARKS.md)."""
+"""Crops at a time on a CPU: near the best on one thread and on two. The benchmark looks for the
+best on the machine at hand (BENCHMARKS.md)."""
 
 GPU_BATCH = 256
 """Crops at a time on a GPU."""
