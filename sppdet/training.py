@@ -45,6 +45,7 @@ class TrainSettings:
     store_bytes: disk space for prepared images while training runs.
     calibration_images: images of the third pass.
     box_regression: whether to train it.
+    mirror: learn from each image in the mirror too (as Fast R-CNN does, section 2.3).
     """
 
     mining: MiningSettings = field(default_factory=MiningSettings)
@@ -55,6 +56,7 @@ class TrainSettings:
     store_bytes: int = 8 << 30
     calibration_images: int = 120
     box_regression: bool = True
+    mirror: bool = True
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,9 @@ class _Run:
         self.dataset, self.extractor, self.settings = dataset, extractor, settings
         self.progress = progress
         self.num_classes = len(dataset.classes)
-        self.indices = list(range(len(dataset.images)))
+        self.count = len(dataset.images)
+        self.indices = list(range(self.count))
+        self.views = 2 if settings.mirror else 1
         self.images = TrainingImages(
             dataset,
             extractor,
@@ -130,7 +134,7 @@ class _Run:
         self.most_regressed = min(settings.regression.max_examples, room)
         self.images_with = np.zeros(self.num_classes, np.int64)
         for index in self.indices:
-            self.images_with[np.unique(dataset.annotations(index).labels)] += 1
+            self.images_with[np.unique(dataset.annotations(index).labels)] += self.views
         if not self.images_with.any():
             raise SppdetError(f"{_where(dataset)}: no image has an annotated object to learn from")
 
@@ -140,10 +144,12 @@ class _Run:
         positives: list[list[tuple[int, Tensor]]] = [[] for _ in range(self.num_classes)]
         negatives: list[list[tuple[int, Tensor]]] = [[] for _ in range(self.num_classes)]
         readable = []
-        for index, taken in self.images.each("features", self.indices, self._take):
+        for number, taken in self.images.each("features", self._views(self.indices), self._take):
             if taken is None:
                 continue
-            readable.append(index)
+            index = number % self.count
+            if index == number:
+                readable.append(index)
             norms.append(taken.norms)
             for label in range(self.num_classes):
                 positives[label].append((index, taken.positives[label]))
@@ -170,11 +176,15 @@ class _Run:
             miner.train()
             self.miners.append(miner)
 
+    def _views(self, indices: list[int]) -> list[int]:
+        """The numbers of these images and, if asked for, of their mirrored selves after each."""
+        return [index + view * self.count for index in indices for view in range(self.views)]
+
     def _take(self, prepared: PreparedImage) -> "_Taken":
         """Everything that the first pass wants of one image."""
         settings, roles = self.settings.mining, prepared.roles
         random = np.random.default_rng([self.settings.seed, prepared.index])
-        total = len(self.dataset.images)
+        total = self.count * self.views
         keys, regions = prepared.regions.keys, prepared.regions
         count = len(prepared.annotations.boxes)
         sample = choose(np.arange(count, len(prepared.boxes)), 40, random)
@@ -210,7 +220,8 @@ class _Run:
 
     def mine(self) -> None:
         """The second pass: groups of images scored side by side with the same SVMs."""
-        order = np.random.default_rng(self.settings.seed).permutation(self.indices).tolist()
+        random = np.random.default_rng(self.settings.seed)
+        order = random.permutation(self._views(self.indices)).tolist()
         done = 0
         for start in range(0, len(order), GROUP):
             weight, bias = stack_svms(
@@ -229,7 +240,7 @@ class _Run:
             for index, found in self.images.each("mining", group, hard, done, len(order)):
                 done += 1
                 for miner, features in zip(self.miners, found or (), strict=False):
-                    miner.offer(features, index)
+                    miner.offer(features, index % self.count)
         for miner in self.miners:
             miner.train()
 

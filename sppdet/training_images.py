@@ -1,13 +1,18 @@
-"""The images of a training: each made ready once, worked on side by side, delivered in order."""
+"""The images of a training: each made ready once, worked on side by side, delivered in order.
+
+An image can also be seen in the mirror. Of N images, number i + N is the mirrored image i: its
+proposals are those of image i, mirrored, so that nothing is searched twice.
+"""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 
-from sppdet.boxes import Boxes
+from sppdet.boxes import Boxes, flip
 from sppdet.datasets import Annotations, Dataset
 from sppdet.detector import DetectorSettings
 from sppdet.errors import SppdetError
@@ -29,7 +34,7 @@ class PreparedImage:
     """One training image, ready to give features.
 
     Attributes:
-        index: its number in the data set.
+        index: its number; that of a mirrored image is larger by the number of images.
         boxes: (N, 4), the annotated boxes followed by the proposals.
         regions: the same boxes on the map.
         roles: what each box is an example of.
@@ -88,7 +93,8 @@ class TrainingImages:
     ) -> Iterator[tuple[int, Result | None]]:
         """Apply ``work`` to the images side by side; results in order, None for an unreadable one.
 
-        ``done`` of ``total`` images of the stage were done before, for the progress.
+        ``done`` of ``total`` images of the stage were done before, for the progress. ``indices``
+        are below twice the number of images; the upper half are mirrored.
         """
         total = len(indices) if total is None else total
 
@@ -104,7 +110,8 @@ class TrainingImages:
             done += 1
             self._progress(stage, done, total)
             if isinstance(result, _Unreadable):
-                self.failures.append(str(result))
+                if index < len(self._dataset.images):
+                    self.failures.append(str(result))
                 yield index, None
             else:
                 yield index, result
@@ -114,14 +121,20 @@ class TrainingImages:
         self._store.clear()
 
     def _prepare(self, index: int) -> PreparedImage:
-        path: Path = self._dataset.images[index]
-        annotations = self._dataset.annotations(index)
+        count = len(self._dataset.images)
+        path: Path = self._dataset.images[index % count]
+        annotations = self._dataset.annotations(index % count)
         try:
             key = image_key(path)
             image = read_image(path)
         except (OSError, SppdetError) as error:
             raise _Unreadable(str(error)) from None
         proposals = self._cache.get(image, self._proposals.proposals, self._proposals.max_boxes)
+        if index >= count:
+            width = image.shape[1]
+            image, key = np.ascontiguousarray(image[:, ::-1]), key + b"mirrored"
+            annotations = replace(annotations, boxes=flip(annotations.boxes, width))
+            proposals = flip(proposals, width)
         boxes = training_boxes(annotations, proposals)
         regions = self._store.get(lambda: image, key, boxes)
         roles = assign_roles(annotations, boxes, len(self._dataset.classes), self._negative_iou)

@@ -64,7 +64,7 @@ def test_an_interrupted_training_goes_on_where_it_was(
     monkeypatch.setenv("SPPDET_CACHE", str(tmp_path / "cache"))
 
     def interrupt(stage: str, done: int, _: int) -> None:
-        if stage == "features" and done == 6:
+        if stage == "features" and done == 14:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -86,6 +86,20 @@ def test_an_interrupted_training_goes_on_where_it_was(
     again.detector.save(tmp_path / "again")
     fresh.detector.save(tmp_path / "fresh")
     assert (tmp_path / "again").read_bytes() == (tmp_path / "fresh").read_bytes()
+
+
+def test_mirrored_images_are_examples_too(few: Path) -> None:
+    stages: dict[str, int] = {}
+
+    def watch(stage: str, done: int, total: int) -> None:
+        assert done <= total
+        stages[stage] = total
+
+    settings = TrainSettings(calibration_images=6)
+    both = train(open_dataset(few), extractor(), settings, watch)
+    assert (stages["features"], stages["mining"], stages["calibration"]) == (16, 16, 6)
+    plain = small_run(few, mirror=False)
+    assert sum(both.examples.values()) > 1.2 * sum(plain.examples.values())
 
 
 def test_unreadable_images_are_listed_and_the_rest_is_used(few: Path) -> None:

@@ -49,7 +49,7 @@ def measure_accuracy(
     seed: int = 0,
     progress: Callable[[str], Progress] | None = None,
 ) -> list[Accuracy]:
-    """Train and test every contender on the same images and proposals.
+    """Train and test every contender on the same images, as they are, and proposals.
 
     Args:
         training, test: two splits.
@@ -63,7 +63,7 @@ def measure_accuracy(
     for contender in contenders:
         told = progress(contender.title) if progress is not None else None
         settings = TrainSettings(
-            detector=DetectorSettings(max_boxes=boxes), seed=seed, workers=workers
+            detector=DetectorSettings(max_boxes=boxes), seed=seed, workers=workers, mirror=False
         )
         start = time.perf_counter()
         trained = train(training, contender.extractor, settings, told)

@@ -74,6 +74,7 @@ def train(
     box_regression: Annotated[
         bool, typer.Option(help="Train class-specific box regression.")
     ] = True,
+    mirror: Annotated[bool, typer.Option(help="Learn from mirrored images too.")] = True,
     positive_iou: Annotated[
         float, typer.Option(help="Proposals above this IoU are positives too; 1: truths only.")
     ] = MiningSettings.positive_iou,
@@ -120,6 +121,7 @@ def train(
         seed=seed,
         workers=images_at_a_time(where, workers),
         box_regression=box_regression,
+        mirror=mirror,
     )
     console.print(
         f"{len(dataset.images)} images, {len(dataset.classes)} classes "
