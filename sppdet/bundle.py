@@ -15,14 +15,15 @@ from sppdet.errors import SppdetError
 from sppdet.files import atomic_path
 from sppdet.rcnn import RcnnRegionFeatures, RcnnSettings
 from sppdet.regions import RegionExtractor, SppRegionFeatures, SppSettings
+from sppdet.selection import SelectionSettings
 from sppdet.trunks import Layer, Preprocessing, Trunk, load_trunk, make_trunk, packaged_weights
 from sppdet.trunks.weights import Weights
 
 if TYPE_CHECKING:
     from sppdet.detector import Detector
 
-FORMAT = 1
-"""Version of the file format; it grows when an older sppdet could not read the file."""
+FORMAT = 2
+"""Version of the file format; it grows when the other sppdet could not read the file."""
 
 
 def save(detector: "Detector", path: str | os.PathLike[str]) -> None:
@@ -86,6 +87,10 @@ def load(path: str | os.PathLike[str], device: str | torch.device) -> "Detector"
             raise SppdetError(
                 f"{path}: was written by sppdet {description['version']}; update sppdet to read it"
             )
+        if description["format"] < FORMAT:
+            raise SppdetError(
+                f"{path}: was written by an older sppdet, {description['version']}; train it again"
+            )
         layer = description["extractor"].get("layer", "pooled")
         trunk = _trunk(description["trunk"], tensors, device, layer)
         extractor = _extractor(description, trunk)
@@ -98,7 +103,9 @@ def load(path: str | os.PathLike[str], device: str | torch.device) -> "Detector"
         )
         if heads.svm_weight.shape != (len(description["classes"]), extractor.dimension):
             raise ValueError(f"its SVMs have the shape {tuple(heads.svm_weight.shape)}")
-        settings = DetectorSettings(**description["settings"])
+        values = dict(description["settings"])
+        selection = SelectionSettings(**values.pop("selection"))
+        settings = DetectorSettings(**values, selection=selection)
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SppdetError(

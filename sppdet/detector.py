@@ -1,8 +1,8 @@
-"""The detector: proposals, features, scores, suppression, box regression, suppression."""
+"""The detector: proposals, features, scores, box regression, suppression, box voting."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet import bundle
-from sppdet.boxes import Boxes, as_boxes, clip, decode, nms
+from sppdet.boxes import Boxes, as_boxes, clip, decode
 from sppdet.calibration import probabilities
 from sppdet.detections import Detections
 from sppdet.images import Rgb
 from sppdet.proposals import propose
 from sppdet.regions import RegionExtractor, Regions
 from sppdet.scoring import linear_scores
+from sppdet.selection import Scored, SelectionSettings, candidates, select
 from sppdet.timing import Clock
 
 
@@ -25,14 +26,12 @@ class DetectorSettings:
     """Attributes:
     proposals: method of :func:`sppdet.proposals.propose`.
     max_boxes: proposals per image.
-    nms_iou: a detection that overlaps a better one of its class by more than this goes.
-    max_per_class: detections of one class in one image.
+    selection: from scored boxes to detections.
     """
 
     proposals: str = "fast"
     max_boxes: int = 2000
-    nms_iou: float = 0.3
-    max_per_class: int = 100
+    selection: SelectionSettings = field(default_factory=SelectionSettings)
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Detector:
         Args:
             image: (H, W, 3) uint8 RGB.
             threshold: least probability of a detection; None keeps all that survive suppression,
-                at most ``settings.max_per_class`` per class, as evaluation wants them.
+                at most ``selection.max_per_class`` per class, as evaluation wants them.
             boxes: proposals computed before, (N, 4); by default they are searched for.
 
         Returns:
@@ -144,23 +143,24 @@ class Detector:
         regions = self.extractor.prepare(image, boxes, clock, maps)
         keys = np.arange(regions.count)
         scores = linear_scores(regions, keys, self._svm_weight, self._svm_bias, clock)
+        calibration, settings = self.heads.calibration, self.settings.selection
         with clock.stage("suppression"):
-            rows, labels, kept = suppress(
-                boxes, scores[regions.keys], self.heads.calibration, self.settings, threshold
-            )
+            rows, labels = candidates(scores[regions.keys], calibration, settings, threshold)
         moved = boxes[rows]
         if self._box_weight is not None:
             with clock.stage("regression"):
                 moved = self._regress(regions, boxes, rows, labels)
                 moved = clip(moved, image.shape[1], image.shape[0])
-            with clock.stage("suppression"):
-                alive = _nms_per_class(moved, labels, kept, self.settings.nms_iou)
-                moved, labels, kept = moved[alive], labels[alive], kept[alive]
-        return moved, labels, probabilities(kept, labels, self.heads.calibration)
+        with clock.stage("suppression"):
+            scored = Scored(moved, labels, scores[regions.keys[rows], labels])
+            kept, voted = select(scored, calibration, settings, threshold)
+        labels = labels[kept]
+        return voted, labels, probabilities(scored.scores[kept], labels, calibration)
 
     def _regress(
         self, regions: Regions, boxes: Boxes, rows: NDArray[np.int64], labels: NDArray[np.int64]
     ) -> Boxes:
+        """The candidates' boxes, moved by the regression of their class."""
         assert self._box_weight is not None
         keys, back = np.unique(regions.keys[rows], return_inverse=True)
         deltas = linear_scores(regions, keys, self._box_weight, self._box_bias)
@@ -181,48 +181,6 @@ class Detector:
         return bundle.load(path, device or default_device())
 
 
-def suppress(
-    boxes: Boxes,
-    scores: NDArray[np.float32],
-    calibration: NDArray[np.float32],
-    settings: DetectorSettings,
-    threshold: float | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Non-maximum suppression of (N, K) SVM scores, class by class.
-
-    Returns:
-        Rows of ``boxes``, labels and SVM scores of the survivors.
-    """
-    rows, labels, kept = [], [], []
-    for label in range(scores.shape[1]):
-        column = scores[:, label]
-        candidates = np.flatnonzero(np.isfinite(column))
-        if threshold is not None:
-            constant = np.full(len(candidates), label)
-            likely = probabilities(column[candidates], constant, calibration) >= threshold
-            candidates = candidates[likely]
-        alive = nms(boxes[candidates], column[candidates], settings.nms_iou)
-        alive = candidates[alive[: settings.max_per_class]]
-        rows.append(alive)
-        labels.append(np.full(len(alive), label))
-        kept.append(column[alive])
-    return (
-        np.concatenate(rows).astype(np.int64),
-        np.concatenate(labels).astype(np.int64),
-        np.concatenate(kept).astype(np.float32),
-    )
-
-
 def default_device() -> torch.device:
     """A GPU when there is one, the CPU otherwise."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _nms_per_class(
-    boxes: Boxes, labels: NDArray[np.int64], scores: NDArray[np.float32], threshold: float
-) -> NDArray[np.int64]:
-    alive = [np.zeros(0, np.int64)]
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        alive.append(members[nms(boxes[members], scores[members], threshold)])
-    return np.concatenate(alive)

@@ -309,7 +309,7 @@ class _Run:
             ) -> Judged:
                 keys = np.arange(image.regions.count)
                 scores = linear_scores(image.regions, keys, weight, bias)[image.regions.keys]
-                return judge(image, scores, self.settings.detector)
+                return judge(image, scores, self.settings.detector.selection)
 
             chosen = fold[:per_fold].tolist()
             for _, judged in self.images.each("calibration", chosen, judged_by, done, total):

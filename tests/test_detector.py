@@ -5,17 +5,21 @@ import pytest
 import torch
 
 from sppdet.boxes import clip, decode, iou
+from sppdet.bundle import FORMAT
 from sppdet.calibration import probabilities
-from sppdet.detector import Detector, DetectorSettings, LinearHeads, suppress
+from sppdet.detector import Detector, DetectorSettings, LinearHeads
 from sppdet.errors import SppdetError
 from sppdet.regions import SppRegionFeatures, SppSettings
+from sppdet.selection import VOTER_MARGIN, SelectionSettings
 from sppdet.trunks import make_trunk
 
 CLASSES = ("cat", "dog")
 IMAGE = np.random.default_rng(0).integers(0, 255, (90, 140, 3)).astype(np.uint8)
 
 
-def make_detector(regression: bool = True, **settings: float) -> Detector:
+def make_detector(
+    regression: bool = True, selection: SelectionSettings | None = None, **settings: object
+) -> Detector:
     extractor = SppRegionFeatures(make_trunk("small", None), SppSettings((128,), levels=(1, 2)))
     random = torch.Generator().manual_seed(0)
     size = extractor.dimension
@@ -26,7 +30,8 @@ def make_detector(regression: bool = True, **settings: float) -> Detector:
         torch.randn(2, 4, size, generator=random) * 0.005 if regression else None,
         torch.zeros(2, 4) if regression else None,
     )
-    return Detector(extractor, heads, CLASSES, DetectorSettings(**settings))  # type: ignore[arg-type]
+    chosen = DetectorSettings(selection=selection or SelectionSettings(), **settings)  # type: ignore[arg-type]
+    return Detector(extractor, heads, CLASSES, chosen)
 
 
 def some_boxes(count: int = 120) -> np.ndarray:
@@ -44,25 +49,38 @@ def slow_suppress(boxes: np.ndarray, scores: np.ndarray, limit: float) -> list[i
     return kept
 
 
+def slow_vote(row: int, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    total, weight = np.zeros(4), 0.0
+    for box, score in zip(boxes, scores, strict=True):
+        if score >= scores[row] - VOTER_MARGIN and iou(boxes[row][None], box[None])[0, 0] > 0.5:
+            total += np.exp(score) * box
+            weight += np.exp(score)
+    return total / weight
+
+
+@pytest.mark.parametrize("voting", [False, True])
 @pytest.mark.parametrize("regression", [False, True])
-def test_detection_is_what_the_steps_one_by_one_give(regression: bool) -> None:
-    detector, boxes = make_detector(regression), some_boxes()
+def test_detection_is_what_the_steps_one_by_one_give(regression: bool, voting: bool) -> None:
+    selection = SelectionSettings() if voting else SelectionSettings(voter_iou=1)
+    detector, boxes = make_detector(regression, selection), some_boxes()
     found = detector.detect(IMAGE, boxes=boxes)
     regions = detector.extractor.prepare(IMAGE, boxes)
     features = regions.features(regions.keys)
     scores = (features @ detector.heads.svm_weight.T + detector.heads.svm_bias).numpy()
     for label in (0, 1):
-        rows = slow_suppress(boxes, scores[:, label], 0.3)[:100]
-        moved, values = boxes[rows], scores[rows, label]
+        moved, values = boxes, scores[:, label]
         if regression:
-            deltas = features[rows] @ detector.heads.box_weight[label].T  # type: ignore[index]
-            moved = clip(decode(moved, deltas.numpy()), 140, 90)
-            again = slow_suppress(moved, values, 0.3)
-            moved, values = moved[again], values[again]
+            deltas = features @ detector.heads.box_weight[label].T  # type: ignore[index]
+            moved = clip(decode(boxes, deltas.numpy()), 140, 90)
+        rows = slow_suppress(moved, values, 0.3)[:100]
+        expected_boxes = moved[rows]
+        if voting:
+            expected_boxes = [slow_vote(row, moved, values) for row in rows]
+        values = values[rows]
         expected = probabilities(values, np.full(len(values), label), detector.heads.calibration)
         mine = found.labels == label
         np.testing.assert_allclose(found.scores[mine], expected, rtol=1e-3)
-        np.testing.assert_allclose(found.boxes[mine], moved, atol=1e-2)
+        np.testing.assert_allclose(found.boxes[mine], expected_boxes, atol=1e-2)
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.5, 0.7])
@@ -70,12 +88,17 @@ def test_a_threshold_leaves_what_is_above_it(threshold: float) -> None:
     detector, boxes = make_detector(), some_boxes()
     everything = detector.detect(IMAGE, boxes=boxes)
     some = detector.detect(IMAGE, threshold, boxes)
-    assert len(some) == (everything.scores >= threshold).sum() > 0
-    np.testing.assert_array_equal(some.boxes, everything.boxes[: len(some)])
+    above = everything.scores >= threshold
+    assert 0 < above.sum() < len(everything)
+    np.testing.assert_array_equal(some.scores, everything.scores[above])
+    np.testing.assert_array_equal(some.labels, everything.labels[above])
+    np.testing.assert_allclose(some.boxes, everything.boxes[above], atol=1e-3)
 
 
 def test_at_most_so_many_per_class() -> None:
-    found = make_detector(max_per_class=3, nms_iou=0.9).detect(IMAGE, boxes=some_boxes())
+    found = make_detector(selection=SelectionSettings(max_per_class=3, nms_iou=0.9)).detect(
+        IMAGE, boxes=some_boxes()
+    )
     assert np.bincount(found.labels).max() <= 3
 
 
@@ -118,16 +141,16 @@ def test_no_proposals() -> None:
     assert found.classes == CLASSES
 
 
-def test_suppress_with_nothing_above_the_threshold() -> None:
-    rows, labels, scores = suppress(
-        some_boxes(), np.full((120, 2), -50, "f4"), np.ones((2, 2), "f4"), DetectorSettings(), 0.5
-    )
-    assert len(rows) == len(labels) == len(scores) == 0
+def test_nothing_above_the_threshold() -> None:
+    found = make_detector().detect(IMAGE, 1.0, some_boxes())
+    assert found.boxes.shape == (0, 4)
+    assert found.boxes.dtype == np.float32
+    assert found.labels.dtype == np.int64
 
 
 @pytest.mark.parametrize("regression", [False, True])
 def test_a_saved_detector_is_the_same(tmp_path: Path, regression: bool) -> None:
-    detector = make_detector(regression, max_boxes=77)
+    detector = make_detector(regression, SelectionSettings(voter_iou=0.7), max_boxes=77)
     detector.save(tmp_path / "d.safetensors")
     again = Detector.load(tmp_path / "d.safetensors", "cpu")
     assert again.classes == CLASSES
@@ -166,6 +189,18 @@ def test_what_is_no_detector_is_refused_in_one_line(tmp_path: Path, spoil) -> No
     with pytest.raises(SppdetError, match=r"d\.safetensors") as caught:
         Detector.load(path, "cpu")
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_another_format_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "d.safetensors"
+    make_detector().save(path)
+    content = path.read_bytes()
+    for number, remedy in ((FORMAT - 1, "train it again"), (FORMAT + 1, "update sppdet")):
+        old, new = (rf"\"format\": {value},".encode() for value in (FORMAT, number))
+        assert old in content
+        path.write_bytes(content.replace(old, new))
+        with pytest.raises(SppdetError, match=remedy):
+            Detector.load(path, "cpu")
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

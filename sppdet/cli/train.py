@@ -23,6 +23,7 @@ from sppdet.errors import SppdetError
 from sppdet.examples import MiningSettings
 from sppdet.rcnn import RcnnRegionFeatures, default_crop
 from sppdet.regions import RegionExtractor, SppRegionFeatures, SppSettings
+from sppdet.selection import SelectionSettings
 from sppdet.training import TrainSettings
 from sppdet.training import train as train_detector
 from sppdet.trunks import ARCHITECTURES, default_scales, load_trunk
@@ -74,6 +75,9 @@ def train(
     box_regression: Annotated[
         bool, typer.Option(help="Train class-specific box regression.")
     ] = True,
+    box_voting: Annotated[
+        bool, typer.Option(help="Average the boxes that overlap a detection.")
+    ] = True,
     mirror: Annotated[bool, typer.Option(help="Learn from mirrored images too.")] = True,
     positive_iou: Annotated[
         float, typer.Option(help="Proposals above this IoU are positives too; 1: truths only.")
@@ -117,7 +121,11 @@ def train(
         seen = f"SPP-net, {trunk} at {','.join(map(str, sides))} px"
     settings = TrainSettings(
         mining=MiningSettings(positive_iou=positive_iou, cost=cost),
-        detector=DetectorSettings(proposals=proposals, max_boxes=boxes),
+        detector=DetectorSettings(
+            proposals=proposals,
+            max_boxes=boxes,
+            selection=SelectionSettings() if box_voting else SelectionSettings(voter_iou=1),
+        ),
         seed=seed,
         workers=images_at_a_time(where, workers),
         box_regression=box_regression,
