@@ -76,7 +76,7 @@ def select(
     """Non-maximum suppression, then box voting.
 
     A detection's box becomes the mean of the candidates of its class that overlap it, each weighted
-    with the exponential of its SVM score (after Gidaris and Komodakis, 2015, section 4.2, who
+    with the exponential of its SVM score (after Gidaris and Komodakis, 2015, section 5, who
     weight with the score itself). The score stays. What is found at a threshold is what is found
     without one and lies above it.
 
