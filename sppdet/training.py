@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sppdet.boxes import Boxes
 from sppdet.calibration import fit_logistic
 from sppdet.datasets import Dataset
 from sppdet.detector import Detector, DetectorSettings, LinearHeads
 from sppdet.errors import SppdetError
-from sppdet.examples import MiningSettings, choose
+from sppdet.examples import MiningSettings
+from sppdet.first_examples import FirstExamples, Quotas, first_examples
 from sppdet.judging import Judged, judge
 from sppdet.memory import give_back_freed_memory
 from sppdet.mining import ClassMiner, stack_svms
@@ -128,15 +128,22 @@ class _Run:
         self.miners: list[ClassMiner] = []
         self.regression = [RegressionExamples() for _ in dataset.classes]
         self.regressors: list[BoxRegressor | None] = [None] * self.num_classes
-        room = settings.mining.room(extractor.dimension, self.num_classes)
-        self.most_positives = min(settings.mining.max_positives, room)
-        self.first_negatives = min(settings.mining.initial_negatives, room)
-        self.most_regressed = min(settings.regression.max_examples, room)
-        self.images_with = np.zeros(self.num_classes, np.int64)
+        images_with = np.zeros(self.num_classes, np.int64)
         for index in self.indices:
-            self.images_with[np.unique(dataset.annotations(index).labels)] += self.views
-        if not self.images_with.any():
+            images_with[np.unique(dataset.annotations(index).labels)] += self.views
+        if not images_with.any():
             raise SppdetError(f"{_where(dataset)}: no image has an annotated object to learn from")
+        room = settings.mining.room(extractor.dimension, self.num_classes)
+        self.quotas = Quotas(
+            positives=min(settings.mining.max_positives, room),
+            negatives=min(settings.mining.initial_negatives, room),
+            regressed=min(settings.regression.max_examples, room),
+            images=self.count * self.views,
+            images_with=images_with,
+            positive_iou=settings.mining.positive_iou,
+            regression_iou=settings.regression.minimum_iou if settings.box_regression else None,
+            seed=settings.seed,
+        )
 
     def collect(self) -> None:
         """The first pass."""
@@ -144,7 +151,11 @@ class _Run:
         positives: list[list[tuple[int, Tensor]]] = [[] for _ in range(self.num_classes)]
         negatives: list[list[tuple[int, Tensor]]] = [[] for _ in range(self.num_classes)]
         readable = []
-        for number, taken in self.images.each("features", self._views(self.indices), self._take):
+
+        def take(prepared: PreparedImage) -> FirstExamples:
+            return first_examples(prepared, self.quotas)
+
+        for number, taken in self.images.each("features", self._views(self.indices), take):
             if taken is None:
                 continue
             index = number % self.count
@@ -179,44 +190,6 @@ class _Run:
     def _views(self, indices: list[int]) -> list[int]:
         """The numbers of these images and, if asked for, of their mirrored selves after each."""
         return [index + view * self.count for index in indices for view in range(self.views)]
-
-    def _take(self, prepared: PreparedImage) -> "_Taken":
-        """Everything that the first pass wants of one image."""
-        settings, roles = self.settings.mining, prepared.roles
-        random = np.random.default_rng([self.settings.seed, prepared.index])
-        total = self.count * self.views
-        keys, regions = prepared.regions.keys, prepared.regions
-        count = len(prepared.annotations.boxes)
-        sample = choose(np.arange(count, len(prepared.boxes)), 40, random)
-        norms = regions.features(np.unique(keys[sample])).norm(dim=1).cpu().numpy()
-        positives, negatives, regression = [], [], []
-        for label in range(self.num_classes):
-            own = roles.truths[roles.truth_labels == label]
-            near = np.flatnonzero(roles.best_iou[:, label] > settings.positive_iou)
-            near = near[near >= count]
-            images_with = max(int(self.images_with[label]), 1)
-            own = choose(own, max(self.most_positives / images_with, 1), random)
-            near = choose(near, max(self.most_positives / images_with - len(own), 0), random)
-            rows = np.unique(keys[np.concatenate([own, near])])
-            positives.append(half_features(regions, rows))
-            far = np.unique(keys[roles.negative[:, label]])
-            far = np.setdiff1d(far, rows)
-            far = choose(far, self.first_negatives / total, random)
-            negatives.append(half_features(regions, far))
-            regression.append(self._regression_examples(prepared, label, images_with, random))
-        return _Taken(norms, positives, negatives, regression)
-
-    def _regression_examples(
-        self, prepared: PreparedImage, label: int, images_with: int, random: np.random.Generator
-    ) -> tuple[Tensor, Boxes, Boxes]:
-        settings, roles = self.settings.regression, prepared.roles
-        rows = np.flatnonzero(roles.best_iou[:, label] > settings.minimum_iou)
-        if not self.settings.box_regression:
-            rows = rows[:0]
-        rows = choose(rows, self.most_regressed / images_with, random)
-        truths = prepared.boxes[roles.best_truth[rows, label]]
-        features = half_features(prepared.regions, prepared.regions.keys[rows])
-        return features, prepared.boxes[rows], truths
 
     def mine(self) -> None:
         """The second pass: groups of images scored side by side with the same SVMs."""
@@ -322,14 +295,6 @@ class _Run:
             [np.concatenate([empty[0], *values]) for values in scores],
             [np.concatenate([empty[1], *hits]) for hits in right],
         )
-
-
-@dataclass(frozen=True)
-class _Taken:
-    norms: NDArray[np.float32]
-    positives: list[Tensor]
-    negatives: list[Tensor]
-    regression: list[tuple[Tensor, Boxes, Boxes]]
 
 
 def _where(dataset: Dataset) -> Path:
