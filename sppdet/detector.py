@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet import bundle
-from sppdet.boxes import Boxes, as_boxes, clip, decode
+from sppdet.boxes import Boxes, as_boxes
 from sppdet.calibration import probabilities
 from sppdet.detections import Detections
 from sppdet.images import Rgb
 from sppdet.proposals import propose
-from sppdet.regions import RegionExtractor, Regions
+from sppdet.regions import RegionExtractor
+from sppdet.regression import move_boxes
 from sppdet.scoring import linear_scores
 from sppdet.selection import Scored, SelectionSettings, candidates, select
 from sppdet.timing import Clock
@@ -70,10 +71,10 @@ class Detector:
         device = extractor.trunk.device
         self._svm_weight = heads.svm_weight.contiguous().to(device)
         self._svm_bias = heads.svm_bias.to(device)
-        self._box_weight: Tensor | None = None
+        self._regression: tuple[Tensor, Tensor] | None = None
         if heads.box_weight is not None and heads.box_bias is not None:
-            self._box_weight = heads.box_weight.flatten(0, 1).contiguous().to(device)
-            self._box_bias = heads.box_bias.flatten().to(device)
+            weight = heads.box_weight.flatten(0, 1).contiguous().to(device)
+            self._regression = weight, heads.box_bias.flatten().to(device)
 
     def propose(self, image: Rgb) -> Boxes:
         """The proposals that this detector was trained with, (N, 4), best first."""
@@ -147,25 +148,15 @@ class Detector:
         with clock.stage("suppression"):
             rows, labels = candidates(scores[regions.keys], calibration, settings, threshold)
         moved = boxes[rows]
-        if self._box_weight is not None:
+        if self._regression is not None:
+            size = image.shape[1], image.shape[0]
             with clock.stage("regression"):
-                moved = self._regress(regions, boxes, rows, labels)
-                moved = clip(moved, image.shape[1], image.shape[0])
+                moved = move_boxes(regions, boxes, labels, rows, self._regression, size)
         with clock.stage("suppression"):
             scored = Scored(moved, labels, scores[regions.keys[rows], labels])
             kept, voted = select(scored, calibration, settings, threshold)
         labels = labels[kept]
         return voted, labels, probabilities(scored.scores[kept], labels, calibration)
-
-    def _regress(
-        self, regions: Regions, boxes: Boxes, rows: NDArray[np.int64], labels: NDArray[np.int64]
-    ) -> Boxes:
-        """The candidates' boxes, moved by the regression of their class."""
-        assert self._box_weight is not None
-        keys, back = np.unique(regions.keys[rows], return_inverse=True)
-        deltas = linear_scores(regions, keys, self._box_weight, self._box_bias)
-        chosen = deltas.reshape(len(keys), len(self.classes), 4)[back.reshape(-1), labels]
-        return decode(boxes[rows], chosen)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the detector to one safetensors file; see :mod:`sppdet.bundle`."""

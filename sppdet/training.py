@@ -16,25 +16,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sppdet.calibration import fit_logistic
 from sppdet.datasets import Dataset
 from sppdet.detector import Detector, DetectorSettings, LinearHeads
 from sppdet.errors import SppdetError
 from sppdet.examples import MiningSettings
 from sppdet.first_examples import FirstExamples, Quotas, first_examples
-from sppdet.judging import Judged, judge
+from sppdet.judging import Unseen, calibrate, split
 from sppdet.memory import give_back_freed_memory
 from sppdet.mining import ClassMiner, stack_svms
 from sppdet.regions import RegionExtractor
-from sppdet.regression import BoxRegressor, RegressionExamples, RegressionSettings
+from sppdet.regression import (
+    BoxRegressor,
+    RegressionExamples,
+    RegressionSettings,
+    stack_regressors,
+)
 from sppdet.scoring import half_features, linear_scores
 from sppdet.training_images import PreparedImage, Progress, TrainingImages
 
 GROUP = 8
 """Images that are mined with the same SVMs, so that they can be scored side by side."""
-
-FOLDS = 3
-"""Parts of the images for calibration."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,9 @@ class _Run:
             progress,
         )
         self.miners: list[ClassMiner] = []
+        self.folds: list[NDArray[np.int64]] = []
+        self.regressors: list[list[BoxRegressor | None]] = []
         self.regression = [RegressionExamples() for _ in dataset.classes]
-        self.regressors: list[BoxRegressor | None] = [None] * self.num_classes
         images_with = np.zeros(self.num_classes, np.int64)
         for index in self.indices:
             images_with[np.unique(dataset.annotations(index).labels)] += self.views
@@ -165,7 +167,7 @@ class _Run:
             for label in range(self.num_classes):
                 positives[label].append((index, taken.positives[label]))
                 negatives[label].append((index, taken.negatives[label]))
-                self.regression[label].add(*taken.regression[label])
+                self.regression[label].add(*taken.regression[label], index)
         self.indices = readable
         if not readable:
             raise SppdetError(f"{_where(self.dataset)}: none of its images can be read")
@@ -238,62 +240,37 @@ class _Run:
 
     def regress(self) -> None:
         """Box regression, before the mining, so that its examples make room for the others."""
-        if not self.settings.box_regression:
-            return
+        self.folds = split(self.indices, self.settings.seed)
+        self.regressors = [[] for _ in range(1 + len(self.folds))]
+        ridge, workers = self.settings.regression.ridge, self.settings.workers
         for label in range(self.num_classes):
             examples, self.regression[label] = self.regression[label], RegressionExamples()
-            self.regressors[label] = examples.fit(
-                self.settings.regression.ridge, self.scale, self.settings.workers
-            )
-            self.progress("box regression", label + 1, self.num_classes)
+            fitted = examples.fit(ridge, self.scale, workers, self.folds)
+            for column, regressor in zip(self.regressors, fitted, strict=True):
+                column.append(regressor)
+            if self.settings.box_regression:
+                self.progress("box regression", label + 1, self.num_classes)
 
     def heads(self) -> LinearHeads:
         """What was learned, with the third pass."""
         dimension = self.extractor.dimension
         weight, bias = stack_svms([miner.svm for miner in self.miners], dimension, self.scale)
-        box_weight = box_bias = None
-        if any(self.regressors):
-            box_weight = torch.zeros(self.num_classes, 4, dimension)
-            box_bias = torch.zeros(self.num_classes, 4)
-            for label, regressor in enumerate(self.regressors):
-                if regressor is not None:
-                    box_weight[label] = torch.from_numpy(regressor.weight)
-                    box_bias[label] = torch.from_numpy(regressor.bias)
-        return LinearHeads(weight, bias, self._calibrate(), box_weight, box_bias)
+        boxes = stack_regressors(self.regressors[0], dimension) or (None, None)
+        return LinearHeads(weight, bias, self._calibrate(), *boxes)
 
     def _calibrate(self) -> NDArray[np.float32]:
         """The third pass."""
-        random = np.random.default_rng([self.settings.seed, 1])
-        order = random.permutation(self.indices)
-        folds = [order[start::FOLDS] for start in range(FOLDS)]
-        per_fold = -(-self.settings.calibration_images // FOLDS)
-        scores: list[list[NDArray[np.float32]]] = [[] for _ in range(self.num_classes)]
-        right: list[list[NDArray[np.bool_]]] = [[] for _ in range(self.num_classes)]
-        total = sum(min(len(fold), per_fold) for fold in folds)
-        done = 0
-        for fold in folds:
-            svms = [miner.without(fold) for miner in self.miners]
-            weight, bias = stack_svms(svms, self.extractor.dimension, self.scale)
-            weight = weight.contiguous().to(self.extractor.trunk.device)
-            bias = bias.to(self.extractor.trunk.device)
-
-            def judged_by(
-                image: PreparedImage, weight: Tensor = weight, bias: Tensor = bias
-            ) -> Judged:
-                keys = np.arange(image.regions.count)
-                scores = linear_scores(image.regions, keys, weight, bias)[image.regions.keys]
-                return judge(image, scores, self.settings.detector.selection)
-
-            chosen = fold[:per_fold].tolist()
-            for _, judged in self.images.each("calibration", chosen, judged_by, done, total):
-                done += 1
-                for label, (values, hits) in enumerate(judged or ()):
-                    scores[label].append(values)
-                    right[label].append(hits)
-        empty = (np.zeros(0, np.float32), np.zeros(0, bool))
-        return fit_logistic(
-            [np.concatenate([empty[0], *values]) for values in scores],
-            [np.concatenate([empty[1], *hits]) for hits in right],
+        dimension, device = self.extractor.dimension, self.extractor.trunk.device
+        unseen = []
+        for fold, regressors in zip(self.folds, self.regressors[1:], strict=True):
+            svms = stack_svms([m.without(fold) for m in self.miners], dimension, self.scale)
+            boxes = stack_regressors(regressors, dimension)
+            if boxes is not None:
+                boxes = boxes[0].flatten(0, 1).to(device), boxes[1].flatten().to(device)
+            unseen.append(Unseen(fold, (svms[0].to(device), svms[1].to(device)), boxes))
+        settings = self.settings
+        return calibrate(
+            self.images, unseen, settings.detector.selection, settings.calibration_images
         )
 
 

@@ -35,6 +35,7 @@ class PreparedImage:
 
     Attributes:
         index: its number; that of a mirrored image is larger by the number of images.
+        size: width and height in pixels.
         boxes: (N, 4), the annotated boxes followed by the proposals.
         regions: the same boxes on the map.
         roles: what each box is an example of.
@@ -42,6 +43,7 @@ class PreparedImage:
     """
 
     index: int
+    size: tuple[int, int]
     boxes: Boxes
     regions: Regions
     roles: Roles
@@ -130,15 +132,15 @@ class TrainingImages:
         except (OSError, SppdetError) as error:
             raise _Unreadable(str(error)) from None
         proposals = self._cache.get(image, self._proposals.proposals, self._proposals.max_boxes)
+        height, width = image.shape[:2]
         if index >= count:
-            width = image.shape[1]
             image, key = np.ascontiguousarray(image[:, ::-1]), key + b"mirrored"
             annotations = replace(annotations, boxes=flip(annotations.boxes, width))
             proposals = flip(proposals, width)
         boxes = training_boxes(annotations, proposals)
         regions = self._store.get(lambda: image, key, boxes)
         roles = assign_roles(annotations, boxes, len(self._dataset.classes), self._negative_iou)
-        return PreparedImage(index, boxes, regions, roles, annotations)
+        return PreparedImage(index, (width, height), boxes, regions, roles, annotations)
 
 
 class _Unreadable(Exception):

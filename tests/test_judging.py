@@ -1,0 +1,62 @@
+"""The judge of calibration agrees with detection and evaluation."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sppdet.calibration import probabilities
+from sppdet.datasets import open_dataset
+from sppdet.detector import Detector
+from sppdet.evaluation.voc import evaluate_voc
+from sppdet.images import read_image
+from sppdet.judging import FOLDS, Unseen, judge, split
+from sppdet.training_images import TrainingImages
+
+
+@pytest.mark.parametrize("regression", [True, False])
+def test_judged_as_detected_and_evaluated(
+    scenes: Path, detector: Detector, regression: bool
+) -> None:
+    """Judged with all that the detector has learned, proposals score and hit as in detection."""
+    dataset = open_dataset(scenes, "test", classes=detector.classes)
+    images = TrainingImages(
+        dataset, detector.extractor, detector.settings, 0.3, 1, 0, lambda *_: None
+    )
+    heads, settings = detector.heads, detector.settings.selection
+    assert heads.box_weight is not None
+    assert heads.box_bias is not None
+    boxes = (heads.box_weight.flatten(0, 1), heads.box_bias.flatten()) if regression else None
+    learned = Unseen(np.arange(4), (heads.svm_weight, heads.svm_bias), boxes)
+    numbers = [0, 1, 2, 3]
+    judged = [
+        one for _, one in images.each("", numbers, lambda view: judge(view, learned, settings))
+    ]
+    if regression:
+        found = [detector.detect(read_image(dataset.images[index])) for index in numbers]
+    else:
+        plain = Detector(
+            detector.extractor,
+            type(heads)(heads.svm_weight, heads.svm_bias, heads.calibration),
+            detector.classes,
+            detector.settings,
+        )
+        found = [plain.detect(read_image(dataset.images[index])) for index in numbers]
+    hits = 0
+    for index, (detections, of_image) in enumerate(zip(found, judged, strict=True)):
+        assert of_image is not None
+        figures = evaluate_voc([detections], [dataset.annotations(index)], detector.classes)
+        for label, (values, right) in enumerate(of_image):
+            mine = detections.labels == label
+            expected = probabilities(values, np.full(len(values), label), heads.calibration)
+            np.testing.assert_allclose(expected, detections.scores[mine], rtol=2e-2, atol=1e-3)
+            assert right.sum() == figures.classes[label].hits.sum()
+            hits += right.sum()
+    assert hits >= 4
+
+
+def test_every_image_is_in_one_part() -> None:
+    parts = split(list(range(11)), 0)
+    assert len(parts) == FOLDS
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(11))
+    assert any((a != b).any() for a, b in zip(parts, split(list(range(11)), 1), strict=True))
