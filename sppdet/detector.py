@@ -90,7 +90,9 @@ class Detector:
             image: (H, W, 3) uint8 RGB.
             threshold: least probability of a detection; None keeps all that survive suppression,
                 at most ``selection.max_per_class`` per class, as evaluation wants them.
-            boxes: proposals computed before, (N, 4); by default they are searched for.
+            boxes: proposals computed before, (N, 4); by default they are searched for. On a CPU
+                torch's number of threads is then lowered while the search runs: threads of one
+                process that detect side by side should set it to 1.
 
         Returns:
             Detections with calibrated scores, and with the seconds of the stages ``proposals``,

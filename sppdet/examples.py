@@ -26,7 +26,7 @@ class MiningSettings:
         evict_score: a negative below this score after training goes (released code: -1.2).
         retrain_after: hard negatives of a class after which it is trained again (released code).
         hard_per_image: hard negatives of a class that one image may give, the hardest.
-    max_positives, max_negatives: examples of a class held at one time.
+        max_positives, max_negatives: examples of a class held at one time.
         memory: bytes that the examples of all classes may take.
     """
 

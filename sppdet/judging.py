@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sppdet.boxes import Boxes, iou
 from sppdet.calibration import fit_logistic
+from sppdet.detections import Detections
+from sppdet.evaluation.matching import HIT, IGNORED, match
 from sppdet.regression import move_boxes
 from sppdet.scoring import linear_scores
 from sppdet.selection import Scored, SelectionSettings, candidates, select
@@ -78,30 +79,29 @@ def calibrate(
 
 
 def judge(image: PreparedImage, learned: Unseen, settings: SelectionSettings) -> Judged:
-    """Detect among the proposals of an image and compare with its annotations at IoU 0.5.
+    """Detect among the proposals of an image and match with its annotations, as in evaluation.
 
-    The best detection of each object is right; others on it are wrong, as in evaluation. Detections
-    of difficult objects and crowds are left out.
+    What evaluation ignores (detections of difficult objects and in crowds) is left out.
     """
-    regions, annotations = image.regions, image.annotations
+    regions = image.regions
     every = np.arange(regions.count)
     scores = linear_scores(regions, every, *learned.svms)[regions.keys]
-    proposals = np.arange(len(annotations), len(image.boxes))
+    proposals = np.arange(len(image.annotations), len(image.boxes))
     raw = np.tile(np.array([1, 0], np.float32), (scores.shape[1], 1))
     rows, labels = candidates(scores[proposals], raw, settings)
     rows = proposals[rows]
-    boxes: Boxes = image.boxes[rows]
+    boxes = image.boxes[rows]
     if learned.regression is not None:
         boxes = move_boxes(regions, image.boxes, labels, rows, learned.regression, image.size)
     scored = Scored(boxes, labels, scores[rows, labels])
     kept, boxes = select(scored, raw, settings)
-    labels, values = labels[kept], scored.scores[kept]
-    usable = ~(annotations.difficult | annotations.crowd)
+    names = tuple(map(str, range(scores.shape[1])))
+    found = Detections(boxes, labels[kept], scored.scores[kept], names)
+    matching = match([found], [image.annotations], names)
+    counts = matching.outcome != IGNORED
     judged = []
     for label in range(scores.shape[1]):
-        mine, own = labels == label, annotations.labels == label
-        hit = iou(boxes[mine], annotations.boxes)[:, own] >= 0.5
-        first = hit & (np.cumsum(hit, axis=0) == 1) & usable[own]
-        ignored = (hit & ~usable[own]).any(axis=1)
-        judged.append((values[mine][~ignored], first.any(axis=1)[~ignored]))
+        mine = counts & (matching.found.labels == label)
+        values = matching.found.scores[mine].astype(np.float32)
+        judged.append((values, matching.outcome[mine] == HIT))
     return judged

@@ -17,7 +17,8 @@ class SelectionSettings:
     """Attributes:
     max_candidates: boxes of one class in one image, the best, that are looked at.
     nms_iou: a detection that overlaps a better one of its class by more than this goes.
-    voter_iou: candidates that overlap a detection by more than this vote on its box; 1: none.
+    voter_iou: candidates that overlap a detection by more than this vote on its box; at 1 there is
+        no voting.
     max_per_class: detections of one class in one image.
     """
 

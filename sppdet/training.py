@@ -132,7 +132,9 @@ class _Run:
         self.regression = [RegressionExamples() for _ in dataset.classes]
         images_with = np.zeros(self.num_classes, np.int64)
         for index in self.indices:
-            images_with[np.unique(dataset.annotations(index).labels)] += self.views
+            annotations = dataset.annotations(index)
+            usable = ~(annotations.difficult | annotations.crowd)
+            images_with[np.unique(annotations.labels[usable])] += self.views
         if not images_with.any():
             raise SppdetError(f"{_where(dataset)}: no image has an annotated object to learn from")
         room = settings.mining.room(extractor.dimension, self.num_classes)

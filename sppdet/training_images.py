@@ -127,8 +127,8 @@ class TrainingImages:
         path: Path = self._dataset.images[index % count]
         annotations = self._dataset.annotations(index % count)
         try:
-            key = image_key(path)
             image = read_image(path)
+            key = image_key(path)
         except (OSError, SppdetError) as error:
             raise _Unreadable(str(error)) from None
         proposals = self._cache.get(image, self._proposals.proposals, self._proposals.max_boxes)

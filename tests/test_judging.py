@@ -1,5 +1,6 @@
 """The judge of calibration agrees with detection and evaluation."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,28 @@ def test_judged_as_detected_and_evaluated(
             assert right.sum() == figures.classes[label].hits.sum()
             hits += right.sum()
     assert hits >= 4
+
+
+def test_detections_of_difficult_objects_and_crowds_are_left_out(
+    scenes: Path, detector: Detector
+) -> None:
+    dataset = open_dataset(scenes, "test", classes=detector.classes)
+    images = TrainingImages(
+        dataset, detector.extractor, detector.settings, 0.3, 1, 0, lambda *_: None
+    )
+    heads, settings = detector.heads, detector.settings.selection
+    learned = Unseen(np.arange(1), (heads.svm_weight, heads.svm_bias), None)
+    ((_, view),) = images.each("", [0], lambda view: view)
+    assert view is not None
+    plain = judge(view, learned, settings)
+    assert sum(right.sum() for _, right in plain) > 0
+    everything = np.ones(len(view.annotations), bool)
+    difficult = replace(view, annotations=replace(view.annotations, difficult=everything))
+    crowd = replace(view, annotations=replace(view.annotations, crowd=everything))
+    for changed in (difficult, crowd):
+        judged = judge(changed, learned, settings)
+        assert not any(right.any() for _, right in judged)
+        assert sum(len(values) for values, _ in judged) < sum(len(values) for values, _ in plain)
 
 
 def test_every_image_is_in_one_part() -> None:

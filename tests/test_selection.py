@@ -99,3 +99,31 @@ def test_nothing() -> None:
     assert rows.dtype == np.int64
     assert boxes.shape == (0, 4)
     assert boxes.dtype == np.float32
+
+
+@pytest.mark.parametrize("settings", [SelectionSettings(max_per_class=4, max_candidates=25)])
+@pytest.mark.parametrize("calibration", [(1.0, 0.0), (3.0, -1.5), (0.4, 2.0)])
+@pytest.mark.parametrize("threshold", [0.3, 0.7])
+def test_limits_and_a_threshold_together(
+    settings: SelectionSettings, calibration: tuple[float, float], threshold: float
+) -> None:
+    """From all scores: what is found at a threshold is the part of all that lies above it."""
+    random = np.random.default_rng(3)
+    corners = random.uniform(0, 80, (150, 2))
+    boxes = np.concatenate([corners, corners + random.uniform(20, 60, (150, 2))], axis=1)
+    boxes, scores = boxes.astype("f4"), random.normal(size=(150, 3)).astype("f4")
+    fits = np.tile(np.array(calibration, np.float32), (3, 1))
+
+    def found(least: float | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rows, labels = candidates(scores, fits, settings, least)
+        chosen = Scored(boxes[rows], labels, scores[rows, labels])
+        kept, voted = select(chosen, fits, settings, least)
+        return rows[kept], labels[kept], voted
+
+    rows, labels, voted = found(None)
+    assert np.bincount(labels, minlength=3).max() <= 4
+    above = probabilities(scores[rows, labels], labels, fits) >= threshold
+    some_rows, some_labels, some_voted = found(threshold)
+    np.testing.assert_array_equal(some_rows, rows[above])
+    np.testing.assert_array_equal(some_labels, labels[above])
+    np.testing.assert_allclose(some_voted, voted[above], atol=1e-4)

@@ -46,7 +46,10 @@ def check(
     view: View = None,
     device: Device = None,
 ) -> None:
-    """Test on whole images of any size, or on many views pooled from one map per image."""
+    """Test on whole images of any size, or on many views pooled from one map per image.
+
+    Example: [bold]python tools/classify.py test cifar10 --checkpoint run/last.safetensors[/bold]
+    """
     where = choose_device(device)
     classifier = load_classifier(checkpoint, where)
     images = open_split(data, "test")
@@ -111,7 +114,10 @@ def predict(
     ] = None,
     device: Device = None,
 ) -> None:
-    """Name the most probable classes of photographs."""
+    """Name the most probable classes of photographs.
+
+    Example: [bold]python tools/classify.py predict cat.jpg --checkpoint run/last.safetensors[/bold]
+    """
     where = choose_device(device)
     classifier = load_classifier(checkpoint, where)
     answers, failures = [], []
@@ -154,7 +160,11 @@ def export(
     top1: Annotated[str, typer.Option(help="Accuracy to note, in words.")] = "",
     commit: Annotated[str, typer.Option(help="Version of the code to note.")] = "",
 ) -> None:
-    """Write the weights alone, in half precision, for use as a classifier or a trunk."""
+    """Write the weights alone, in half precision, for use as a classifier or a trunk.
+
+    Example: [bold]python tools/classify.py export --checkpoint run/last.safetensors --output
+    weights.safetensors[/bold]
+    """
     classifier = load_classifier(checkpoint, torch.device("cpu"))
     notes = {
         "origin": f"trained from scratch by sppdet on {data}" if data else "trained by sppdet",

@@ -47,7 +47,8 @@ def detect(
 
     Example: [bold]python tools/detect.py photo.jpg --output found[/bold]
     """
-    files, failures = _files(images)
+    files, empty = _files(images)
+    failures = list(empty)
     where = choose_device(device)
     detector = Detector.load(model or shipped_model(), where)
     single = len(files) == 1
@@ -74,12 +75,12 @@ def detect(
             elif single:
                 _print(file, found)
             bar.advance(task)
-    done = len(files) + len(failures) - len({*failures})
+    done = len(files) + len(empty) - len(failures)
     if not single:
         console.print(f"{done} images done, see {output}", markup=False, soft_wrap=True)
     if single and failures and len(images) == 1:
         raise SppdetError(failures[0])
-    finish_batch(failures, len(files))
+    finish_batch(failures, len(files) + len(empty))
 
 
 def report(file: Path, image: Rgb, found: Detections) -> dict[str, object]:

@@ -66,7 +66,7 @@ def evaluate(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Images at a time; default: one per core.")
+        int | None, typer.Option(min=1, help="Images at a time; default: one per core.")
     ] = None,
 ) -> None:
     """VOC average precision per class and mean, 11-point and area; COCO's figures with --coco.

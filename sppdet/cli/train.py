@@ -17,7 +17,7 @@ from sppdet.cli.common import (
     parse_numbers,
     progress_bar,
 )
-from sppdet.datasets import open_dataset, splits
+from sppdet.datasets import FORMATS, open_dataset, splits
 from sppdet.detector import DetectorSettings
 from sppdet.errors import SppdetError
 from sppdet.examples import MiningSettings
@@ -40,11 +40,14 @@ class Method(str, Enum):
 def train(
     data: Annotated[
         Path,
-        typer.Argument(help="Labelled images: a folder with VOC XML, a VOC devkit, COCO JSON."),
+        typer.Argument(help="Labelled images: VOC XML beside them, a VOC devkit, COCO JSON, YOLO."),
     ],
     output: Annotated[Path, typer.Option(help="The model file to write.")],
     split: Annotated[
         str | None, typer.Option(help="Part of the data; default: trainval or train, if present.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help=f"Format of the data: {', '.join(FORMATS)}.")
     ] = None,
     trunk: Annotated[str, typer.Option(help=f"One of {', '.join(ARCHITECTURES)}.")] = "small",
     weights: Annotated[
@@ -62,7 +65,9 @@ def train(
             help="Short sides in pixels, such as 480 or 480,576,688,864,1200. Default: the trunk's."
         ),
     ] = None,
-    longest_side: Annotated[int, typer.Option(help="Limit for the longer side in pixels.")] = 2000,
+    longest_side: Annotated[
+        int, typer.Option(min=64, help="Limit for the longer side in pixels.")
+    ] = 2000,
     layer: Annotated[
         FeatureLayer,
         typer.Option(help="The features: 50 bins; or pool5, fc6, fc7 of alexnet and vgg16."),
@@ -80,16 +85,19 @@ def train(
     ] = True,
     mirror: Annotated[bool, typer.Option(help="Learn from mirrored images too.")] = True,
     positive_iou: Annotated[
-        float, typer.Option(help="Proposals above this IoU are positives too; 1: truths only.")
+        float,
+        typer.Option(
+            min=0.3, max=1, help="Proposals above this IoU are positives too; 1: truths only."
+        ),
     ] = MiningSettings.positive_iou,
     normalize_levels: Annotated[
         bool, typer.Option(help="Scale each pyramid level to norm 1.")
     ] = SppSettings.normalize_levels,
-    cost: Annotated[float, typer.Option(help="C of the SVMs.")] = MiningSettings.cost,
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal detectors.")] = 0,
+    cost: Annotated[float, typer.Option(min=1e-9, help="C of the SVMs.")] = MiningSettings.cost,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Images at a time; default: one per core.")
+        int | None, typer.Option(min=1, help="Images at a time; default: one per core.")
     ] = None,
 ) -> None:
     """Train a detector on labelled images.
@@ -100,7 +108,7 @@ def train(
     """
     start = time.perf_counter()
     _check_output(output)
-    dataset = open_dataset(data, split or _training_split(data))
+    dataset = open_dataset(data, split or _training_split(data, format), format=format)
     for problem in getattr(dataset, "problems", ()):
         console.print(f"note: {problem}", markup=False, soft_wrap=True)
     where = choose_device(device)
@@ -115,6 +123,11 @@ def train(
         seen = f"R-CNN, {trunk} on {cropping.mode} crops of {cropping.size} px"
     else:
         sides = parse_numbers(scales, "--scales") if scales else default_scales(trunk)
+        if not 32 <= min(sides) <= max(sides) <= longest_side:
+            raise SppdetError(
+                f"--scales {scales}: give sides from 32 px to the longer side's limit, "
+                f"--longest-side {longest_side}"
+            )
         extractor = SppRegionFeatures(
             loaded, SppSettings(sides, longest_side=longest_side, **features)
         )
@@ -154,8 +167,8 @@ def train(
         finish_batch(result.failures, len(dataset.images))
 
 
-def _training_split(data: Path) -> str | None:
-    available = splits(data)
+def _training_split(data: Path, format: str | None) -> str | None:
+    available = splits(data, format)
     for name in ("trainval", "train", "train2017", "training"):
         if name in available:
             return name

@@ -43,7 +43,7 @@ def open_dataset(
     parts = _parts(path, kind)
     if split is not None and split not in parts:
         names = [name for name in sorted(parts) if name]
-        known = f"it has {', '.join(names)}" if names else "it has no splits"
+        known = f"it has {', '.join(names)}" if names else "it has no splits, leave --split out"
         raise SppdetError(f"{path}: has no split {split}; {known}")
     if kind == "voc":
         return voc.open_devkit(parts[""], split, classes)

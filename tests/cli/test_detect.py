@@ -149,3 +149,15 @@ def test_a_full_disk_is_said(
     assert detect(photos, "--model", model_file, "--output", tmp_path / "out") == 2
     assert "No space left on device" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_is_done_and_what_failed_adds_up(
+    photos: Path, model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "broken.jpg").write_bytes(b"no image")
+    (tmp_path / "empty").mkdir()
+    given = (photos, tmp_path / "empty")
+    assert detect(*given, "--model", model_file, "--output", tmp_path / "out") == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "3 images done" in said
+    assert "2 of 5 failed" in said

@@ -165,3 +165,44 @@ def test_ctrl_c_keeps_the_work(few: Path, tmp_path: Path) -> None:
     assert len(list(kept.glob("[!.]*"))) >= 5
     subprocess.run(line, env=env, check=True, capture_output=True)
     assert (tmp_path / "m").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--seed", "-1"], "--seed"),
+        (["--cost", "0"], "--cost"),
+        (["--positive-iou", "2"], "--positive-iou"),
+        (["--longest-side", "0"], "--longest-side"),
+        (["--workers", "0"], "--workers"),
+        (["--scales", "1"], "--scales 1"),
+        (["--scales", "99999"], "--longest-side 2000"),
+        (["--device", "meta"], "--device meta"),
+        (["--format", "docx"], "--format docx"),
+    ],
+)
+def test_a_value_without_sense_is_refused_before_the_work(
+    few: Path,
+    tmp_path: Path,
+    options: list[str],
+    named: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command("train", few, "--output", tmp_path / "m", *options) == 2
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert named in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_format_can_be_given(few: Path, tmp_path: Path) -> None:
+    options = ("--output", tmp_path / "m", "--scales", "120", "--format", "folder")
+    assert command("train", few, *options) == 0
+    assert (tmp_path / "m").is_file()
+
+
+def test_a_split_that_is_not_there(
+    few: Path, model_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("evaluate", few, "--split", "test", "--model", model_file) == 2
+    assert "leave --split out" in capsys.readouterr().err
