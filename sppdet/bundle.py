@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sppdet.detector import Detector
 
 FORMAT = 2
-"""Version of the file format; it grows when the other sppdet could not read the file."""
+"""Version of the file format; it grows when older and newer versions cannot read the same files."""
 
 
 def save(detector: "Detector", path: str | os.PathLike[str]) -> None:
