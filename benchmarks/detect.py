@@ -22,10 +22,10 @@ from torchvision.transforms.functional import to_tensor
 from sppdet.benchmark.speed import machine
 from sppdet.cli.detect import shipped_model
 from sppdet.detector import Detector
-from sppdet.files import write_text
 from sppdet.images import find_images, read_image
-from sppdet.memory import keep_freed_memory
-from sppdet.preparation import ordered_map
+from sppdet.runtime.files import write_text
+from sppdet.runtime.memory import keep_freed_memory
+from sppdet.runtime.threads import ordered_map
 
 OTHERS = (
     "fasterrcnn_resnet50_fpn",

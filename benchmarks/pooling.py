@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torchvision.ops import roi_pool
 
 from sppdet.benchmark.speed import machine
-from sppdet.files import write_text
-from sppdet.memory import keep_freed_memory
-from sppdet.window_pooling import bin_count, pool_windows, pool_windows_torch
+from sppdet.features.window_pooling import bin_count, pool_windows, pool_windows_torch
+from sppdet.runtime.files import write_text
+from sppdet.runtime.memory import keep_freed_memory
 
 LEVELS = (1, 2, 3, 6)
 

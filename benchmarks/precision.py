@@ -22,13 +22,13 @@ from sppdet.datasets import open_dataset
 from sppdet.detector import Detector
 from sppdet.evaluation.detecting import detect_all
 from sppdet.evaluation.voc import evaluate_voc
-from sppdet.files import write_text
+from sppdet.features.scoring import linear_scores
+from sppdet.features.spp import SppRegionFeatures
+from sppdet.features.windows import image_scales, resize
 from sppdet.images import read_image
-from sppdet.memory import keep_freed_memory
 from sppdet.proposals.cache import ProposalCache
-from sppdet.regions import SppRegionFeatures
-from sppdet.scoring import linear_scores
-from sppdet.windows import image_scales, resize
+from sppdet.runtime.files import write_text
+from sppdet.runtime.memory import keep_freed_memory
 
 FORMATS = {
     "float32, channels-last": (torch.float32, torch.channels_last),

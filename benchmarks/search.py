@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sppdet.files import write_text
 from sppdet.images import read_image
 from sppdet.proposals import METHODS, propose, resize_for_search
 from sppdet.proposals.recall import NUMBERS, Recall, measure_recall
+from sppdet.runtime.files import write_text
 
 SIDE = 500
 MINIMUM_SIDE = 20

@@ -16,8 +16,8 @@ from sppdet.datasets import open_dataset
 from sppdet.detector import Detector
 from sppdet.evaluation.detecting import detect_all
 from sppdet.evaluation.voc import evaluate_voc
-from sppdet.files import write_text
-from sppdet.selection import SelectionSettings
+from sppdet.runtime.files import write_text
+from sppdet.settings import SelectionSettings
 
 DEFAULT = SelectionSettings()
 SETTINGS = (

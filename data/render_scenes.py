@@ -8,7 +8,7 @@ Examples:
 import argparse
 from pathlib import Path
 
-from sppdet.scenes import render_scene, write_scene, write_scenes
+from sppdet.datasets.scenes import render_scene, write_scene, write_scenes
 
 SAMPLE_SEED = 414
 

@@ -2,37 +2,25 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sppdet import bundle
+from sppdet import model_file
 from sppdet.boxes import Boxes, as_boxes
-from sppdet.calibration import probabilities
 from sppdet.detections import Detections
+from sppdet.features.regions import RegionExtractor
+from sppdet.features.scoring import linear_scores
+from sppdet.heads.calibration import probabilities
+from sppdet.heads.regression import move_boxes
+from sppdet.heads.selection import Scored, candidates, select
 from sppdet.images import Rgb
 from sppdet.proposals import propose
-from sppdet.regions import RegionExtractor
-from sppdet.regression import move_boxes
-from sppdet.scoring import linear_scores
-from sppdet.selection import Scored, SelectionSettings, candidates, select
-from sppdet.timing import Clock
-
-
-@dataclass(frozen=True)
-class DetectorSettings:
-    """Attributes:
-    proposals: method of :func:`sppdet.proposals.propose`.
-    max_boxes: proposals per image.
-    selection: from scored boxes to detections.
-    """
-
-    proposals: str = "fast"
-    max_boxes: int = 2000
-    selection: SelectionSettings = field(default_factory=SelectionSettings)
+from sppdet.runtime.timing import Clock
+from sppdet.settings import DetectorSettings
 
 
 @dataclass(frozen=True)
@@ -161,8 +149,8 @@ class Detector:
         return voted, labels, probabilities(scored.scores[kept], labels, calibration)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the detector to one safetensors file; see :mod:`sppdet.bundle`."""
-        bundle.save(self, path)
+        """Write the detector to one safetensors file; see :mod:`sppdet.model_file`."""
+        model_file.save(self, path)
 
     @staticmethod
     def load(path: str | os.PathLike[str], device: str | torch.device | None = None) -> "Detector":
@@ -171,7 +159,7 @@ class Detector:
         Raises:
             SppdetError: the file is missing, damaged, or no detector.
         """
-        return bundle.load(path, device or default_device())
+        return model_file.load(path, device or default_device())
 
 
 def default_device() -> torch.device:

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sppdet.detections import Detections
-from sppdet.files import atomic_path
 from sppdet.images import Rgb
+from sppdet.runtime.files import atomic_path
 
 
 def draw(image: Rgb, detections: Detections) -> Rgb:

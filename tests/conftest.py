@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 
 from sppdet.datasets import open_dataset
+from sppdet.datasets.scenes import write_scenes
 from sppdet.detector import Detector
-from sppdet.regions import SppRegionFeatures, SppSettings
-from sppdet.scenes import write_scenes
-from sppdet.training import TrainSettings, train
+from sppdet.features.spp import SppRegionFeatures
+from sppdet.settings import SppSettings, TrainSettings
+from sppdet.training.train import train
 from sppdet.trunks import load_trunk
 
 

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from sppdet.boxes import clip, decode, iou
-from sppdet.bundle import FORMAT
-from sppdet.calibration import probabilities
-from sppdet.detector import Detector, DetectorSettings, LinearHeads
+from sppdet.detector import Detector, LinearHeads
 from sppdet.errors import SppdetError
-from sppdet.regions import SppRegionFeatures, SppSettings
-from sppdet.selection import VOTER_MARGIN, SelectionSettings
+from sppdet.features.spp import SppRegionFeatures
+from sppdet.heads.calibration import probabilities
+from sppdet.heads.selection import VOTER_MARGIN
+from sppdet.model_file import FORMAT
+from sppdet.settings import DetectorSettings, SelectionSettings, SppSettings
 from sppdet.trunks import make_trunk
 
 CLASSES = ("cat", "dog")

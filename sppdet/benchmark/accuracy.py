@@ -7,12 +7,12 @@ from typing import Any
 
 from sppdet.benchmark.contenders import Contender
 from sppdet.datasets import Dataset
-from sppdet.detector import DetectorSettings
 from sppdet.evaluation.detecting import detect_all
 from sppdet.evaluation.intervals import Comparison, Interval, bootstrap, compare
 from sppdet.evaluation.voc import VocResult, evaluate_voc
-from sppdet.training import TrainSettings, train
-from sppdet.training_images import Progress
+from sppdet.settings import DetectorSettings, TrainSettings
+from sppdet.training.images import Progress
+from sppdet.training.train import train
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from sppdet.detector import Detector, DetectorSettings, LinearHeads
-from sppdet.rcnn import RcnnRegionFeatures, default_crop
-from sppdet.regions import RegionExtractor, SppRegionFeatures, SppSettings
+from sppdet.detector import Detector, LinearHeads
+from sppdet.features.rcnn import RcnnRegionFeatures, default_crop
+from sppdet.features.regions import RegionExtractor
+from sppdet.features.spp import SppRegionFeatures
+from sppdet.settings import DetectorSettings, SppSettings
 from sppdet.trunks import Trunk
 
 CLASSES = 20

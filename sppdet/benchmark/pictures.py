@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sppdet.benchmark.speed import Row
-from sppdet.files import atomic_path
+from sppdet.runtime.files import atomic_path
 
 STAGES = {
     "proposals": "#94a3b8",

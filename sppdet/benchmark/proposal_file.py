@@ -7,7 +7,7 @@ import numpy as np
 
 from sppdet.boxes import Boxes, as_boxes
 from sppdet.errors import SppdetError
-from sppdet.files import write_text
+from sppdet.runtime.files import write_text
 
 
 def write_proposals(path: Path, proposals: dict[str, Boxes]) -> None:

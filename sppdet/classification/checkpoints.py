@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sppdet.errors import SppdetError
-from sppdet.files import atomic_path
+from sppdet.runtime.files import atomic_path
 
 
 def save_state(

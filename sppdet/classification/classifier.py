@@ -15,7 +15,7 @@ from sppdet.classification.checkpoints import load_state
 from sppdet.classification.networks import build_network
 from sppdet.classification.settings import ClassifySettings
 from sppdet.errors import SppdetError
-from sppdet.files import atomic_path
+from sppdet.runtime.files import atomic_path
 from sppdet.trunks.weights import Preprocessing
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from sppdet.errors import SppdetError
-from sppdet.files import atomic_path, cache_dir
 from sppdet.images import read_image
+from sppdet.runtime.files import atomic_path, cache_dir
 
 Rgb = NDArray[np.uint8]
 

@@ -9,7 +9,7 @@ import torchvision
 from torch import Tensor, nn
 
 from sppdet.errors import SppdetError
-from sppdet.pyramid import SpatialPyramidPool
+from sppdet.features.pyramid import SpatialPyramidPool
 from sppdet.trunks.architectures import zf5
 from sppdet.trunks.small import SMALL_CHANNELS, ConvBlock, small_trunk
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from sppdet.files import atomic_path, write_text
+from sppdet.runtime.files import atomic_path, write_text
 
 if TYPE_CHECKING:
     from sppdet.classification.training import Epoch

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from sppdet.classification.networks import FixedFlatten, PyramidClassifier
 from sppdet.errors import SppdetError
+from sppdet.features.windows import Scale, map_windows
 from sppdet.trunks.geometry import map_geometry
-from sppdet.windows import Scale, map_windows
 
 
 @dataclass(frozen=True)

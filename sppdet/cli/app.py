@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from sppdet.errors import SppdetError
-from sppdet.memory import keep_freed_memory
+from sppdet.runtime.memory import keep_freed_memory
 
 COMMANDS = {
     "train": "sppdet.cli.train:train",

@@ -29,10 +29,10 @@ from sppdet.cli.common import (
 )
 from sppdet.datasets import Dataset, open_dataset, splits
 from sppdet.errors import SppdetError
-from sppdet.files import write_text
+from sppdet.features.rcnn import default_crop
 from sppdet.images import find_images, read_image
 from sppdet.proposals import propose
-from sppdet.rcnn import default_crop
+from sppdet.runtime.files import write_text
 from sppdet.trunks import ARCHITECTURES, load_trunk
 
 PAPER_SCALES = ("688", "480,576,688,864,1200")

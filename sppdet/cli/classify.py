@@ -19,8 +19,8 @@ from sppdet.classification.views import Views, multi_view_scores
 from sppdet.cli.classify_train import Data, Device, train
 from sppdet.cli.common import choose_device, console, finish_batch, parse_numbers, progress_bar
 from sppdet.errors import SppdetError
-from sppdet.files import write_text
 from sppdet.images import read_image
+from sppdet.runtime.files import write_text
 
 Checkpoint = Annotated[
     Path, typer.Option(help="RUN/best.safetensors, RUN/last.safetensors, or exported weights.")

@@ -17,7 +17,7 @@ from sppdet.classification.settings import ClassifySettings, command_line
 from sppdet.classification.training import Training
 from sppdet.cli.common import choose_device, console, parse_numbers, progress_bar
 from sppdet.errors import SppdetError
-from sppdet.files import write_text
+from sppdet.runtime.files import write_text
 
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")]
 Data = Annotated[

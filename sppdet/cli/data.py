@@ -13,7 +13,7 @@ from sppdet.datasets import FORMATS, open_dataset, recognise, splits
 from sppdet.datasets.check import Check, check
 from sppdet.datasets.contact_sheet import contact_sheet
 from sppdet.drawing import save_picture
-from sppdet.files import write_text
+from sppdet.runtime.files import write_text
 
 
 def data_check(

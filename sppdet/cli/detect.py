@@ -18,9 +18,9 @@ from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.drawing import draw, save_picture
 from sppdet.errors import SppdetError
-from sppdet.files import write_text
 from sppdet.images import Rgb, find_images, read_image
-from sppdet.preparation import ordered_map
+from sppdet.runtime.files import write_text
+from sppdet.runtime.threads import ordered_map
 
 DEFAULT_THRESHOLD = 0.35
 """F1 is best at a threshold of half its best value when the probabilities are calibrated (Lipton et

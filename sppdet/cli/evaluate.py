@@ -19,7 +19,7 @@ from sppdet.evaluation.intervals import bootstrap
 from sppdet.evaluation.intervals import compare as compare_results
 from sppdet.evaluation.results import BOX_STYLES, read_results
 from sppdet.evaluation.voc import VocResult, evaluate_voc
-from sppdet.files import write_text
+from sppdet.runtime.files import write_text
 
 TEST_SPLITS = ("test", "test2007", "val", "valid", "validation", "val2017", "val2014")
 

@@ -18,16 +18,20 @@ from sppdet.cli.common import (
     progress_bar,
 )
 from sppdet.datasets import FORMATS, open_dataset, splits
-from sppdet.detector import DetectorSettings
 from sppdet.errors import SppdetError
-from sppdet.examples import MiningSettings
-from sppdet.rcnn import RcnnRegionFeatures, default_crop
-from sppdet.regions import RegionExtractor, SppRegionFeatures, SppSettings
-from sppdet.selection import SelectionSettings
-from sppdet.training import TrainSettings
-from sppdet.training import train as train_detector
+from sppdet.features.rcnn import RcnnRegionFeatures, default_crop
+from sppdet.features.regions import RegionExtractor
+from sppdet.features.spp import SppRegionFeatures
+from sppdet.settings import (
+    CropMode,
+    DetectorSettings,
+    MiningSettings,
+    SelectionSettings,
+    SppSettings,
+    TrainSettings,
+)
+from sppdet.training.train import train as train_detector
 from sppdet.trunks import ARCHITECTURES, default_scales, load_trunk
-from sppdet.warp import CropMode
 
 
 class Method(str, Enum):

@@ -7,8 +7,8 @@ from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.images import read_image
-from sppdet.preparation import ordered_map
 from sppdet.proposals.cache import ProposalCache
+from sppdet.runtime.threads import ordered_map
 
 
 def detect_all(

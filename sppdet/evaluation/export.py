@@ -8,7 +8,7 @@ from typing import Any
 from sppdet.datasets.base import Dataset
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
-from sppdet.files import write_text
+from sppdet.runtime.files import write_text
 
 EXPORTS = ("coco", "voc", "text")
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from sppdet.datasets.base import Dataset
 from sppdet.errors import SppdetError
 from sppdet.images import read_image
-from sppdet.preparation import ordered_map
 from sppdet.proposals import settings_of
 from sppdet.proposals.cache import ProposalCache
 from sppdet.proposals.recall import NUMBERS, measure_recall
+from sppdet.runtime.threads import ordered_map
 
 Entry = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
 

@@ -17,7 +17,7 @@ from sppdet.evaluation.errors import KINDS, VOC_GROUPS, analyse, groups_of, oper
 from sppdet.evaluation.gallery import Picture, worst_misses, worst_mistakes
 from sppdet.evaluation.intervals import Interval
 from sppdet.evaluation.voc import ClassResult, VocResult
-from sppdet.files import write_text
+from sppdet.runtime.files import write_text
 
 COLOURS = ("#f59e0b", "#8b5cf6", "#ec4899", "#ef4444", "#6b7280", "#2563eb")
 

@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sppdet.errors import SppdetError
-from sppdet.files import atomic_path, cache_dir
 from sppdet.images import read_image
 from sppdet.proposals import Settings, propose, settings_of
 from sppdet.proposals.opencv import OpenCvSettings
+from sppdet.runtime.files import atomic_path, cache_dir
 
 # Raised whenever a search returns other boxes than before for the same settings.
 ALGORITHM_VERSION = 4

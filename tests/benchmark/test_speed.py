@@ -5,7 +5,7 @@ import torch
 from sppdet.benchmark.contenders import contenders, time_batches
 from sppdet.benchmark.scaling import measure_scaling
 from sppdet.benchmark.speed import measure, random_boxes, using_threads
-from sppdet.scenes import render_scene
+from sppdet.datasets.scenes import render_scene
 from sppdet.trunks import Trunk, make_trunk
 
 

@@ -3,7 +3,7 @@ import torch
 
 from sppdet.classification.networks import NETWORKS, build_network
 from sppdet.errors import SppdetError
-from sppdet.pyramid import SpatialPyramidPool
+from sppdet.features.pyramid import SpatialPyramidPool
 from sppdet.trunks.geometry import MapGeometry, map_geometry
 from sppdet.trunks.small import small_trunk
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sppdet.cli import main, run
+from sppdet.datasets.scenes import write_scenes
 from sppdet.detector import Detector
-from sppdet.scenes import write_scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 

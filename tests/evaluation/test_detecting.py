@@ -9,8 +9,9 @@ from sppdet.datasets import open_dataset
 from sppdet.detector import Detector, LinearHeads
 from sppdet.evaluation.detecting import detect_all
 from sppdet.evaluation.voc import evaluate_voc
+from sppdet.features.spp import SppRegionFeatures
 from sppdet.images import read_image
-from sppdet.regions import SppRegionFeatures, SppSettings
+from sppdet.settings import SppSettings
 from sppdet.trunks import make_trunk
 
 BOXES = {"a": [("cat", 11, 11, 50, 50)], "b": [("cat", 1, 1, 60, 60)], "c": [("owl", 9, 9, 60, 60)]}

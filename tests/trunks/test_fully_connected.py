@@ -5,12 +5,13 @@ import torchvision
 from torch import nn
 
 from sppdet.boxes import as_boxes
-from sppdet.detector import Detector, DetectorSettings, LinearHeads
+from sppdet.detector import Detector, LinearHeads
 from sppdet.errors import SppdetError
-from sppdet.rcnn import RcnnRegionFeatures, RcnnSettings
-from sppdet.regions import SppRegionFeatures, SppSettings
-from sppdet.scoring import linear_scores
-from sppdet.timing import Clock
+from sppdet.features.rcnn import RcnnRegionFeatures
+from sppdet.features.scoring import linear_scores
+from sppdet.features.spp import SppRegionFeatures
+from sppdet.runtime.timing import Clock
+from sppdet.settings import DetectorSettings, RcnnSettings, SppSettings
 from sppdet.trunks import load_trunk, make_trunk, pool5_level
 from sppdet.trunks.weights import Preprocessing, Weights
 

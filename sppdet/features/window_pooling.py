@@ -1,0 +1,261 @@
+"""Pyramid pooling of many windows of one map: 2,000 windows in the time of a few memory reads.
+
+Bin i of n over a window of h cells spans floor(i h / n) .. ceil((i + 1) h / n), as in
+:class:`sppdet.features.pyramid.SpatialPyramidPool`. Because those bounds nest, the bins of level n
+are exact maxima of the bins of every level that n divides: for (1, 2, 3, 6) the map is read for
+level 6 only.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.ops import roi_pool
+
+MapArray = NDArray[np.float32]
+
+
+def bin_count(levels: tuple[int, ...]) -> int:
+    """Number of bins of a pyramid, 50 for (1, 2, 3, 6)."""
+    return sum(level * level for level in levels)
+
+
+def pool_windows(
+    feature_map: MapArray,
+    windows: NDArray[np.int32],
+    levels: tuple[int, ...],
+    out: MapArray | None = None,
+    threads: int = 1,
+) -> MapArray:
+    """Max-pool every window with every level of the pyramid.
+
+    Args:
+        feature_map: (rows, columns, channels) float32, C-contiguous, finite.
+        windows: (N, 4) int32 from :func:`sppdet.features.windows.map_windows`: first column, first
+            row, end column, end row, inside the map, at least one cell each.
+        levels: bins per side, for instance (1, 2, 3, 6).
+        out: a buffer of at least N windows to write into, (>= N, bins, channels) float32.
+        threads: windows are shared out over so many threads; the result is the same.
+
+    Returns:
+        (N, bins, channels) float32: level by level in the order given, within a level row by row.
+
+    Raises:
+        ValueError: a window is empty or leaves the map, or the buffer does not fit.
+    """
+    _check(feature_map.shape, windows)
+    shape = (len(windows), bin_count(levels), feature_map.shape[2])
+    if out is None:
+        out = np.empty(shape, np.float32)
+    elif out.shape[1:] != shape[1:] or len(out) < shape[0] or out.dtype != np.float32:
+        raise ValueError(f"the buffer {out.shape} {out.dtype} cannot hold {shape} float32")
+    result = out[: len(windows)]
+    plan = _plan(levels)
+    windows = np.ascontiguousarray(windows, np.int32)
+    if threads <= 1 or len(windows) < 64:
+        _pool(feature_map, windows, plan, result)
+        return result
+    parts = np.array_split(np.arange(len(windows)), threads)
+    with ThreadPoolExecutor(threads) as pool:
+        list(
+            pool.map(
+                lambda part: _pool(
+                    feature_map,
+                    windows[part[0] : part[-1] + 1],
+                    plan,
+                    result[part[0] : part[-1] + 1],
+                ),
+                parts,
+            )
+        )
+    return result
+
+
+def pool_windows_torch(
+    feature_map: Tensor, windows: NDArray[np.int32], levels: tuple[int, ...]
+) -> Tensor:
+    """:func:`pool_windows` in torch operations: for a GPU, and differentiable in the map.
+
+    Levels nest as there. What remains is one call of torchvision's ``roi_pool`` per finest level on
+    a GPU, whose kernel has the same bins. On a CPU that kernel is slow: there a table holds the
+    maxima of all blocks of 2**a x 2**b cells; any rectangle is the union of four overlapping
+    blocks, so that a bin costs four reads whatever its size. Windows share many bins: each
+    distinct one is read once.
+
+    Args:
+        feature_map: (rows, columns, channels), any floating type, on any device.
+
+    Returns:
+        (N, bins, channels), same type and device.
+    """
+    _check(tuple(feature_map.shape), windows)
+    pooled: dict[int, Tensor] = {}
+    for level in sorted(set(levels), reverse=True):
+        sources = [finer for finer in pooled if finer % level == 0]
+        if sources:
+            fine, step = pooled[min(sources)], min(sources) // level
+            parts = [fine[:, i::step, j::step] for i in range(step) for j in range(step)]
+            pooled[level] = reduce(torch.maximum, parts)
+        else:
+            one_level = _roi_pool_level if feature_map.is_cuda else _pool_level
+            pooled[level] = one_level(feature_map, windows, level)
+    return torch.cat([pooled[level].flatten(1, 2) for level in levels], dim=1)
+
+
+def _roi_pool_level(feature_map: Tensor, windows: NDArray[np.int32], level: int) -> Tensor:
+    """One level by one kernel of torchvision's: (N, level, level, channels)."""
+    batch = feature_map.permute(2, 0, 1)[None].contiguous()
+    corners = torch.from_numpy(windows).to(batch.device, batch.dtype)
+    images = corners.new_zeros(len(corners), 1)
+    rois = torch.cat([images, corners[:, :2], corners[:, 2:] - 1], dim=1)  # last cells included
+    return roi_pool(batch, rois, level).permute(0, 2, 3, 1)
+
+
+def _pool_level(feature_map: Tensor, windows: NDArray[np.int32], level: int) -> Tensor:
+    """One level by itself: (N, level, level, channels)."""
+    rows, columns, channels = feature_map.shape
+    x1, x2 = _bounds(windows[:, 0], windows[:, 2], level)
+    y1, y2 = _bounds(windows[:, 1], windows[:, 3], level)
+    across = x1 * (columns + 1) + x2
+    down = y1 * (rows + 1) + y2
+    # One number per rectangle: sorting those is much faster than sorting rows of four.
+    many = (columns + 1) ** 2
+    distinct, inverse = np.unique(down[:, :, None] * many + across[:, None, :], return_inverse=True)
+    down, across = np.divmod(distinct, many)
+    rectangles = (*np.divmod(across, columns + 1), *np.divmod(down, rows + 1))
+    maxima = _rectangle_maxima(feature_map, *rectangles)
+    where = torch.from_numpy(inverse.reshape(-1)).to(maxima.device)
+    return maxima[where].view(len(windows), level, level, channels)
+
+
+def _check(shape: tuple[int, ...], windows: NDArray[np.int32]) -> None:
+    rows, columns, _ = shape
+    if len(windows) == 0:
+        return
+    inside = (windows[:, :2] >= 0).all() and (windows[:, 2:] <= (columns, rows)).all()
+    if not inside or (windows[:, 2:] <= windows[:, :2]).any():
+        raise ValueError(f"windows must hold a cell and lie inside the {rows} x {columns} map")
+
+
+def _bounds(
+    first: NDArray[np.int32], end: NDArray[np.int32], level: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and end cell of each of ``level`` bins of each window, (N, level) each."""
+    cells = (end - first).astype(np.int64)[:, None]
+    index = np.arange(level)
+    start = index * cells // level
+    stop = -(-(index + 1) * cells // level)
+    return first[:, None] + start, first[:, None] + stop
+
+
+def _block_maxima(feature_map: Tensor, high: int, wide: int) -> list[list[Tensor]]:
+    """table[a][b]: (rows, columns, channels), the maximum of the 2**a rows x 2**b columns from each
+    cell on, for a up to ``high`` and b up to ``wide``; blocks that would leave the map are not
+    meaningful and never read."""
+    down = [feature_map]
+    for a in range(high):
+        down.append(_with_neighbour(down[-1], 1 << a, 0))
+    table = []
+    for level in down:
+        across = [level]
+        for b in range(wide):
+            across.append(_with_neighbour(across[-1], 1 << b, 1))
+        table.append(across)
+    return table
+
+
+def _with_neighbour(maxima: Tensor, step: int, axis: int) -> Tensor:
+    length = maxima.shape[axis]
+    ahead = maxima.narrow(axis, step, length - step)
+    merged = torch.maximum(maxima.narrow(axis, 0, length - step), ahead)
+    return torch.cat([merged, maxima.narrow(axis, length - step, step)], dim=axis)
+
+
+def _rectangle_maxima(
+    feature_map: Tensor,
+    x1: NDArray[np.int64],
+    x2: NDArray[np.int64],
+    y1: NDArray[np.int64],
+    y2: NDArray[np.int64],
+) -> Tensor:
+    """The maximum of each rectangle of cells, (M, channels)."""
+    _, columns, channels = feature_map.shape
+    device = feature_map.device
+    if len(x1) == 0:
+        return feature_map.new_zeros(0, channels)
+    high = np.frexp((y2 - y1).astype(np.float64))[1] - 1
+    wide = np.frexp((x2 - x1).astype(np.float64))[1] - 1
+    table = _block_maxima(feature_map, high.max(), wide.max())
+    order = np.lexsort((wide, high))
+    kinds, starts = np.unique(np.stack([high, wide], 1)[order], axis=0, return_index=True)
+    parts = []
+    for (a, b), members in zip(kinds, np.split(order, starts[1:]), strict=True):
+        block = table[a][b].reshape(-1, channels)
+        top, left = y1[members] * columns, x1[members]
+        bottom, right = (y2[members] - (1 << a)) * columns, x2[members] - (1 << b)
+        corners = {(0, 0): top + left}
+        if b:  # a block of one column is its own right edge
+            corners[0, 1] = top + right
+        if a:
+            corners[1, 0] = bottom + left
+        if a and b:
+            corners[1, 1] = bottom + right
+        reads = [block[torch.from_numpy(corner).to(device)] for corner in corners.values()]
+        parts.append(reduce(torch.maximum, reads))
+    back = np.empty(len(order), np.int64)
+    back[order] = np.arange(len(order))
+    return torch.cat(parts)[torch.from_numpy(back).to(device)]
+
+
+def _plan(levels: tuple[int, ...]) -> NDArray[np.int64]:
+    """One row per level, in the order of work: bins per side, first bin of the level in the output,
+    bins per side of the level to take maxima from (0: read the map), first bin of that level."""
+    firsts = np.concatenate([[0], np.cumsum([level * level for level in levels])])
+    rows = []
+    for level in sorted(set(levels), reverse=True):
+        sources = [m for m in levels if m > level and m % level == 0]
+        source = min(sources) if sources else 0
+        source_first = firsts[levels.index(source)] if sources else 0
+        first_own = firsts[levels.index(level)]
+        rows.append((level, first_own, source, source_first))
+        for again in range(levels.index(level) + 1, len(levels)):
+            if levels[again] == level:
+                rows.append((level, firsts[again], level, first_own))
+    return np.array(rows, np.int64)
+
+
+@numba.njit(nogil=True, cache=True)
+def _pool(feature_map, windows, plan, out):  # type: ignore[no-untyped-def]
+    channels = feature_map.shape[2]
+    for n in range(windows.shape[0]):
+        left, top = windows[n, 0], windows[n, 1]
+        width, height = windows[n, 2] - left, windows[n, 3] - top
+        for p in range(plan.shape[0]):
+            level, first, source, source_first = plan[p, 0], plan[p, 1], plan[p, 2], plan[p, 3]
+            # A level is pooled from the map's cells, or from the bins of a finer level of which it
+            # has one bin per (source / level) x (source / level).
+            for i in range(level):
+                for j in range(level):
+                    target = out[n, first + i * level + j]
+                    if source == 0:
+                        y1, y2 = top + i * height // level, top - (-(i + 1) * height // level)
+                        x1, x2 = left + j * width // level, left - (-(j + 1) * width // level)
+                    else:
+                        step = source // level
+                        y1, y2, x1, x2 = i * step, (i + 1) * step, j * step, (j + 1) * step
+                    for y in range(y1, y2):
+                        for x in range(x1, x2):
+                            if source == 0:
+                                cell = feature_map[y, x]
+                            else:
+                                cell = out[n, source_first + y * source + x]
+                            if y == y1 and x == x1:
+                                for c in range(channels):
+                                    target[c] = cell[c]
+                            else:
+                                for c in range(channels):
+                                    target[c] = np.maximum(target[c], cell[c])

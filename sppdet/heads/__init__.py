@@ -1,0 +1,1 @@
+"""From region features to detections: scores, box regression, suppression, probabilities."""

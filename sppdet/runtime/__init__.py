@@ -1,0 +1,1 @@
+"""What everything runs on: files, memory, time, threads."""

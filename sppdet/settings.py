@@ -1,0 +1,155 @@
+"""The settings that decide a result: frozen dataclasses, passed explicitly."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sppdet.trunks import Layer
+
+CropMode = Literal["warp", "tight"]
+
+
+@dataclass(frozen=True)
+class SppSettings:
+    """How SPP-net sees an image.
+
+    Attributes:
+        scales: short sides in pixels at which the map is computed; each box takes the one at which
+            its area is nearest 224 x 224 (paper: 688, or 480, 576, 688, 864, 1200; the command
+            line takes :func:`sppdet.trunks.default_scales`).
+        longest_side: limit for the longer side of the resized image, in pixels.
+        levels: the pyramid, bins per side.
+        normalize_levels: scale each level's part of the vector to L2 norm 1, so that the many bins
+            of the finest level do not drown the others.
+        layer: ``"pooled"``, or a fully connected layer of the trunk on top; ``levels`` is then the
+            one level of :func:`sppdet.trunks.pool5_level`.
+    """
+
+    scales: tuple[int, ...] = (688,)
+    longest_side: int = 2000
+    levels: tuple[int, ...] = (1, 2, 3, 6)
+    normalize_levels: bool = False
+    layer: Layer = "pooled"
+
+
+@dataclass(frozen=True)
+class RcnnSettings:
+    """How R-CNN sees a box.
+
+    Attributes:
+        size: side of a crop, in pixels (paper: 227).
+        context: pixels around the box, at crop scale (paper: 16).
+        mode: ``"warp"``, or ``"tight"`` for the smallest square around the box.
+        levels: the pyramid over the crop's map, bins per side: the same features as SPP-net's.
+        normalize_levels, layer: as :class:`sppdet.features.regions.SppSettings`.
+    """
+
+    size: int = 227
+    context: int = 16
+    mode: CropMode = "warp"
+    levels: tuple[int, ...] = (1, 2, 3, 6)
+    normalize_levels: bool = False
+    layer: Layer = "pooled"
+
+
+@dataclass(frozen=True)
+class SelectionSettings:
+    """Attributes:
+    max_candidates: boxes of one class in one image, the best, that are looked at.
+    nms_iou: a detection that overlaps a better one of its class by more than this goes.
+    voter_iou: candidates that overlap a detection by more than this vote on its box; at 1 there is
+        no voting.
+    max_per_class: detections of one class in one image.
+    """
+
+    max_candidates: int = 400
+    nms_iou: float = 0.3
+    voter_iou: float = 0.5
+    max_per_class: int = 100
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """Attributes:
+    proposals: method of :func:`sppdet.proposals.propose`.
+    max_boxes: proposals per image.
+    selection: from scored boxes to detections.
+    """
+
+    proposals: str = "fast"
+    max_boxes: int = 2000
+    selection: SelectionSettings = field(default_factory=SelectionSettings)
+
+
+@dataclass(frozen=True)
+class MiningSettings:
+    """Constants of SVM training; the defaults that the papers and the released code give are named.
+
+    Attributes:
+        cost: C of the SVM (released code: 0.001).
+        positive_weight: weight of a positive's loss (released code: 2).
+        target_norm: mean L2 norm to which features are scaled (released code: 20).
+        positive_iou: proposals that overlap a truth by more than this are positives beside the
+            truths themselves; 1 means truths only, as in the papers.
+        negative_iou: a proposal is a negative of a class when it overlaps each of its boxes by less
+            than this (R-CNN paper, section 2.3: 0.3).
+        initial_negatives: random negatives per class before mining, over all images.
+        hard_score: a negative above this score is hard (released code: -1.0001).
+        evict_score: a negative below this score after training goes (released code: -1.2).
+        retrain_after: hard negatives of a class after which it is trained again (released code).
+        hard_per_image: hard negatives of a class that one image may give, the hardest.
+        max_positives, max_negatives: examples of a class held at one time.
+        memory: bytes that the examples of all classes may take.
+    """
+
+    cost: float = 1e-3
+    positive_weight: float = 2.0
+    target_norm: float = 20.0
+    positive_iou: float = 0.7
+    negative_iou: float = 0.3
+    initial_negatives: int = 1000
+    hard_score: float = -1.0001
+    evict_score: float = -1.2
+    retrain_after: int = 1000
+    hard_per_image: int = 25
+    max_positives: int = 1500
+    max_negatives: int = 3000
+    memory: int = 1 << 30
+
+    def room(self, dimension: int, num_classes: int) -> int:
+        """Examples of one kind that ``memory`` allows each class, half precision; at least 50."""
+        return max(self.memory // (2 * dimension * max(num_classes, 1)), 50)
+
+
+@dataclass(frozen=True)
+class RegressionSettings:
+    """Attributes:
+    minimum_iou: a proposal is an example of the class whose truth it overlaps by more than this.
+    ridge: the penalty; 4000 in SPP-net's code, 1000 in R-CNN's, for features of norm 20.
+    max_examples: examples per class, spread evenly over its images.
+    """
+
+    minimum_iou: float = 0.5
+    ridge: float = 4000.0
+    max_examples: int = 2500
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Attributes:
+    seed: of every random choice.
+    workers: images that are worked on at the same time.
+    store_bytes: disk space for prepared images while training runs.
+    calibration_images: images of the third pass.
+    box_regression: whether to train it.
+    mirror: learn from each image in the mirror too (as Fast R-CNN does, section 2.3).
+    """
+
+    mining: MiningSettings = field(default_factory=MiningSettings)
+    regression: RegressionSettings = field(default_factory=RegressionSettings)
+    detector: DetectorSettings = field(default_factory=DetectorSettings)
+    seed: int = 0
+    workers: int = 2
+    store_bytes: int = 8 << 30
+    calibration_images: int = 120
+    box_regression: bool = True
+    mirror: bool = True

@@ -1,0 +1,1 @@
+"""Training: from labelled photographs to a detector."""

@@ -1,0 +1,98 @@
+"""What the first pass of a training takes of one image: features of the examples of each class."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sppdet.boxes import Boxes
+from sppdet.features.scoring import half_features
+from sppdet.training.images import PreparedImage
+from sppdet.training.roles import choose
+
+NORM_SAMPLE = 40
+"""Proposals of an image whose features are measured, for the scaling of all."""
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """How many examples there may be over all images; each image gives its share of them.
+
+    Attributes:
+        positives, negatives, regressed: of one class: for its SVM, and for its box regression.
+        images: images in all, mirrored ones included.
+        images_with: (K,) int64, images with an object of each class.
+        positive_iou: proposals that overlap a truth by more than this are positives.
+        regression_iou: proposals above this are examples of box regression; None without it.
+        seed: of the choice, together with the image's number.
+    """
+
+    positives: int
+    negatives: int
+    regressed: int
+    images: int
+    images_with: NDArray[np.int64]
+    positive_iou: float
+    regression_iou: float | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class FirstExamples:
+    """Of one image; features are (M, dimension) float16.
+
+    Attributes:
+        norms: (S,) float32, L2 norms of the features of some proposals.
+        positives, negatives: the features of each class's examples.
+        regression: for each class features, proposals (M, 4) and the truths (M, 4) that they hit.
+    """
+
+    norms: NDArray[np.float32]
+    positives: list[Tensor]
+    negatives: list[Tensor]
+    regression: list[tuple[Tensor, Boxes, Boxes]]
+
+
+def first_examples(prepared: PreparedImage, quotas: Quotas) -> FirstExamples:
+    """Choose the examples of an image at random, within the quotas, and compute their features."""
+    roles, regions, keys = prepared.roles, prepared.regions, prepared.regions.keys
+    random = np.random.default_rng([quotas.seed, prepared.index])
+    count = len(prepared.annotations.boxes)
+    sample = choose(np.arange(count, len(prepared.boxes)), NORM_SAMPLE, random)
+    norms = regions.features(np.unique(keys[sample])).norm(dim=1).cpu().numpy()
+    positives, negatives, regression = [], [], []
+    for label in range(len(quotas.images_with)):
+        images_with = max(int(quotas.images_with[label]), 1)
+        share = quotas.positives / images_with
+        own = roles.truths[roles.truth_labels == label]
+        near = np.flatnonzero(roles.best_iou[:, label] > quotas.positive_iou)
+        near = near[near >= count]
+        own = choose(own, max(share, 1), random)
+        near = choose(near, max(share - len(own), 0), random)
+        rows = np.unique(keys[np.concatenate([own, near])])
+        positives.append(half_features(regions, rows))
+        far = np.setdiff1d(np.unique(keys[roles.negative[:, label]]), rows)
+        far = choose(far, quotas.negatives / quotas.images, random)
+        negatives.append(half_features(regions, far))
+        regression.append(_to_regress(prepared, label, quotas, images_with, random))
+    return FirstExamples(norms, positives, negatives, regression)
+
+
+def _to_regress(
+    prepared: PreparedImage,
+    label: int,
+    quotas: Quotas,
+    images_with: int,
+    random: np.random.Generator,
+) -> tuple[Tensor, Boxes, Boxes]:
+    """Features, proposals and truths of one class's regression examples."""
+    roles = prepared.roles
+    if quotas.regression_iou is None:
+        rows = np.zeros(0, np.int64)
+    else:
+        rows = np.flatnonzero(roles.best_iou[:, label] > quotas.regression_iou)
+    rows = choose(rows, quotas.regressed / images_with, random)
+    truths = prepared.boxes[roles.best_truth[rows, label]]
+    features = half_features(prepared.regions, prepared.regions.keys[rows])
+    return features, prepared.boxes[rows], truths

@@ -1,0 +1,76 @@
+"""Which boxes of a training image are examples of what."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sppdet.boxes import Boxes, iou
+from sppdet.datasets import Annotations
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What the boxes of one image are, for K classes.
+
+    Attributes:
+        truths: (G,) rows of the boxes that are truths to learn from, and ``truth_labels`` (G,).
+        negative: (N, K) bool, a negative of the class.
+        best_iou: (N, K) float32, the greatest overlap with a truth of the class to learn from.
+        best_truth: (N, K) int64, the row of that truth among the boxes.
+    """
+
+    truths: NDArray[np.int64]
+    truth_labels: NDArray[np.int64]
+    negative: NDArray[np.bool_]
+    best_iou: NDArray[np.float32]
+    best_truth: NDArray[np.int64]
+
+
+def training_boxes(annotations: Annotations, proposals: Boxes) -> Boxes:
+    """The annotated boxes, all of them, followed by the proposals."""
+    return np.concatenate([annotations.boxes, proposals]).astype(np.float32)
+
+
+def assign_roles(
+    annotations: Annotations, boxes: Boxes, num_classes: int, negative_iou: float
+) -> Roles:
+    """Decide the roles of :func:`training_boxes`.
+
+    Difficult and crowd boxes are no truths to learn from; what overlaps them is no negative either.
+    """
+    usable = ~(annotations.difficult | annotations.crowd)
+    truths = np.flatnonzero(usable)
+    overlap = iou(boxes, annotations.boxes)
+    crowd = np.flatnonzero(annotations.crowd)
+    overlap[:, crowd] = _share_inside(boxes, annotations.boxes[crowd])
+    negative = np.ones((len(boxes), num_classes), bool)
+    negative[: len(annotations.boxes)] = False
+    best_iou = np.zeros((len(boxes), num_classes), np.float32)
+    best_truth = np.zeros((len(boxes), num_classes), np.int64)
+    for label in np.unique(annotations.labels):
+        of_class = annotations.labels == label
+        negative[:, label] &= overlap[:, of_class].max(axis=1) < negative_iou
+        rows = np.flatnonzero(of_class & usable)
+        if len(rows):
+            best = overlap[:, rows].argmax(axis=1)
+            best_truth[:, label] = rows[best]
+            best_iou[:, label] = overlap[np.arange(len(boxes)), rows[best]]
+    return Roles(truths, annotations.labels[truths], negative, best_iou, best_truth)
+
+
+def choose(rows: NDArray[np.int64], quota: float, random: np.random.Generator) -> NDArray[np.int64]:
+    """A random choice of on average ``quota`` of the rows (all when there are fewer), in order."""
+    count = int(quota) + int(random.random() < quota - int(quota))
+    if len(rows) <= count:
+        return rows
+    return np.sort(random.choice(rows, count, replace=False))
+
+
+def _share_inside(boxes: Boxes, crowds: Boxes) -> NDArray[np.float32]:
+    """(N, M), the share of each box's area that lies inside each crowd box."""
+    lower = np.maximum(boxes[:, None, :2], crowds[None, :, :2])
+    upper = np.minimum(boxes[:, None, 2:], crowds[None, :, 2:])
+    shared = np.maximum(upper - lower, 0).prod(axis=2)
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)
+    return shared / np.maximum(sides, 1e-9)[:, None]

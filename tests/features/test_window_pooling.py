@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from sppdet.features.pyramid import SpatialPyramidPool
+from sppdet.features.window_pooling import (
+    _pool_level,
+    _roi_pool_level,
+    bin_count,
+    pool_windows,
+    pool_windows_torch,
+)
+
+LEVELS = [(1, 2, 3, 6), (6,), (4, 2, 1), (1, 2, 4, 5), (3, 3), (7, 6, 2)]
+
+
+def random_case(seed: int, rows: int = 13, columns: int = 17, channels: int = 5, count: int = 150):
+    random = np.random.default_rng(seed)
+    feature_map = random.standard_normal((rows, columns, channels)).astype("f4")
+    first = np.stack([random.integers(0, columns, count), random.integers(0, rows, count)], 1)
+    space = np.array([columns, rows]) - first
+    end = first + 1 + (random.random((count, 2)) * space).astype(int)
+    return feature_map, np.concatenate([first, end], 1).astype(np.int32)
+
+
+def slow_pool(feature_map: np.ndarray, windows: np.ndarray, levels: tuple) -> np.ndarray:
+    result = []
+    for x1, y1, x2, y2 in windows:
+        bins = []
+        for n in levels:
+            for i in range(n):
+                for j in range(n):
+                    top, bottom = y1 + (i * (y2 - y1)) // n, y1 + -(-((i + 1) * (y2 - y1)) // n)
+                    left, right = x1 + (j * (x2 - x1)) // n, x1 + -(-((j + 1) * (x2 - x1)) // n)
+                    bins.append(feature_map[top:bottom, left:right].max(axis=(0, 1)))
+        result.append(bins)
+    return np.array(result, "f4")
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_equals_the_slow_one(levels: tuple, threads: int) -> None:
+    feature_map, windows = random_case(0)
+    fast = pool_windows(feature_map, windows, levels, threads=threads)
+    assert fast.shape == (150, bin_count(levels), 5)
+    np.testing.assert_array_equal(fast, slow_pool(feature_map, windows, levels))
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+def test_torch_path_equals_the_fast_one(levels: tuple) -> None:
+    feature_map, windows = random_case(1)
+    fast = pool_windows(feature_map, windows, levels)
+    found = pool_windows_torch(torch.from_numpy(feature_map), windows, levels)
+    np.testing.assert_array_equal(found.numpy(), fast)
+
+
+@pytest.mark.parametrize("level", [1, 2, 3, 5, 6, 7])
+def test_the_gpus_way_equals_the_cpus(level: int) -> None:
+    """Both run here: the kernel that a GPU takes for the finest level exists for CPUs too."""
+    feature_map, windows = random_case(9)
+    leaf = torch.from_numpy(feature_map)
+    here, there = (pool(leaf, windows, level) for pool in (_pool_level, _roi_pool_level))
+    np.testing.assert_array_equal(here.numpy(), there.numpy())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("levels", LEVELS)
+def test_on_a_gpu(levels: tuple) -> None:
+    feature_map, windows = random_case(10)
+    found = pool_windows_torch(torch.from_numpy(feature_map).cuda(), windows, levels)
+    expected = pool_windows(feature_map, windows, levels)
+    np.testing.assert_array_equal(found.cpu().numpy(), expected)
+
+
+def test_equals_the_pyramid_module_on_the_same_cells() -> None:
+    feature_map, windows = random_case(2)
+    module = SpatialPyramidPool((1, 2, 3, 6))
+    fast = pool_windows(feature_map, windows, (1, 2, 3, 6))
+    for (x1, y1, x2, y2), pooled in zip(windows, fast, strict=True):
+        cells = torch.from_numpy(feature_map[y1:y2, x1:x2]).permute(2, 0, 1)[None]
+        np.testing.assert_array_equal(module(cells)[0].numpy(), pooled.ravel())
+
+
+def test_equals_four_calls_of_roi_pool() -> None:
+    feature_map, windows = random_case(3, rows=40, columns=60, channels=8)
+    batch = torch.from_numpy(feature_map).permute(2, 0, 1)[None].contiguous()
+    rois = np.concatenate([np.zeros((len(windows), 1)), windows[:, :2], windows[:, 2:] - 1], 1)
+    rois = torch.from_numpy(rois.astype("f4"))
+    theirs = [
+        torchvision.ops.roi_pool(batch, rois, n).flatten(2).transpose(1, 2) for n in (1, 2, 3, 6)
+    ]
+    ours = pool_windows(feature_map, windows, (1, 2, 3, 6))
+    np.testing.assert_array_equal(ours, torch.cat(theirs, 1).numpy())
+
+
+def test_torch_path_is_differentiable() -> None:
+    feature_map, windows = random_case(4, rows=5, columns=6, channels=2, count=4)
+    leaf = torch.from_numpy(feature_map).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda m: pool_windows_torch(m, windows, (1, 2, 3)), (leaf,))
+
+
+def test_a_buffer_is_used_and_may_be_longer() -> None:
+    feature_map, windows = random_case(5)
+    buffer = np.full((200, 50, 5), np.nan, "f4")
+    result = pool_windows(feature_map, windows, (1, 2, 3, 6), out=buffer)
+    assert np.shares_memory(result, buffer)
+    np.testing.assert_array_equal(result, pool_windows(feature_map, windows, (1, 2, 3, 6)))
+    assert np.isnan(buffer[150:]).all()
+
+
+def test_nan_is_not_lost() -> None:
+    feature_map, _ = random_case(6)
+    feature_map[3, 4, 2] = np.nan
+    pooled = pool_windows(feature_map, np.array([[0, 0, 17, 13]], np.int32), (1, 2, 3, 6))
+    assert np.isnan(pooled[0, 0, 2])
+    assert np.isfinite(pooled[0, 0, [0, 1, 3, 4]]).all()
+
+
+@pytest.mark.parametrize("window", [[0, 0, 18, 5], [-1, 0, 3, 3], [4, 4, 4, 6]])
+def test_windows_that_leave_the_map_or_are_empty_are_refused(window: list[int]) -> None:
+    feature_map, _ = random_case(7)
+    for pool in (pool_windows, lambda m, w, n: pool_windows_torch(torch.from_numpy(m), w, n)):
+        with pytest.raises(ValueError, match="windows"):
+            pool(feature_map, np.array([window], np.int32), (1, 2))
+
+
+def test_no_windows() -> None:
+    feature_map, _ = random_case(8)
+    none = np.zeros((0, 4), np.int32)
+    assert pool_windows(feature_map, none, (1, 2)).shape == (0, 5, 5)

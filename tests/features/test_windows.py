@@ -1,0 +1,80 @@
+import math
+
+import numpy as np
+import pytest
+
+from sppdet.features.windows import Scale, choose_scale, image_scales, map_windows, resize
+from sppdet.trunks import MapGeometry
+
+
+def slow_window(
+    box: list[float], scale: Scale, geometry: MapGeometry, rows: int, columns: int
+) -> list[int]:
+    """Look at every cell: which centres lie strictly inside the box?"""
+    result = []
+    axes = ((box[0], box[2], scale.x, columns), (box[1], box[3], scale.y, rows))
+    for low, high, factor, cells in axes:
+        centres = [geometry.first_center + 0.5 + geometry.stride * i for i in range(-200, 400)]
+        inside = [i for i, c in enumerate(centres, -200) if low * factor < c < high * factor]
+        if not inside:
+            middle = (low + high) * factor / 2
+            inside = [min(range(-200, 400), key=lambda i: abs(centres[i + 200] - middle))]
+        first = min(max(inside[0], 0), cells - 1)
+        last = min(max(inside[-1], 0), cells - 1)
+        result.append((first, last + 1))
+    (x1, x2), (y1, y2) = result
+    return [x1, y1, x2, y2]
+
+
+@pytest.mark.parametrize("center", [0.0, 7.5, 17.0])
+def test_windows_equal_the_slow_ones(center: float) -> None:
+    random = np.random.default_rng(0)
+    scale, geometry = Scale(640, 480, 1.28, 1.28), MapGeometry(16, center)
+    corners = random.uniform(-20, 500, (300, 2, 2)).astype("f4")
+    boxes = np.concatenate([corners.min(1), corners.max(1)], axis=1)
+    boxes[:50, 2:] = boxes[:50, :2] + random.uniform(0, 10, (50, 2))  # narrower than a cell
+    found = map_windows(boxes, scale, geometry, 28, 38)
+    expected = [slow_window(box.tolist(), scale, geometry, 28, 38) for box in boxes]
+    assert found.tolist() == expected
+
+
+@pytest.mark.parametrize("box", [[0, 0, 640, 480], [0, 0, 1, 1], [639, 479, 640, 480]])
+def test_windows_lie_on_the_map(box: list[float]) -> None:
+    window = map_windows(
+        np.array([box], "f4"), Scale(640, 480, 1, 1), MapGeometry(16, 17.0), 27, 37
+    )[0]
+    assert (window[:2] >= 0).all()
+    assert (window[2:] > window[:2]).all()
+    assert window[2] <= 37
+    assert window[3] <= 27
+
+
+def test_a_whole_image_covers_the_whole_map() -> None:
+    window = map_windows(
+        np.array([[0, 0, 512, 384]], "f4"), Scale(512, 384, 1, 1), MapGeometry(16, 7.5), 24, 32
+    )
+    assert window.tolist() == [[0, 0, 32, 24]]
+
+
+def test_scales_keep_the_short_side_until_the_long_one_is_too_long() -> None:
+    assert image_scales(1000, 500, (480, 688), 2000)[0] == Scale(960, 480, 0.96, 0.96)
+    wide = image_scales(3000, 40, (480, 688), 2000)
+    assert [(s.width, s.height) for s in wide] == [(2000, 27)]
+    assert image_scales(1, 1, (688,), 2000) == [Scale(688, 688, 688, 688)]
+
+
+def test_each_box_takes_the_scale_of_nearest_area() -> None:
+    scales = image_scales(400, 400, (400, 800, 1600), 5000)
+    boxes = np.array([[0, 0, s, s] for s in (300, 224, 112, 56, 20)], "f4")
+    areas = [[abs((b[2] * s.x) ** 2 - 224**2) for s in scales] for b in boxes]
+    assert choose_scale(boxes, scales).tolist() == [int(np.argmin(a)) for a in areas]
+    assert choose_scale(boxes, scales).tolist() == [0, 0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.5])
+def test_resize(factor: float) -> None:
+    image = np.full((40, 60, 3), 77, np.uint8)
+    scale = Scale(round(60 * factor), round(40 * factor), factor, factor)
+    resized = resize(image, scale)
+    assert resized.shape == (scale.height, scale.width, 3)
+    assert math.isclose(resized.mean(), 77)

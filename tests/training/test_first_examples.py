@@ -1,0 +1,107 @@
+"""What the first pass takes of an image, with the trunk that ships."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sppdet.boxes import iou
+from sppdet.datasets import open_dataset
+from sppdet.datasets.scenes import write_scenes
+from sppdet.features.spp import SppRegionFeatures
+from sppdet.settings import DetectorSettings, SppSettings
+from sppdet.training.first_examples import Quotas, first_examples
+from sppdet.training.images import PreparedImage, TrainingImages
+from sppdet.trunks import load_trunk
+
+ALL = Quotas(
+    positives=10_000,
+    negatives=100_000,
+    regressed=10_000,
+    images=1,
+    images_with=np.array([1, 1, 1]),
+    positive_iou=0.7,
+    regression_iou=0.5,
+    seed=0,
+)
+"""Quotas that leave nothing out."""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedImage:
+    folder = tmp_path_factory.mktemp("scenes")
+    write_scenes(folder, 6, seed=3, size=(210, 150))
+    extractor = SppRegionFeatures(load_trunk("small"), SppSettings((160,)))
+    proposals = DetectorSettings(max_boxes=400)
+    images = TrainingImages(
+        open_dataset(folder), extractor, proposals, 0.3, 1, 1 << 30, lambda *_: None
+    )
+    for _, view in images.each("views", [1], lambda view: view):
+        assert view is not None
+        return view
+    raise AssertionError
+
+
+def of_rows(prepared: PreparedImage, rows: np.ndarray) -> np.ndarray:
+    """The slow way to the features of these boxes, in half precision, each distinct one once."""
+    keys = sorted({int(prepared.regions.keys[row]) for row in rows})
+    features = [prepared.regions.features(np.array([key]))[0].half().numpy() for key in keys]
+    return np.array(features, np.float16).reshape(len(keys), 12_800)
+
+
+def test_without_a_limit_all_examples_are_taken(prepared: PreparedImage) -> None:
+    taken = first_examples(prepared, ALL)
+    annotations = prepared.annotations
+    assert len(annotations) >= 2
+    for label in range(3):
+        truths = annotations.boxes[annotations.labels == label]
+        best = iou(prepared.boxes, truths).max(axis=1, initial=0)
+        fitting = np.flatnonzero(best > 0.7)
+        np.testing.assert_array_equal(taken.positives[label].numpy(), of_rows(prepared, fitting))
+        proposals = np.arange(len(annotations), len(prepared.boxes))
+        far = np.setdiff1d(
+            prepared.regions.keys[proposals[best[proposals] < 0.3]], prepared.regions.keys[fitting]
+        )
+        assert len(taken.negatives[label]) == len(far) > 0
+        features, boxes, targets = taken.regression[label]
+        rows = np.flatnonzero(best > 0.5)
+        np.testing.assert_array_equal(boxes, prepared.boxes[rows])
+        assert len(features) == len(rows) == len(targets)
+        for box, target in zip(boxes, targets, strict=True):
+            np.testing.assert_allclose(
+                iou(box[None], target[None])[0, 0], iou(box[None], truths).max(), rtol=1e-5
+            )
+
+
+def test_an_image_gives_its_share(prepared: PreparedImage) -> None:
+    quotas = replace(
+        ALL, positives=30, negatives=80, regressed=20, images=10, images_with=np.full(3, 10)
+    )
+    taken = first_examples(prepared, quotas)
+    for label in range(3):
+        assert len(taken.positives[label]) <= 3
+        assert len(taken.negatives[label]) == 8
+        assert len(taken.regression[label][0]) <= 2
+
+
+def test_a_truth_is_always_taken(prepared: PreparedImage) -> None:
+    quotas = replace(ALL, positives=1, images=100, images_with=np.full(3, 100))
+    taken = first_examples(prepared, quotas)
+    labels = prepared.annotations.labels
+    for label in np.unique(labels):
+        (example,) = taken.positives[label].numpy()
+        truths = of_rows(prepared, np.flatnonzero(labels == label))
+        assert (truths == example).all(axis=1).any()
+
+
+def test_no_regression(prepared: PreparedImage) -> None:
+    taken = first_examples(prepared, replace(ALL, regression_iou=None))
+    assert all(len(features) == 0 for features, _, _ in taken.regression)
+
+
+def test_the_seed_repeats(prepared: PreparedImage) -> None:
+    few = replace(ALL, negatives=20)
+    a, b, c = (first_examples(prepared, replace(few, seed=seed)) for seed in (4, 4, 5))
+    assert torch.equal(a.negatives[0], b.negatives[0])
+    assert not torch.equal(a.negatives[0], c.negatives[0])
