@@ -22,9 +22,9 @@ from sppdet.datasets import open_dataset
 from sppdet.detector import Detector
 from sppdet.evaluation.detecting import detect_all
 from sppdet.evaluation.voc import evaluate_voc
-from sppdet.features.scoring import linear_scores
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.features.windows import image_scales, resize
+from sppdet.heads.path import score_regions
 from sppdet.images import read_image
 from sppdet.proposals.cache import ProposalCache
 from sppdet.runtime.files import write_text
@@ -58,7 +58,9 @@ def recast(detector: Detector, kind: torch.dtype, layout: torch.memory_format) -
     network = loaded.trunk.network.to(kind, memory_format=layout)
     trunk = dataclasses.replace(loaded.trunk, network=Recast(network, kind, layout))
     extractor = SppRegionFeatures(trunk, loaded.settings)
-    return Detector(extractor, detector.heads, detector.classes, detector.settings)
+    return Detector(
+        extractor, detector.scorer, detector.classes, detector.settings, detector.regression
+    )
 
 
 def main() -> None:
@@ -89,8 +91,7 @@ def main() -> None:
             settings = detector.settings
             boxes = cache.get(image, settings.proposals, settings.max_boxes)
             regions = detector.extractor.prepare(image, boxes)
-            heads = detector.heads
-            scores = linear_scores(regions, regions.keys, heads.svm_weight, heads.svm_bias)
+            scores = score_regions(regions, detector.scorer)[regions.keys]
             expected = scores if expected is None else expected
             changes[name].append(float(np.abs(scores - expected).max()))
         for turn in range(5):

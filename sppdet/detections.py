@@ -42,6 +42,12 @@ class Detections:
         object.__setattr__(self, "scores", scores[order])
         object.__setattr__(self, "classes", tuple(self.classes))
 
+    @staticmethod
+    def none(classes: tuple[str, ...]) -> "Detections":
+        """No detections, of a detector that knows ``classes``."""
+        empty = np.zeros(0, np.int64)
+        return Detections(np.zeros((0, 4), np.float32), empty, np.zeros(0, np.float32), classes)
+
     def __len__(self) -> int:
         return len(self.boxes)
 

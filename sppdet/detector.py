@@ -2,67 +2,58 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet import model_file
 from sppdet.boxes import Boxes, as_boxes
 from sppdet.detections import Detections
 from sppdet.features.regions import RegionExtractor
-from sppdet.features.scoring import linear_scores
-from sppdet.heads.calibration import probabilities
-from sppdet.heads.regression import move_boxes
-from sppdet.heads.selection import Scored, candidates, select
+from sppdet.heads.base import Heads, Scorer
+from sppdet.heads.path import find
+from sppdet.heads.regression import BoxRegression
 from sppdet.images import Rgb
 from sppdet.proposals import propose
 from sppdet.runtime.timing import Clock
 from sppdet.settings import DetectorSettings
-
-
-@dataclass(frozen=True)
-class LinearHeads:
-    """All that is learned on top of the trunk, for raw features of D values and K classes.
-
-    Attributes:
-        svm_weight, svm_bias: (K, D) and (K,) float32; the feature scale is folded in. A class that
-            could not be trained has the bias NaN and is never detected.
-        box_weight, box_bias: (K, 4, D) and (K, 4) float32, deltas for :func:`sppdet.boxes.decode`;
-            None without box regression.
-        calibration: (K, 2) float32, slope and offset of the probability.
-    """
-
-    svm_weight: Tensor
-    svm_bias: Tensor
-    calibration: NDArray[np.float32]
-    box_weight: Tensor | None = None
-    box_bias: Tensor | None = None
+from sppdet.trunks import Trunk
 
 
 class Detector:
-    """A trained detector; :meth:`detect` is its use, :meth:`save` and :meth:`load` its file."""
+    """A trained detector; :meth:`detect` is its use, :meth:`save` and :meth:`load` its file.
+
+    Args:
+        extractor: makes the region features.
+        scorer: what the heads learned; it is moved to the features' device.
+        classes: names of the K classes.
+        settings: of the proposals and of the selection.
+        regression: box regression; None without it.
+    """
 
     def __init__(
         self,
         extractor: RegionExtractor,
-        heads: LinearHeads,
+        scorer: Scorer,
         classes: tuple[str, ...],
         settings: DetectorSettings | None = None,
+        regression: BoxRegression | None = None,
     ) -> None:
-        self.extractor = extractor
-        self.heads = heads
-        self.classes = classes
-        self.settings = settings or DetectorSettings()
         device = extractor.trunk.device
-        self._svm_weight = heads.svm_weight.contiguous().to(device)
-        self._svm_bias = heads.svm_bias.to(device)
-        self._regression: tuple[Tensor, Tensor] | None = None
-        if heads.box_weight is not None and heads.box_bias is not None:
-            weight = heads.box_weight.flatten(0, 1).contiguous().to(device)
-            self._regression = weight, heads.box_bias.flatten().to(device)
+        self.extractor = extractor
+        self.scorer = scorer.to(device)
+        self.classes = tuple(classes)
+        self.settings = settings or DetectorSettings()
+        self.regression = regression.to(device) if regression is not None else None
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.classes[:4]) + (", ..." if len(self.classes) > 4 else "")
+        return (
+            f"Detector({len(self.classes)} classes: {names}; {self.extractor!r}; "
+            f"{self.scorer.name} heads{', box regression' if self.regression else ''}; "
+            f"{self.settings.proposals} proposals, at most {self.settings.max_boxes})"
+        )
 
     def propose(self, image: Rgb) -> Boxes:
         """The proposals that this detector was trained with, (N, 4), best first."""
@@ -89,14 +80,29 @@ class Detector:
             that the total can be less than the sum.
         """
         clock = Clock(self.extractor.trunk.device)
+        size = image.shape[1], image.shape[0]
         with clock.stage("total"):
             if boxes is None:
                 boxes, maps = self._look(image, clock)
             else:
                 boxes, maps = as_boxes(boxes), None
-            found = self._detect(image, boxes, maps, threshold, clock)
+            found = Detections.none(self.classes)
+            if len(boxes):
+                regions = self.extractor.prepare(image, boxes, clock, maps)
+                scored = find(
+                    regions,
+                    boxes,
+                    size,
+                    self.scorer,
+                    self.regression,
+                    self.settings.selection,
+                    threshold,
+                    clock=clock,
+                )
+                scores = self.scorer.probabilities(scored.scores, scored.labels)
+                found = Detections(scored.boxes, scored.labels, scores, self.classes)
         clock.seconds["total"] = clock.seconds.pop("total")
-        return Detections(*found, self.classes, clock.seconds)
+        return replace(found, seconds=clock.seconds)
 
     def _look(self, image: Rgb, clock: Clock) -> tuple[Boxes, list[Tensor]]:
         """The proposals and the maps: side by side when torch may use a second core or a GPU."""
@@ -121,47 +127,36 @@ class Detector:
                 torch.set_num_threads(threads)
             return searching.result(), maps
 
-    def _detect(
-        self,
-        image: Rgb,
-        boxes: Boxes,
-        maps: list[Tensor] | None,
-        threshold: float | None,
-        clock: Clock,
-    ) -> tuple[Boxes, NDArray[np.int64], NDArray[np.float32]]:
-        if len(boxes) == 0:
-            return boxes, np.zeros(0, np.int64), np.zeros(0, np.float32)
-        regions = self.extractor.prepare(image, boxes, clock, maps)
-        keys = np.arange(regions.count)
-        scores = linear_scores(regions, keys, self._svm_weight, self._svm_bias, clock)
-        calibration, settings = self.heads.calibration, self.settings.selection
-        with clock.stage("suppression"):
-            rows, labels = candidates(scores[regions.keys], calibration, settings, threshold)
-        moved = boxes[rows]
-        if self._regression is not None:
-            size = image.shape[1], image.shape[0]
-            with clock.stage("regression"):
-                moved = move_boxes(regions, boxes, labels, rows, self._regression, size)
-        with clock.stage("suppression"):
-            scored = Scored(moved, labels, scores[regions.keys[rows], labels])
-            kept, voted = select(scored, calibration, settings, threshold)
-        labels = labels[kept]
-        return voted, labels, probabilities(scored.scores[kept], labels, calibration)
-
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the detector to one safetensors file; see :mod:`sppdet.model_file`."""
-        model_file.save(self, path)
-
-    @staticmethod
-    def load(path: str | os.PathLike[str], device: str | torch.device | None = None) -> "Detector":
-        """Read a detector; ``device`` None means a GPU when there is one.
+        """Write the detector to one safetensors file; see :mod:`sppdet.model_file`.
 
         Raises:
-            SppdetError: the file is missing, damaged, or no detector.
+            SppdetError: the file cannot be written, or it could not be read again.
         """
-        return model_file.load(path, device or default_device())
+        model_file.save(
+            path,
+            model_file.Model(
+                self.extractor, self.scorer, self.classes, self.settings, self.regression
+            ),
+        )
 
+    @staticmethod
+    def load(
+        path: str | os.PathLike[str],
+        device: str | torch.device | None = None,
+        *,
+        trunk: Trunk | None = None,
+        heads: Heads | None = None,
+    ) -> "Detector":
+        """Read a detector.
 
-def default_device() -> torch.device:
-    """A GPU when there is one, the CPU otherwise."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        Args:
+            path: what :meth:`save` wrote.
+            device: None means that of ``trunk``, or a GPU when there is one.
+            trunk: of a detector with a trunk of one's own (:func:`sppdet.trunks.make_trunk`).
+            heads: of a detector with heads of one's own.
+
+        Raises:
+            SppdetError: the file is missing, damaged, no detector, or wants another trunk or heads.
+        """
+        return Detector(*model_file.load(path, device, trunk, heads))

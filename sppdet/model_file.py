@@ -2,80 +2,107 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import safetensors
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from sppdet import __version__
 from sppdet.errors import SppdetError
 from sppdet.features.rcnn import RcnnRegionFeatures
 from sppdet.features.regions import RegionExtractor
 from sppdet.features.spp import SppRegionFeatures
+from sppdet.heads.base import Heads, Scorer
+from sppdet.heads.linear import LinearSvms
+from sppdet.heads.regression import BoxRegression
 from sppdet.runtime.files import atomic_path
-from sppdet.settings import RcnnSettings, SelectionSettings, SppSettings
-from sppdet.trunks import Layer, Preprocessing, Trunk, load_trunk, make_trunk, packaged_weights
+from sppdet.settings import DetectorSettings, RcnnSettings, SelectionSettings, SppSettings
+from sppdet.trunks import Preprocessing, Trunk, build_trunk, load_trunk, packaged_weights
 from sppdet.trunks.weights import Weights
 
-if TYPE_CHECKING:
-    from sppdet.detector import Detector
+FORMAT = 3
+"""Version of the file format; it grows when an older version cannot read a newer file."""
 
-FORMAT = 2
-"""Version of the file format; it grows when older and newer versions cannot read the same files."""
+OLDEST = 2
+"""The oldest format that can be read: version 0.1.0 writes it."""
 
 
-def save(detector: "Detector", path: str | os.PathLike[str]) -> None:
-    """Write ``detector`` to ``path``.
+class Model(NamedTuple):
+    """What a file holds; see :class:`sppdet.detector.Detector`."""
 
-    Metadata ``sppdet`` is a JSON object: format, version, classes, trunk (name, origin, digest,
-    preprocessing), extractor, settings. Tensors: ``svm.weight``, ``svm.bias``, ``calibration``,
-    ``box.weight``, ``box.bias``, and ``trunk.*``, unless the trunk's weights come with the package.
+    extractor: RegionExtractor
+    scorer: Scorer
+    classes: tuple[str, ...]
+    settings: DetectorSettings
+    regression: BoxRegression | None
+
+
+def save(path: str | os.PathLike[str], model: Model) -> None:
+    """Write a model.
+
+    Metadata ``sppdet`` is a JSON object: format, version, classes, trunk (name, layer, origin,
+    digest, preprocessing), extractor, heads, settings. Tensors: the scorer's (``svm.weight``,
+    ``svm.bias``, ``calibration``), ``box.weight``, ``box.bias``, and ``trunk.*`` for a trunk whose
+    weights do not come with the package. A trunk of one's own is not written: only its digest is.
 
     Raises:
-        SppdetError: the file cannot be written.
+        SppdetError: the file cannot be written, or it could not be read again.
     """
-    trunk, heads = detector.extractor.trunk, detector.heads
-    tensors = {
-        "svm.weight": heads.svm_weight,
-        "svm.bias": heads.svm_bias,
-        "calibration": torch.from_numpy(heads.calibration),
-    }
-    if heads.box_weight is not None and heads.box_bias is not None:
-        tensors |= {"box.weight": heads.box_weight, "box.bias": heads.box_bias}
-    if not _is_packaged(trunk):
+    trunk = model.extractor.trunk
+    tensors = dict(model.scorer.tensors())
+    if model.regression is not None:
+        tensors |= model.regression.tensors()
+    if trunk.rebuildable and not _is_packaged(trunk):
         tensors |= {f"trunk.{name}": tensor for name, tensor in trunk.state().items()}
     description = {
         "format": FORMAT,
         "version": __version__,
-        "classes": detector.classes,
+        "classes": model.classes,
         "trunk": {
             "name": trunk.name,
+            "layer": trunk.layer,
             "origin": trunk.origin,
             "digest": trunk.digest,
             "preprocessing": trunk.preprocessing.to_json(),
         },
-        "extractor": detector.extractor.to_json(),
-        "settings": asdict(detector.settings),
+        "extractor": model.extractor.to_json(),
+        "heads": model.scorer.name,
+        "settings": asdict(model.settings),
     }
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        text = json.dumps(description)
+        own = None if trunk.rebuildable else trunk
+        heads = LinearSvms() if model.scorer.name == LinearSvms().name else None
+        _assemble(json.loads(text), contiguous, own or "cpu", heads, model.scorer)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SppdetError(
+            f"{path}: is not written, because the detector could not be loaded again ({error})"
+        ) from None
     with atomic_path(path) as temporary:
         try:
-            safetensors.torch.save_file(contiguous, temporary, {"sppdet": json.dumps(description)})
+            safetensors.torch.save_file(contiguous, temporary, {"sppdet": text})
         except safetensors.SafetensorError as error:
             raise OSError(str(error)) from error
 
 
-def load(path: str | os.PathLike[str], device: str | torch.device) -> "Detector":
-    """Read a detector from ``path`` onto ``device``.
+def load(
+    path: str | os.PathLike[str],
+    device: str | torch.device | None = None,
+    trunk: Trunk | None = None,
+    heads: Heads | None = None,
+) -> Model:
+    """Read a model; the arguments are those of :meth:`sppdet.detector.Detector.load`.
 
     Raises:
-        SppdetError: the file is missing, damaged, no detector, or of a newer format.
+        SppdetError: the file is missing, damaged, no detector, of a newer format, or wants a trunk
+            or heads that are not given.
     """
-    from sppdet.detector import Detector, DetectorSettings, LinearHeads
-
     path = Path(path)
     if not path.is_file():
         raise SppdetError(f"{path}: no such model; tools/train.py makes one")
@@ -84,63 +111,103 @@ def load(path: str | os.PathLike[str], device: str | torch.device) -> "Detector"
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         description = json.loads(metadata["sppdet"])
+        version = description["version"]
         if description["format"] > FORMAT:
-            raise SppdetError(
-                f"{path}: was written by sppdet {description['version']}; update sppdet to read it"
-            )
-        if description["format"] < FORMAT:
-            raise SppdetError(
-                f"{path}: was written by an older sppdet, {description['version']}; train it again"
-            )
-        layer = description["extractor"].get("layer", "pooled")
-        trunk = _trunk(description["trunk"], tensors, device, layer)
-        extractor = _extractor(description, trunk)
-        heads = LinearHeads(
-            svm_weight=tensors["svm.weight"].float(),
-            svm_bias=tensors["svm.bias"].float(),
-            calibration=tensors["calibration"].float().numpy(),
-            box_weight=tensors["box.weight"].float() if "box.weight" in tensors else None,
-            box_bias=tensors["box.bias"].float() if "box.bias" in tensors else None,
-        )
-        if heads.svm_weight.shape != (len(description["classes"]), extractor.dimension):
-            raise ValueError(f"its SVMs have the shape {tuple(heads.svm_weight.shape)}")
-        values = dict(description["settings"])
-        selection = SelectionSettings(**values.pop("selection"))
-        settings = DetectorSettings(**values, selection=selection)
+            raise SppdetError(f"{path}: was written by sppdet {version}; update sppdet to read it")
+        if description["format"] < OLDEST:
+            raise SppdetError(f"{path}: was written by an older sppdet, {version}; train it again")
+        where = trunk or device or default_device()
+        return _assemble(description, tensors, where, heads or LinearSvms())
+    except SppdetError as error:
+        raise SppdetError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SppdetError(
             f"{path}: is not a detector that tools/train.py wrote, or is damaged "
             f"({type(error).__name__}: {reason})"
         ) from None
-    return Detector(extractor, heads, tuple(description["classes"]), settings)
+
+
+def default_device() -> torch.device:
+    """A GPU when there is one, the CPU otherwise."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _assemble(
+    description: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    trunk: Trunk | str | torch.device,
+    heads: Heads | None,
+    scorer: Scorer | None = None,
+) -> Model:
+    """The model that a file describes.
+
+    Args:
+        trunk: a trunk of one's own, or the device for the trunk that the file names.
+        heads: read the scorer; None takes ``scorer`` as it is.
+
+    Raises:
+        KeyError, TypeError, ValueError: the description and the tensors do not fit together.
+        SppdetError: the model wants another trunk or other heads.
+    """
+    values = dict(description["extractor"])
+    described = {"layer": values.pop("layer", "pooled"), **description["trunk"]}  # format 2
+    extractor = _extractor(values, _trunk(described, tensors, trunk))
+    name = description.get("heads", "linear")
+    if heads is not None:
+        if heads.name != name:
+            raise SppdetError(f"its heads are {name!r}; give them: Detector.load(path, heads=...)")
+        scorer = heads.restore(tensors)
+    assert scorer is not None
+    regression = BoxRegression.restore(tensors)
+    classes = tuple(description["classes"])
+    if scorer.classes != len(classes) or not all(isinstance(one, str) for one in classes):
+        raise ValueError(f"{len(classes)} class names for {scorer.classes} scores")
+    if len(set(classes)) < len(classes):
+        raise ValueError("two classes have the same name")
+    for key in ("svm.weight", "box.weight"):
+        if key in tensors and tensors[key].shape[-1] != extractor.dimension:
+            raise ValueError(
+                f"{key} is for {tensors[key].shape[-1]} values, a feature has {extractor.dimension}"
+            )
+    settings = dict(description["settings"])
+    selection = SelectionSettings(**settings.pop("selection"))
+    return Model(
+        extractor, scorer, classes, DetectorSettings(**settings, selection=selection), regression
+    )
 
 
 def _trunk(
-    described: dict[str, Any],
-    tensors: dict[str, torch.Tensor],
-    device: str | torch.device,
-    layer: Layer,
+    described: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    given: Trunk | str | torch.device,
 ) -> Trunk:
+    """The trunk of a file: the one given, the file's own, or one that comes with the package."""
+    name, digest = described["name"], described["digest"]
+    if isinstance(given, Trunk):
+        if given.digest != digest:
+            raise SppdetError(f"was trained on another trunk than the one given ({name}, {digest})")
+        return given
     own = {
-        name.removeprefix("trunk."): tensor
-        for name, tensor in tensors.items()
-        if name.startswith("trunk.")
+        key.removeprefix("trunk."): tensor
+        for key, tensor in tensors.items()
+        if key.startswith("trunk.")
     }
     if own:
         preprocessing = Preprocessing.from_json(described["preprocessing"])
         weights = Weights(own, preprocessing, described["origin"])
-        return make_trunk(described["name"], weights, device, layer)
-    trunk = load_trunk(described["name"], None, device)
-    if trunk.digest != described["digest"]:
-        raise ValueError(
-            "it was trained on other trunk weights than this sppdet ships; train again"
+        return build_trunk(name, weights, given, described["layer"])
+    if packaged_weights(name) is None:
+        raise SppdetError(
+            f"its trunk {name!r} is none of sppdet's; give it: Detector.load(path, trunk=...)"
         )
+    trunk = load_trunk(name, None, given)
+    if trunk.digest != digest:
+        raise ValueError("it was trained on other trunk weights than this sppdet ships")
     return trunk
 
 
-def _extractor(description: dict[str, Any], trunk: Trunk) -> RegionExtractor:
-    values = dict(description["extractor"])
+def _extractor(values: dict[str, Any], trunk: Trunk) -> RegionExtractor:
     method = values.pop("method")
     values["levels"] = tuple(values["levels"])
     if method == "rcnn":
@@ -148,7 +215,7 @@ def _extractor(description: dict[str, Any], trunk: Trunk) -> RegionExtractor:
     if method == "spp":
         values["scales"] = tuple(values["scales"])
         return SppRegionFeatures(trunk, SppSettings(**values))
-    raise ValueError(f"its method {method} is unknown")
+    raise ValueError(f"its method {method!r} is unknown")
 
 
 def _is_packaged(trunk: Trunk) -> bool:

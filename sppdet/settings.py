@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sppdet.trunks import Layer
-
 CropMode = Literal["warp", "tight"]
+"""How R-CNN crops: stretch the box to a square, or take the smallest square around it."""
 
 
 @dataclass(frozen=True)
@@ -13,22 +12,20 @@ class SppSettings:
     """How SPP-net sees an image.
 
     Attributes:
-        scales: short sides in pixels at which the map is computed; each box takes the one at which
-            its area is nearest 224 x 224 (paper: 688, or 480, 576, 688, 864, 1200; the command
-            line takes :func:`sppdet.trunks.default_scales`).
+        scales: short sides in pixels at which the feature map is computed; each box takes the one
+            at which its area is nearest 224 x 224 (paper: 688, or 480, 576, 688, 864, 1200; the
+            command line takes the trunk's, see :class:`sppdet.trunks.TrunkSpec`).
         longest_side: limit for the longer side of the resized image, in pixels.
-        levels: the pyramid, bins per side.
+        levels: the pyramid, bins per side. A trunk with fully connected layers wants its one level,
+            see :attr:`sppdet.trunks.Trunk.levels`.
         normalize_levels: scale each level's part of the vector to L2 norm 1, so that the many bins
             of the finest level do not drown the others.
-        layer: ``"pooled"``, or a fully connected layer of the trunk on top; ``levels`` is then the
-            one level of :func:`sppdet.trunks.pool5_level`.
     """
 
     scales: tuple[int, ...] = (688,)
     longest_side: int = 2000
     levels: tuple[int, ...] = (1, 2, 3, 6)
     normalize_levels: bool = False
-    layer: Layer = "pooled"
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class RcnnSettings:
         context: pixels around the box, at crop scale (paper: 16).
         mode: ``"warp"``, or ``"tight"`` for the smallest square around the box.
         levels: the pyramid over the crop's map, bins per side: the same features as SPP-net's.
-        normalize_levels, layer: as :class:`sppdet.features.regions.SppSettings`.
+        normalize_levels: as :class:`SppSettings`.
     """
 
     size: int = 227
@@ -48,17 +45,19 @@ class RcnnSettings:
     mode: CropMode = "warp"
     levels: tuple[int, ...] = (1, 2, 3, 6)
     normalize_levels: bool = False
-    layer: Layer = "pooled"
 
 
 @dataclass(frozen=True)
 class SelectionSettings:
-    """Attributes:
-    max_candidates: boxes of one class in one image, the best, that are looked at.
-    nms_iou: a detection that overlaps a better one of its class by more than this goes.
-    voter_iou: candidates that overlap a detection by more than this vote on its box; at 1 there is
-        no voting.
-    max_per_class: detections of one class in one image.
+    """From scored boxes to detections.
+
+    Attributes:
+        max_candidates: the best boxes of a class in an image, at most so many, are candidates.
+        nms_iou: a detection is suppressed if its IoU with a better one of its class exceeds this
+            (R-CNN paper, section 2.2; 0.3 in the released code).
+        voter_iou: candidates whose IoU with a detection exceeds this vote on its box; 1 turns
+            voting off.
+        max_per_class: detections of one class in one image.
     """
 
     max_candidates: int = 400
@@ -69,10 +68,12 @@ class SelectionSettings:
 
 @dataclass(frozen=True)
 class DetectorSettings:
-    """Attributes:
-    proposals: method of :func:`sppdet.proposals.propose`.
-    max_boxes: proposals per image.
-    selection: from scored boxes to detections.
+    """What a detector does with an image besides its features and scores.
+
+    Attributes:
+        proposals: method of :func:`sppdet.proposals.propose`.
+        max_boxes: proposals per image.
+        selection: from scored boxes to detections.
     """
 
     proposals: str = "fast"
@@ -81,34 +82,44 @@ class DetectorSettings:
 
 
 @dataclass(frozen=True)
-class MiningSettings:
-    """Constants of SVM training; the defaults that the papers and the released code give are named.
+class SvmSettings:
+    """One linear SVM per class; the constants are the released code's.
 
     Attributes:
-        cost: C of the SVM (released code: 0.001).
-        positive_weight: weight of a positive's loss (released code: 2).
+        cost: C, the weight of the hinge losses against |w|^2 / 2, for features of the mean norm
+            :attr:`MiningSettings.target_norm`.
+        positive_weight: factor on the losses of positives.
+        hard_score: a negative with a score above this is hard.
+        evict_score: a negative with a score below this after training is dropped.
+    """
+
+    cost: float = 1e-3
+    positive_weight: float = 2.0
+    hard_score: float = -1.0001
+    evict_score: float = -1.2
+
+
+@dataclass(frozen=True)
+class MiningSettings:
+    """Which regions become examples; defaults that the papers and the released code give are named.
+
+    Attributes:
         target_norm: mean L2 norm to which features are scaled (released code: 20).
-        positive_iou: proposals that overlap a truth by more than this are positives beside the
-            truths themselves; 1 means truths only, as in the papers.
-        negative_iou: a proposal is a negative of a class when it overlaps each of its boxes by less
-            than this (R-CNN paper, section 2.3: 0.3).
+        positive_iou: proposals whose IoU with a ground-truth box of the class exceeds this are
+            positives beside the ground truth itself; 1 means ground truth only, as in the papers.
+        negative_iou: a proposal is a negative of a class when its IoU with each box of the class is
+            below this (R-CNN paper, section 2.3: 0.3).
         initial_negatives: random negatives per class before mining, over all images.
-        hard_score: a negative above this score is hard (released code: -1.0001).
-        evict_score: a negative below this score after training goes (released code: -1.2).
         retrain_after: hard negatives of a class after which it is trained again (released code).
         hard_per_image: hard negatives of a class that one image may give, the hardest.
         max_positives, max_negatives: examples of a class held at one time.
         memory: bytes that the examples of all classes may take.
     """
 
-    cost: float = 1e-3
-    positive_weight: float = 2.0
     target_norm: float = 20.0
     positive_iou: float = 0.7
     negative_iou: float = 0.3
     initial_negatives: int = 1000
-    hard_score: float = -1.0001
-    evict_score: float = -1.2
     retrain_after: int = 1000
     hard_per_image: int = 25
     max_positives: int = 1500
@@ -122,10 +133,14 @@ class MiningSettings:
 
 @dataclass(frozen=True)
 class RegressionSettings:
-    """Attributes:
-    minimum_iou: a proposal is an example of the class whose truth it overlaps by more than this.
-    ridge: the penalty; 4000 in SPP-net's code, 1000 in R-CNN's, for features of norm 20.
-    max_examples: examples per class, spread evenly over its images.
+    """Ridge regression of boxes.
+
+    Attributes:
+        minimum_iou: a proposal is an example of the class whose ground truth it overlaps by more
+            than this (SPP-net's released code: 0.5; R-CNN's: 0.6).
+        ridge: the penalty (SPP-net's released code: 4000; R-CNN's: 1000), for features of the mean
+            norm :attr:`MiningSettings.target_norm`.
+        max_examples: examples per class, spread evenly over its images.
     """
 
     minimum_iou: float = 0.5
@@ -135,13 +150,17 @@ class RegressionSettings:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Attributes:
-    seed: of every random choice.
-    workers: images that are worked on at the same time.
-    store_bytes: disk space for prepared images while training runs.
-    calibration_images: images of the third pass.
-    box_regression: whether to train it.
-    mirror: learn from each image in the mirror too (as Fast R-CNN does, section 2.3).
+    """Everything of a training but the features and the heads.
+
+    Attributes:
+        mining, regression: which examples are taken.
+        detector: settings of the trained detector.
+        seed: of every random choice.
+        workers: images that are worked on at the same time.
+        store_bytes: disk space for prepared images while training runs.
+        calibration_images: images of the third pass.
+        box_regression: whether to train it.
+        mirror: learn from each image in the mirror too (as Fast R-CNN does, section 2.3).
     """
 
     mining: MiningSettings = field(default_factory=MiningSettings)

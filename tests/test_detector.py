@@ -5,14 +5,15 @@ import pytest
 import torch
 
 from sppdet.boxes import clip, decode, iou
-from sppdet.detector import Detector, LinearHeads
+from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.features.spp import SppRegionFeatures
-from sppdet.heads.calibration import probabilities
+from sppdet.heads.linear import LinearScorer
+from sppdet.heads.regression import BoxRegression
 from sppdet.heads.selection import VOTER_MARGIN
-from sppdet.model_file import FORMAT
+from sppdet.model_file import FORMAT, OLDEST
 from sppdet.settings import DetectorSettings, SelectionSettings, SppSettings
-from sppdet.trunks import make_trunk
+from sppdet.trunks import build_trunk
 
 CLASSES = ("cat", "dog")
 IMAGE = np.random.default_rng(0).integers(0, 255, (90, 140, 3)).astype(np.uint8)
@@ -21,18 +22,17 @@ IMAGE = np.random.default_rng(0).integers(0, 255, (90, 140, 3)).astype(np.uint8)
 def make_detector(
     regression: bool = True, selection: SelectionSettings | None = None, **settings: object
 ) -> Detector:
-    extractor = SppRegionFeatures(make_trunk("small", None), SppSettings((128,), levels=(1, 2)))
+    extractor = SppRegionFeatures(build_trunk("small", None), SppSettings((128,), levels=(1, 2)))
     random = torch.Generator().manual_seed(0)
     size = extractor.dimension
-    heads = LinearHeads(
+    scorer = LinearScorer(
         torch.randn(2, size, generator=random) * 0.1,
         torch.tensor([0.1, -0.2]),
         np.array([[2.0, 0.5], [1.0, -0.5]], np.float32),
-        torch.randn(2, 4, size, generator=random) * 0.005 if regression else None,
-        torch.zeros(2, 4) if regression else None,
     )
+    boxes = BoxRegression(torch.randn(8, size, generator=random) * 0.005, torch.zeros(8))
     chosen = DetectorSettings(selection=selection or SelectionSettings(), **settings)  # type: ignore[arg-type]
-    return Detector(extractor, heads, CLASSES, chosen)
+    return Detector(extractor, scorer, CLASSES, chosen, boxes if regression else None)
 
 
 def some_boxes(count: int = 120) -> np.ndarray:
@@ -67,18 +67,18 @@ def test_detection_is_what_the_steps_one_by_one_give(regression: bool, voting: b
     found = detector.detect(IMAGE, boxes=boxes)
     regions = detector.extractor.prepare(IMAGE, boxes)
     features = regions.features(regions.keys)
-    scores = (features @ detector.heads.svm_weight.T + detector.heads.svm_bias).numpy()
+    scores = detector.scorer.score(features).numpy()
     for label in (0, 1):
         moved, values = boxes, scores[:, label]
         if regression:
-            deltas = features @ detector.heads.box_weight[label].T  # type: ignore[index]
+            deltas = features @ detector.regression.weight[4 * label : 4 * label + 4].T
             moved = clip(decode(boxes, deltas.numpy()), 140, 90)
         rows = slow_suppress(moved, values, 0.3)[:100]
         expected_boxes = moved[rows]
         if voting:
             expected_boxes = [slow_vote(row, moved, values) for row in rows]
         values = values[rows]
-        expected = probabilities(values, np.full(len(values), label), detector.heads.calibration)
+        expected = detector.scorer.probabilities(values, np.full(len(values), label))
         mine = found.labels == label
         np.testing.assert_allclose(found.scores[mine], expected, rtol=1e-3)
         np.testing.assert_allclose(found.boxes[mine], expected_boxes, atol=1e-2)
@@ -105,7 +105,7 @@ def test_at_most_so_many_per_class() -> None:
 
 def test_a_class_that_was_not_trained_is_never_found() -> None:
     detector = make_detector()
-    detector._svm_bias[1] = torch.nan
+    detector.scorer.bias[1] = torch.nan
     found = detector.detect(IMAGE, boxes=some_boxes())
     assert set(found.labels) == {0}
 
@@ -196,7 +196,7 @@ def test_a_file_of_another_format_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "d.safetensors"
     make_detector().save(path)
     content = path.read_bytes()
-    for number, remedy in ((FORMAT - 1, "train it again"), (FORMAT + 1, "update sppdet")):
+    for number, remedy in ((OLDEST - 1, "train it again"), (FORMAT + 1, "update sppdet")):
         old, new = (rf"\"format\": {value},".encode() for value in (FORMAT, number))
         assert old in content
         path.write_bytes(content.replace(old, new))

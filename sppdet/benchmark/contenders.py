@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from sppdet.detector import Detector, LinearHeads
+from sppdet.detector import Detector
 from sppdet.features.rcnn import RcnnRegionFeatures, default_crop
 from sppdet.features.regions import RegionExtractor
 from sppdet.features.spp import SppRegionFeatures
+from sppdet.heads.linear import LinearScorer
 from sppdet.settings import DetectorSettings, SppSettings
 from sppdet.trunks import Trunk
 
@@ -48,9 +49,9 @@ class Contender:
         random = torch.Generator().manual_seed(0)
         dimension = self.extractor.dimension
         weight = torch.randn(CLASSES, dimension, generator=random) / dimension
-        heads = LinearHeads(weight, torch.zeros(CLASSES), np.zeros((CLASSES, 2), np.float32))
+        scorer = LinearScorer(weight, torch.zeros(CLASSES), np.zeros((CLASSES, 2), np.float32))
         names = tuple(f"class {number}" for number in range(CLASSES))
-        return Detector(self.extractor, heads, names, DetectorSettings(max_boxes=boxes))
+        return Detector(self.extractor, scorer, names, DetectorSettings(max_boxes=boxes))
 
 
 def contenders(

@@ -129,4 +129,4 @@ class FeatureLayer(str, Enum):
         """
         if self is FeatureLayer.pyramid:
             return {}
-        return {"levels": (pool5_level(trunk),), "layer": self.made_by}
+        return {"levels": (pool5_level(trunk),)}

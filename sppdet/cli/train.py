@@ -22,12 +22,14 @@ from sppdet.errors import SppdetError
 from sppdet.features.rcnn import RcnnRegionFeatures, default_crop
 from sppdet.features.regions import RegionExtractor
 from sppdet.features.spp import SppRegionFeatures
+from sppdet.heads.linear import LinearSvms
 from sppdet.settings import (
     CropMode,
     DetectorSettings,
     MiningSettings,
     SelectionSettings,
     SppSettings,
+    SvmSettings,
     TrainSettings,
 )
 from sppdet.training.train import train as train_detector
@@ -97,7 +99,7 @@ def train(
     normalize_levels: Annotated[
         bool, typer.Option(help="Scale each pyramid level to norm 1.")
     ] = SppSettings.normalize_levels,
-    cost: Annotated[float, typer.Option(min=1e-9, help="C of the SVMs.")] = MiningSettings.cost,
+    cost: Annotated[float, typer.Option(min=1e-9, help="C of the SVMs.")] = SvmSettings.cost,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")] = None,
     workers: Annotated[
@@ -137,7 +139,7 @@ def train(
         )
         seen = f"SPP-net, {trunk} at {','.join(map(str, sides))} px"
     settings = TrainSettings(
-        mining=MiningSettings(positive_iou=positive_iou, cost=cost),
+        mining=MiningSettings(positive_iou=positive_iou),
         detector=DetectorSettings(
             proposals=proposals,
             max_boxes=boxes,
@@ -154,7 +156,9 @@ def train(
         f"{seen} on {where}"
     )
     with progress_bar() as bar:
-        result = train_detector(dataset, extractor, settings, Bars(bar))
+        result = train_detector(
+            dataset, extractor, settings, Bars(bar), LinearSvms(SvmSettings(cost=cost))
+        )
     result.detector.save(output)
     result.images.clear()
     for name, count in result.examples.items():

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sppdet.boxes import Boxes
 from sppdet.features.pyramid import SpatialPyramidPool
+from sppdet.features.regions import check_levels_of
 from sppdet.features.spp import normalize_levels
 from sppdet.features.warp import crop_windows, warp
 from sppdet.features.window_pooling import bin_count
@@ -50,6 +51,7 @@ class RcnnRegionFeatures:
     ) -> None:
         self.trunk = trunk
         self.settings = settings or default_crop(trunk.name)
+        check_levels_of(trunk, self.settings.levels)
         self.batch = batch or (CPU_BATCH if trunk.device.type == "cpu" else GPU_BATCH)
         self.dimension = trunk.feature_length(bin_count(self.settings.levels))
         self._pyramid = SpatialPyramidPool(self.settings.levels)
@@ -101,6 +103,10 @@ class RcnnRegionFeatures:
         return RcnnRegions(
             torch.from_numpy(arrays["features"]).to(self.trunk.device), arrays["keys"]
         )
+
+    def __repr__(self) -> str:
+        chosen = self.settings
+        return f"R-CNN on {chosen.mode} crops of {chosen.size} px, {self.trunk!r}"
 
     def to_json(self) -> dict[str, Any]:
         """See :class:`sppdet.features.regions.RegionExtractor`."""

@@ -16,6 +16,18 @@ from sppdet.runtime.timing import Clock
 from sppdet.trunks import Trunk
 
 
+def check_levels_of(trunk: Trunk, levels: tuple[int, ...]) -> None:
+    """Refuse a pyramid that the fully connected layers of a trunk cannot take.
+
+    Raises:
+        ValueError: the trunk has fully connected layers, which take one level only.
+    """
+    if trunk.levels is not None and tuple(levels) != trunk.levels:
+        raise ValueError(
+            f"levels {tuple(levels)}: {trunk.layer} of {trunk.name} takes levels={trunk.levels}"
+        )
+
+
 class Regions(Protocol):
     """The boxes of one image, ready to give features.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet.boxes import Boxes
+from sppdet.features.regions import check_levels_of
 from sppdet.features.window_pooling import bin_count, pool_windows, pool_windows_torch
 from sppdet.features.windows import choose_scale, image_scales, map_windows, resize
 from sppdet.images import Rgb
@@ -21,6 +22,7 @@ class SppRegionFeatures:
     """SPP-net: the map once per image and scale, then a pyramid over each box's window on it."""
 
     def __init__(self, trunk: Trunk, settings: SppSettings) -> None:
+        check_levels_of(trunk, settings.levels)
         self.trunk = trunk
         self.settings = settings
         self.dimension = trunk.feature_length(bin_count(settings.levels))
@@ -66,6 +68,9 @@ class SppRegionFeatures:
             for index in range(sum(name.startswith("map") for name in arrays))
         ]
         return SppRegions(maps, arrays["windows"], arrays["keys"], self)
+
+    def __repr__(self) -> str:
+        return f"SPP-net at {self.settings.scales} px on {self.trunk!r}"
 
     def to_json(self) -> dict[str, Any]:
         """See :class:`RegionExtractor`."""

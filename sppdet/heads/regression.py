@@ -1,6 +1,6 @@
 """Class-specific linear box regression (R-CNN paper, appendix C)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sppdet.boxes import Boxes, clip, decode, encode
 from sppdet.features.regions import Regions
-from sppdet.features.scoring import linear_scores
+from sppdet.features.streaming import stream
 from sppdet.heads.gram import combine, products
 
 
@@ -95,41 +95,79 @@ def _solve(
     return BoxRegressor(weight, bias.astype(np.float32))
 
 
-def stack_regressors(
-    regressors: Sequence[BoxRegressor | None], dimension: int
-) -> tuple[Tensor, Tensor] | None:
-    """Weights (K, 4, dimension) and biases (K, 4), zero for None; None when all are None."""
-    if not any(regressors):
-        return None
-    weight = torch.zeros(len(regressors), 4, dimension)
-    bias = torch.zeros(len(regressors), 4)
-    for label, regressor in enumerate(regressors):
-        if regressor is not None:
-            weight[label] = torch.from_numpy(regressor.weight)
-            bias[label] = torch.from_numpy(regressor.bias)
-    return weight, bias
+@dataclass(frozen=True)
+class BoxRegression:
+    """Box regression of all classes, for raw features of D values and K classes.
 
-
-def move_boxes(
-    regions: Regions,
-    boxes: Boxes,
-    labels: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    regression: tuple[Tensor, Tensor],
-    size: tuple[int, int],
-) -> Boxes:
-    """Move boxes by the regression of their class.
-
-    Args:
-        regions: of all boxes (N, 4) of the image.
-        labels, rows: (M,), the class of each box to move, and which box it is.
-        regression: weights (4 K, dimension) and biases (4 K,), class by class, on the device.
-        size: width and height of the image, at which boxes are cut.
-
-    Returns:
-        (M, 4).
+    Attributes:
+        weight: (4 K, D) float32, class by class.
+        bias: (4 K,) float32.
     """
-    keys, back = np.unique(regions.keys[rows], return_inverse=True)
-    deltas = linear_scores(regions, keys, *regression)
-    deltas = deltas.reshape(len(keys), deltas.shape[1] // 4, 4)
-    return clip(decode(boxes[rows], deltas[back.reshape(-1), labels]), *size)
+
+    weight: Tensor
+    bias: Tensor
+
+    @staticmethod
+    def of(regressors: Sequence[BoxRegressor | None], dimension: int) -> "BoxRegression | None":
+        """One regressor per class, no change for None; None when all are None."""
+        if not any(regressors):
+            return None
+        weight = torch.zeros(len(regressors), 4, dimension)
+        bias = torch.zeros(len(regressors), 4)
+        for label, regressor in enumerate(regressors):
+            if regressor is not None:
+                weight[label] = torch.from_numpy(regressor.weight)
+                bias[label] = torch.from_numpy(regressor.bias)
+        return BoxRegression(weight.flatten(0, 1), bias.flatten())
+
+    def to(self, device: torch.device) -> "BoxRegression":
+        """The same regression on another device."""
+        return BoxRegression(self.weight.contiguous().to(device), self.bias.to(device))
+
+    def move(
+        self,
+        regions: Regions,
+        boxes: Boxes,
+        labels: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        size: tuple[int, int],
+    ) -> Boxes:
+        """Move boxes by the regression of their class.
+
+        Args:
+            regions: of all boxes (N, 4) of the image.
+            labels, rows: (M,), the class of each box to move, and which box it is.
+            size: width and height of the image, to which boxes are clipped.
+
+        Returns:
+            (M, 4).
+        """
+        keys, back = np.unique(regions.keys[rows], return_inverse=True)
+        deltas = stream(regions, keys, self._deltas, len(self.bias))
+        deltas = deltas.reshape(len(keys), len(self.bias) // 4, 4)
+        return clip(decode(boxes[rows], deltas[back.reshape(-1), labels]), *size)
+
+    def _deltas(self, features: Tensor) -> Tensor:
+        return torch.addmm(self.bias, features, self.weight.T)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a model file keeps: weights (K, 4, D) and biases (K, 4)."""
+        return {
+            "box.weight": self.weight.unflatten(0, (-1, 4)),
+            "box.bias": self.bias.unflatten(0, (-1, 4)),
+        }
+
+    @staticmethod
+    def restore(tensors: Mapping[str, Tensor]) -> "BoxRegression | None":
+        """The regression whose :meth:`tensors` these are; None when there is none among them.
+
+        Raises:
+            KeyError, ValueError: a tensor is missing or has the wrong shape.
+        """
+        if "box.weight" not in tensors:
+            return None
+        weight, bias = tensors["box.weight"].float(), tensors["box.bias"].float()
+        if weight.ndim != 3 or weight.shape[1] != 4 or bias.shape != weight.shape[:2]:
+            shapes = tuple(weight.shape), tuple(bias.shape)
+            raise ValueError(f"its box regression has the shapes {shapes}")
+        return BoxRegression(weight.flatten(0, 1), bias.flatten())

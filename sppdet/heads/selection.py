@@ -1,4 +1,4 @@
-"""From scored boxes to detections: candidates, suppression and box voting, class by class."""
+"""From scored boxes to detections: candidates, non-maximum suppression, box voting, per class."""
 
 from dataclasses import dataclass
 
@@ -6,33 +6,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sppdet.boxes import Boxes, iou, nms
-from sppdet.heads.calibration import probabilities
+from sppdet.heads.base import Scorer
 from sppdet.settings import SelectionSettings
 
 VOTER_MARGIN = 2.0
-"""How far, in SVM scores, a voter may lie under the detection: its weight is then exp(-2)."""
+"""How far the score of a voter may lie below that of the detection: its weight is then exp(-2)."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Boxes (N, 4) with their classes (N,) int64 and SVM scores (N,) float32."""
+    """Boxes (N, 4) with their classes (N,) int64 and scores (N,) float32.
+
+    ``rows`` (N,) int64 says which box of the image each one was before the regression.
+    """
 
     boxes: Boxes
     labels: NDArray[np.int64]
     scores: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+    def take(self, index: NDArray[np.int64], boxes: Boxes | None = None) -> "Scored":
+        """The entries ``index``, with other boxes if these are given."""
+        chosen = self.boxes[index] if boxes is None else boxes
+        return Scored(chosen, self.labels[index], self.scores[index], self.rows[index])
 
 
 def candidates(
     scores: NDArray[np.float32],
-    calibration: NDArray[np.float32],
+    scorer: Scorer,
     settings: SelectionSettings,
     threshold: float | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The boxes that can become a detection, or vote on one.
 
     Args:
-        scores: (N, K) SVM scores; a score that is not finite is never a candidate.
-        calibration: (K, 2), see :mod:`sppdet.heads.calibration`.
+        scores: (N, K); a score that is not finite is never a candidate.
+        scorer: gives the probabilities.
         threshold: least probability of a detection; its voters may lie ``VOTER_MARGIN`` lower.
 
     Returns:
@@ -45,8 +54,7 @@ def candidates(
         chosen = np.flatnonzero(np.isfinite(column))
         if threshold is not None:
             constant = np.full(len(chosen), label)
-            likely = probabilities(column[chosen] + margin, constant, calibration) >= threshold
-            chosen = chosen[likely]
+            chosen = chosen[scorer.probabilities(column[chosen] + margin, constant) >= threshold]
         best = np.argsort(-column[chosen], kind="stable")[: settings.max_candidates]
         rows.append(chosen[best])
         labels.append(np.full(len(best), label))
@@ -55,36 +63,39 @@ def candidates(
 
 def select(
     scored: Scored,
-    calibration: NDArray[np.float32],
+    scorer: Scorer,
     settings: SelectionSettings,
     threshold: float | None = None,
-) -> tuple[NDArray[np.int64], Boxes]:
-    """Non-maximum suppression, then box voting.
+) -> Scored:
+    """Non-maximum suppression (R-CNN paper, section 2.2), then box voting.
 
-    A detection's box becomes the mean of the candidates of its class that overlap it, each weighted
-    with the exponential of its SVM score (after Gidaris and Komodakis, 2015, section 5, who
-    weight with the score itself). The score stays. What is found at a threshold is what is found
-    without one and lies above it.
+    The box of a detection d becomes the weighted mean of its voters, the candidates v of its class
+    with IoU(d, v) > ``voter_iou`` and s_v >= s_d - ``VOTER_MARGIN``:
+
+        box = sum_v exp(s_v - s_d) box_v / sum_v exp(s_v - s_d)
+
+    (after Gidaris and Komodakis, 2015, section 5, whose weight is the score itself). The score
+    stays. The detections at a threshold are those without one whose probability reaches it.
 
     Args:
         scored: the candidates, with regressed boxes.
-        calibration, threshold: as in :func:`candidates`.
+        scorer, threshold: as in :func:`candidates`.
 
     Returns:
-        Rows of the candidates that survive, class by class, the best first, and their boxes (M, 4).
+        The detections, class by class, the best first.
     """
-    rows, boxes = [np.zeros(0, np.int64)], [np.zeros((0, 4), np.float32)]
+    kept, boxes = [np.zeros(0, np.int64)], [np.zeros((0, 4), np.float32)]
     for label in np.unique(scored.labels):
         mine = np.flatnonzero(scored.labels == label)
         able = mine
         if threshold is not None:
-            likely = probabilities(scored.scores[mine], scored.labels[mine], calibration)
+            likely = scorer.probabilities(scored.scores[mine], scored.labels[mine])
             able = mine[likely >= threshold]
         alive = nms(scored.boxes[able], scored.scores[able], settings.nms_iou)
-        kept = able[alive[: settings.max_per_class]]
-        rows.append(kept)
-        boxes.append(_vote(scored, kept, mine, settings.voter_iou))
-    return np.concatenate(rows), np.concatenate(boxes)
+        best = able[alive[: settings.max_per_class]]
+        kept.append(best)
+        boxes.append(_vote(scored, best, mine, settings.voter_iou))
+    return scored.take(np.concatenate(kept), np.concatenate(boxes))
 
 
 def _vote(

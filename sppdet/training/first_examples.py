@@ -1,4 +1,4 @@
-"""What the first pass of a training takes of one image: features of the examples of each class."""
+"""The first examples of a training: chosen at random in each image, within quotas."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet.boxes import Boxes
-from sppdet.features.scoring import half_features
+from sppdet.features.streaming import half_features
+from sppdet.heads.examples import Chosen
 from sppdet.training.images import PreparedImage
-from sppdet.training.roles import choose
+from sppdet.training.roles import choose, region_roles
 
 NORM_SAMPLE = 40
 """Proposals of an image whose features are measured, for the scaling of all."""
@@ -40,28 +41,30 @@ class Quotas:
 
 @dataclass(frozen=True)
 class FirstExamples:
-    """Of one image; features are (M, dimension) float16.
+    """What one image gives.
 
     Attributes:
         norms: (S,) float32, L2 norms of the features of some proposals.
-        positives, negatives: the features of each class's examples.
-        regression: for each class features, proposals (M, 4) and the truths (M, 4) that they hit.
+        positives, negatives: the examples of each class.
+        regression: for each class the features (M, dimension) float16, proposals (M, 4) and the
+            ground truth (M, 4) that they overlap.
     """
 
     norms: NDArray[np.float32]
-    positives: list[Tensor]
-    negatives: list[Tensor]
+    positives: list[Chosen]
+    negatives: list[Chosen]
     regression: list[tuple[Tensor, Boxes, Boxes]]
 
 
 def first_examples(prepared: PreparedImage, quotas: Quotas) -> FirstExamples:
     """Choose the examples of an image at random, within the quotas, and compute their features."""
     roles, regions, keys = prepared.roles, prepared.regions, prepared.regions.keys
-    random = np.random.default_rng([quotas.seed, prepared.index])
+    random = np.random.default_rng([quotas.seed, prepared.number])
     count = len(prepared.annotations.boxes)
     sample = choose(np.arange(count, len(prepared.boxes)), NORM_SAMPLE, random)
     norms = regions.features(np.unique(keys[sample])).norm(dim=1).cpu().numpy()
     positives, negatives, regression = [], [], []
+    joint = region_roles(roles, keys, regions.count, quotas.positive_iou)
     for label in range(len(quotas.images_with)):
         images_with = max(int(quotas.images_with[label]), 1)
         share = quotas.positives / images_with
@@ -71,12 +74,22 @@ def first_examples(prepared: PreparedImage, quotas: Quotas) -> FirstExamples:
         own = choose(own, max(share, 1), random)
         near = choose(near, max(share - len(own), 0), random)
         rows = np.unique(keys[np.concatenate([own, near])])
-        positives.append(half_features(regions, rows))
+        positives.append(take(prepared, rows, joint))
         far = np.setdiff1d(np.unique(keys[roles.negative[:, label]]), rows)
         far = choose(far, quotas.negatives / quotas.images, random)
-        negatives.append(half_features(regions, far))
+        negatives.append(take(prepared, far, joint))
         regression.append(_to_regress(prepared, label, quotas, images_with, random))
     return FirstExamples(norms, positives, negatives, regression)
+
+
+def take(prepared: PreparedImage, regions: NDArray[np.int64], roles: NDArray[np.int8]) -> Chosen:
+    """The features of some regions (M,) of an image, of whose regions ``roles`` are the roles."""
+    return Chosen(
+        half_features(prepared.regions, regions),
+        roles[regions],
+        (prepared.number << 32) + regions,
+        prepared.view.index,
+    )
 
 
 def _to_regress(

@@ -1,13 +1,13 @@
-"""The images of a training: each made ready once, worked on side by side, delivered in order.
+"""The images of a training: each prepared once, worked on side by side, delivered in order.
 
-An image can also be seen in the mirror. Of N images, number i + N is the mirrored image i: its
-proposals are those of image i, mirrored, so that nothing is searched twice.
+An image can also be seen in the mirror. The proposals of the mirrored image are those of the image,
+mirrored, so that nothing is searched twice.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from sppdet.images import read_image
 from sppdet.proposals.cache import ProposalCache
 from sppdet.runtime.files import cache_dir
 from sppdet.runtime.threads import ordered_map
-from sppdet.settings import DetectorSettings
+from sppdet.settings import TrainSettings
 from sppdet.training.region_store import RegionStore, image_key
 from sppdet.training.roles import Roles, assign_roles, training_boxes
 
@@ -30,12 +30,35 @@ Progress = Callable[[str, int, int], None]
 """Called with the name of a pass, the images done, and the images in all."""
 
 
+class View(NamedTuple):
+    """One image as training sees it.
+
+    Attributes:
+        index: number of the image in the data set.
+        mirrored: whether it is seen in the mirror.
+    """
+
+    index: int
+    mirrored: bool = False
+
+    def number(self, images: int) -> int:
+        """A number among all views of ``images`` images; random choices depend on it."""
+        return self.index + images * self.mirrored
+
+
+def views_of(indices: Iterable[int], mirror: bool) -> list[View]:
+    """The views of these images: each image, followed by its mirrored self if ``mirror``."""
+    sides = (False, True) if mirror else (False,)
+    return [View(index, mirrored) for index in indices for mirrored in sides]
+
+
 @dataclass(frozen=True)
 class PreparedImage:
     """One training image, ready to give features.
 
     Attributes:
-        index: its number; that of a mirrored image is larger by the number of images.
+        view: which image it is, and whether it is mirrored.
+        number: :meth:`View.number` of the view.
         size: width and height in pixels.
         boxes: (N, 4), the annotated boxes followed by the proposals.
         regions: the same boxes on the map.
@@ -43,7 +66,8 @@ class PreparedImage:
         annotations: the annotated objects.
     """
 
-    index: int
+    view: View
+    number: int
     size: tuple[int, int]
     boxes: Boxes
     regions: Regions
@@ -57,91 +81,86 @@ class TrainingImages:
     Args:
         dataset: images and annotations.
         extractor: makes the regions.
-        proposals: how to search.
-        negative_iou: see :func:`sppdet.training.roles.assign_roles`.
-        workers: images at a time.
-        store_bytes: disk space for prepared images.
+        settings: how to search, which proposals are negatives, images at a time, disk space.
         progress: told of every image that is done.
 
     Attributes:
         failures: a line for each image that could not be read.
+        device: where the features are computed.
     """
 
     def __init__(
         self,
         dataset: Dataset,
         extractor: RegionExtractor,
-        proposals: DetectorSettings,
-        negative_iou: float,
-        workers: int,
-        store_bytes: int,
+        settings: TrainSettings,
         progress: Progress,
     ) -> None:
         self.failures: list[str] = []
+        self.device = extractor.trunk.device
         self._dataset = dataset
-        self._proposals = proposals
-        self._negative_iou = negative_iou
-        self._workers = workers
+        self._settings = settings
         self._progress = progress
         self._cache = ProposalCache(cache_dir() / "proposals")
-        self._store = RegionStore(cache_dir() / "regions", extractor, store_bytes)
+        self._store = RegionStore(cache_dir() / "regions", extractor, settings.store_bytes)
 
     def each(
         self,
         stage: str,
-        indices: list[int],
+        views: Sequence[View],
         work: Callable[[PreparedImage], Result],
         done: int = 0,
         total: int | None = None,
-    ) -> Iterator[tuple[int, Result | None]]:
-        """Apply ``work`` to the images side by side; results in order, None for an unreadable one.
+    ) -> Iterator[tuple[View, Result | None]]:
+        """Apply ``work`` to the views side by side; results in order, None for an unreadable one.
 
-        ``done`` of ``total`` images of the stage were done before, for the progress. ``indices``
-        are below twice the number of images; the upper half are mirrored.
+        ``done`` of ``total`` views of the stage were done before; the progress counts from there.
         """
-        total = len(indices) if total is None else total
+        total = len(views) if total is None else total
 
         @torch.inference_mode()
-        def step(index: int) -> Result | _Unreadable:
+        def step(view: View) -> Result | _Unreadable:
             try:
-                return work(self._prepare(index))
+                return work(self._prepare(view))
             except _Unreadable as error:
                 return error
 
-        results = ordered_map(step, indices, self._workers)
-        for index, result in zip(indices, results, strict=True):
+        results = ordered_map(step, views, self._settings.workers)
+        for view, result in zip(views, results, strict=True):
             done += 1
             self._progress(stage, done, total)
             if isinstance(result, _Unreadable):
-                if index < len(self._dataset.images):
+                if not view.mirrored:
                     self.failures.append(str(result))
-                yield index, None
+                yield view, None
             else:
-                yield index, result
+                yield view, result
 
     def clear(self) -> None:
         """Remove the prepared images from the disk: the training is over."""
         self._store.clear()
 
-    def _prepare(self, index: int) -> PreparedImage:
-        count = len(self._dataset.images)
-        path: Path = self._dataset.images[index % count]
-        annotations = self._dataset.annotations(index % count)
+    def _prepare(self, view: View) -> PreparedImage:
+        path: Path = self._dataset.images[view.index]
+        annotations = self._dataset.annotations(view.index)
         try:
             image = read_image(path)
             key = image_key(path)
         except (OSError, SppdetError) as error:
             raise _Unreadable(str(error)) from None
-        proposals = self._cache.get(image, self._proposals.proposals, self._proposals.max_boxes)
+        searched = self._settings.detector
+        proposals = self._cache.get(image, searched.proposals, searched.max_boxes)
         height, width = image.shape[:2]
-        if index >= count:
+        if view.mirrored:
             image, key = np.ascontiguousarray(image[:, ::-1]), key + b"mirrored"
             annotations = replace(annotations, boxes=flip(annotations.boxes, width))
             proposals = flip(proposals, width)
         boxes = training_boxes(annotations, proposals)
         regions = self._store.get(lambda: image, key, boxes)
-        roles = assign_roles(annotations, boxes, len(self._dataset.classes), self._negative_iou)
-        return PreparedImage(index, (width, height), boxes, regions, roles, annotations)
+        negative_iou = self._settings.mining.negative_iou
+        roles = assign_roles(annotations, boxes, len(self._dataset.classes), negative_iou)
+        number = view.number(len(self._dataset.images))
+        return PreparedImage(view, number, (width, height), boxes, regions, roles, annotations)
 
 
 class _Unreadable(Exception):

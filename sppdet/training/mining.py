@@ -1,87 +1,134 @@
-"""Hard negative mining (R-CNN paper, appendix B; the released code's one pass with eviction)."""
+"""Hard negative mining (R-CNN paper, appendix B; one pass with eviction, as in the released code).
+
+Groups of views are scored with the same scorer, side by side. Negatives that score too high become
+examples of their class. When a class has collected enough of them the heads are fitted again and
+easy negatives are dropped.
+"""
+
+from collections.abc import Collection
+from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sppdet.heads.svm import ExampleStore, LinearSvm
+from sppdet.heads.base import Heads, Scorer
+from sppdet.heads.examples import NEGATIVE, Chosen, ClassExamples, Examples
+from sppdet.heads.path import score_regions
+from sppdet.runtime.memory import give_back_freed_memory
 from sppdet.settings import MiningSettings
+from sppdet.training.first_examples import take
+from sppdet.training.images import PreparedImage, TrainingImages, View
+from sppdet.training.roles import region_roles
+
+GROUP = 8
+"""Views that are scored with the same scorer, so that they can be scored side by side."""
 
 
-class ClassMiner:
-    """The SVM of one class and the examples that it is trained on.
+def mine(
+    images: TrainingImages,
+    views: list[View],
+    heads: Heads,
+    examples: Examples,
+    settings: MiningSettings,
+    seed: int,
+) -> Scorer:
+    """Fit the heads, and fit them again on the hard negatives of the views, in random order.
 
-    Attributes:
-        svm: the SVM for features of the scaled norm; None while one kind of example is missing.
+    ``examples`` grow by the hard negatives and shrink by the easy ones.
     """
+    scorer = fit_and_evict(heads, examples, range(len(examples)), None, settings)
+    give_back_freed_memory()
+    order = [views[index] for index in np.random.default_rng(seed).permutation(len(views))]
+    limit = min(settings.retrain_after, most_negatives(settings, examples))
+    waiting: list[list[Chosen]] = [[] for _ in range(len(examples))]
 
-    def __init__(
-        self,
-        dimension: int,
-        num_classes: int,
-        scale: float,
-        settings: MiningSettings,
-        workers: int = 1,
-    ) -> None:
-        self.svm: LinearSvm | None = None
-        self._store = ExampleStore(dimension, workers)
-        self._scale = scale
-        self._settings = settings
-        self._max_negatives = min(settings.max_negatives, settings.room(dimension, num_classes))
-        self._scores = np.zeros(0, np.float32)
-        self._waiting: list[tuple[Tensor, NDArray[np.int8], NDArray[np.int64]]] = []
-        self._hard = 0
+    def learn(labels: Collection[int], scorer: Scorer) -> Scorer:
+        for label in labels:
+            examples[label].add([(-1, one) for one in waiting[label]], examples.scale)
+            waiting[label] = []
+        return fit_and_evict(heads, examples, labels, scorer, settings)
 
-    def add(self, features: Tensor, sign: int, images: NDArray[np.int64]) -> None:
-        """Add unscaled half-precision features (M, dimension), positives (1) or negatives (-1)."""
-        if len(features):
-            signs = np.full(len(features), sign, np.int8)
-            self._waiting.append((features * self._scale, signs, images))
-
-    def offer(self, features: Tensor, image: int) -> None:
-        """Add hard negatives (M, dimension) of one image; trains again when there are enough."""
-        self.add(features, -1, np.full(len(features), image))
-        self._hard += len(features)
-        if self._hard >= min(self._settings.retrain_after, self._max_negatives):
-            self.train()
-
-    def train(self) -> None:
-        """Train on all examples, then evict the easy negatives."""
-        if self._waiting:
-            self._store.add(
-                torch.cat([features for features, _, _ in self._waiting]),
-                np.concatenate([signs for _, signs, _ in self._waiting]),
-                np.concatenate([images for _, _, images in self._waiting]),
-            )
-            self._waiting = []
-        self._hard = 0
-        fitted = self._store.fit(self._settings.cost, self._settings.positive_weight)
-        if fitted is None:
-            return
-        self.svm, scores = fitted
-        keep = (self._store.signs > 0) | (scores >= self._settings.evict_score)
-        negatives = np.flatnonzero(keep & (self._store.signs < 0))
-        surplus = len(negatives) - self._max_negatives
-        if surplus > 0:  # the hardest stay
-            keep[negatives[np.argsort(scores[negatives], kind="stable")[:surplus]]] = False
-        self._store.keep(keep)
-
-    def without(self, images: NDArray[np.int64]) -> LinearSvm | None:
-        """An SVM trained on the same examples but those of ``images``."""
-        subset = ~np.isin(self._store.images, images)
-        fitted = self._store.fit(self._settings.cost, self._settings.positive_weight, subset)
-        return fitted[0] if fitted else None
-
-    def __len__(self) -> int:
-        return len(self._store)
+    for start in range(0, len(order), GROUP):
+        group = order[start : start + GROUP]
+        search = partial(
+            hard_negatives,
+            scorer=scorer.to(images.device),
+            hard_score=heads.hard_score,
+            settings=settings,
+        )
+        for _, found in images.each("mining", group, search, start, len(order)):
+            for label, negatives in enumerate(found or ()):
+                waiting[label].append(negatives)
+            due = [label for label, ones in enumerate(waiting) if sum(map(len, ones)) >= limit]
+            if due:
+                scorer = learn(due, scorer)
+        give_back_freed_memory()
+    return learn(range(len(examples)), scorer)
 
 
-def stack_svms(svms: list[LinearSvm | None], dimension: int, scale: float) -> tuple[Tensor, Tensor]:
-    """Weights (K, dimension) and biases (K,) for unscaled features; the bias of None is NaN."""
-    weight = np.zeros((len(svms), dimension), np.float32)
-    bias = np.full(len(svms), np.nan, np.float32)
-    for index, svm in enumerate(svms):
-        if svm is not None:
-            weight[index], bias[index] = svm.weight * scale, svm.bias
-    return torch.from_numpy(weight), torch.from_numpy(bias)
+def hard_negatives(
+    prepared: PreparedImage, scorer: Scorer, hard_score: float, settings: MiningSettings
+) -> list[Chosen]:
+    """For each class the negatives of an image that score above ``hard_score``, the hardest."""
+    regions = prepared.regions
+    scores = score_regions(regions, scorer)
+    roles = region_roles(prepared.roles, regions.keys, regions.count, settings.positive_iou)
+    result = []
+    for label in range(scores.shape[1]):
+        hard = np.flatnonzero((roles[:, label] == NEGATIVE) & (scores[:, label] > hard_score))
+        if len(hard) > settings.hard_per_image:
+            best = np.argsort(-scores[hard, label], kind="stable")[: settings.hard_per_image]
+            hard = np.sort(hard[best])
+        result.append(take(prepared, hard, roles))
+    return result
+
+
+def fit_and_evict(
+    heads: Heads,
+    examples: Examples,
+    labels: Collection[int],
+    previous: Scorer | None,
+    settings: MiningSettings,
+) -> Scorer:
+    """Fit the classes ``labels``, then drop their easy negatives and what exceeds the limit."""
+    scorer = heads.fit(examples, labels, previous)
+    limit = most_negatives(settings, examples)
+    for label in labels:
+        if examples[label].learnable:
+            scores = _scores(examples[label], examples.scale, scorer, label)
+            evict(examples[label], scores, heads.easy_score, limit)
+    return scorer
+
+
+def evict(
+    examples: ClassExamples, scores: NDArray[np.float32], easy_score: float, limit: int
+) -> None:
+    """Keep the positives, and of the negatives that score at least ``easy_score`` the hardest.
+
+    Args:
+        scores: (n,), of the examples.
+        limit: most negatives that stay.
+    """
+    keep = (examples.signs > 0) | (scores >= easy_score)
+    negatives = np.flatnonzero(keep & (examples.signs < 0))
+    surplus = len(negatives) - limit
+    if surplus > 0:
+        keep[negatives[np.argsort(scores[negatives], kind="stable")[:surplus]]] = False
+    examples.keep(keep)
+
+
+def most_negatives(settings: MiningSettings, examples: Examples) -> int:
+    """Negatives that a class may hold."""
+    return min(settings.max_negatives, settings.room(examples.dimension, len(examples)))
+
+
+def _scores(
+    examples: ClassExamples, scale: float, scorer: Scorer, label: int, block: int = 256
+) -> NDArray[np.float32]:
+    """Scores (n,) of a class's own examples."""
+    rows: list[Tensor] = [
+        scorer.score(examples.rows[start : start + block].float() / scale)[:, label].cpu()
+        for start in range(0, len(examples), block)
+    ]
+    return np.concatenate([part.numpy() for part in rows])

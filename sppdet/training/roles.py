@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sppdet.boxes import Boxes, iou
 from sppdet.datasets import Annotations
+from sppdet.heads.examples import NEGATIVE, NEITHER, POSITIVE
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,27 @@ def assign_roles(
             best_truth[:, label] = rows[best]
             best_iou[:, label] = overlap[np.arange(len(boxes)), rows[best]]
     return Roles(truths, annotations.labels[truths], negative, best_iou, best_truth)
+
+
+def region_roles(
+    roles: Roles, keys: NDArray[np.int64], count: int, positive_iou: float
+) -> NDArray[np.int8]:
+    """(count, K): the role of each distinct region for every class.
+
+    A region is positive if one of its boxes is ground truth of the class or overlaps it by more
+    than ``positive_iou``, negative if one of its boxes is a negative and none is a positive.
+
+    Args:
+        keys: (N,) int64, the region of each box.
+        count: number of regions.
+        positive_iou: see :class:`sppdet.settings.MiningSettings`.
+    """
+    result = np.full((count, roles.negative.shape[1]), NEITHER, np.int8)
+    for label in range(result.shape[1]):
+        result[keys[roles.negative[:, label]], label] = NEGATIVE
+        result[keys[roles.best_iou[:, label] > positive_iou], label] = POSITIVE
+    result[keys[roles.truths], roles.truth_labels] = POSITIVE
+    return result
 
 
 def choose(rows: NDArray[np.int64], quota: float, random: np.random.Generator) -> NDArray[np.int64]:

@@ -28,9 +28,9 @@ __all__ = [
     "MapGeometry",
     "Preprocessing",
     "Trunk",
+    "build_trunk",
     "default_scales",
     "load_trunk",
-    "make_trunk",
     "map_geometry",
     "packaged_weights",
     "pool5_level",
@@ -65,6 +65,18 @@ class Trunk:
     digest: str
     device: torch.device
     head: FullyConnected | None = None
+
+    rebuildable = True
+
+    @property
+    def layer(self) -> Layer:
+        return (
+            "pooled" if self.head is None else ("fc6" if len(self.head.classifier) == 1 else "fc7")
+        )
+
+    @property
+    def levels(self):
+        return None if self.head is None else (pool5_level(self.name),)
 
     def feature_length(self, bins: int) -> int:
         """Length of the features of a window that is pooled into ``bins`` bins."""
@@ -158,12 +170,12 @@ def load_trunk(
     _builder(name)
     packaged = packaged_weights(name)
     if weights == "random":
-        return make_trunk(name, None, device, layer)
+        return build_trunk(name, None, device, layer)
     if weights is not None:
-        return make_trunk(name, read_weights(weights), device, layer)
+        return build_trunk(name, read_weights(weights), device, layer)
     if packaged is not None:
-        return make_trunk(name, read_weights(packaged), device, layer)
-    return make_trunk(name, torchvision_weights(name), device, layer)
+        return build_trunk(name, read_weights(packaged), device, layer)
+    return build_trunk(name, torchvision_weights(name), device, layer)
 
 
 def packaged_weights(name: str) -> Path | None:
@@ -172,7 +184,7 @@ def packaged_weights(name: str) -> Path | None:
     return file if file.is_file() else None
 
 
-def make_trunk(
+def build_trunk(
     name: str,
     weights: Weights | None,
     device: str | torch.device = "cpu",

@@ -3,18 +3,19 @@ import pytest
 import torch
 
 from sppdet.boxes import as_boxes
-from sppdet.detector import Detector, LinearHeads
+from sppdet.detector import Detector
 from sppdet.features.pyramid import SpatialPyramidPool
 from sppdet.features.rcnn import RcnnRegionFeatures, default_crop
 from sppdet.features.warp import crop_windows, warp
+from sppdet.heads.linear import LinearScorer
 from sppdet.runtime.timing import Clock
 from sppdet.settings import DetectorSettings, RcnnSettings
-from sppdet.trunks import Trunk, make_trunk
+from sppdet.trunks import Trunk, build_trunk
 
 
 @pytest.fixture(scope="module")
 def trunk() -> Trunk:
-    return make_trunk("small", None)
+    return build_trunk("small", None)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_crops_suit_the_trunk(name: str, size: int, context: int) -> None:
 def test_a_detector_survives_its_file(trunk: Trunk, image: np.ndarray, tmp_path) -> None:
     extractor = RcnnRegionFeatures(trunk, RcnnSettings(64, 4, "tight", (1, 2)))
     random = torch.Generator().manual_seed(0)
-    heads = LinearHeads(
+    heads = LinearScorer(
         torch.randn(2, extractor.dimension, generator=random),
         torch.zeros(2),
         np.float32([[1, 0], [1, 0]]),

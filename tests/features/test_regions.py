@@ -3,16 +3,16 @@ import pytest
 import torch
 
 from sppdet.boxes import as_boxes
-from sppdet.features.scoring import half_features, linear_scores
 from sppdet.features.spp import SppRegionFeatures, normalize_levels
+from sppdet.features.streaming import half_features, stream
 from sppdet.features.windows import choose_scale, image_scales, map_windows, resize
 from sppdet.settings import SppSettings
-from sppdet.trunks import Trunk, make_trunk
+from sppdet.trunks import Trunk, build_trunk
 
 
 @pytest.fixture(scope="module")
 def trunk() -> Trunk:
-    return make_trunk("small", None)
+    return build_trunk("small", None)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_blockwise_scores_equal_the_whole_product(trunk: Trunk, image: np.ndarra
     keys = np.arange(regions.count)
     weight, bias = torch.randn(3, extractor.dimension), torch.randn(3)
     expected = regions.features(keys) @ weight.T + bias
-    scores = linear_scores(regions, keys, weight, bias)
+    scores = stream(regions, keys, lambda features: features @ weight.T + bias, 3)
     np.testing.assert_allclose(scores, expected.numpy(), rtol=1e-3, atol=1e-3)
 
 

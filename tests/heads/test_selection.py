@@ -2,14 +2,21 @@
 
 import numpy as np
 import pytest
+import torch
 
 from sppdet.boxes import nms
-from sppdet.heads.calibration import probabilities
+from sppdet.heads.linear import LinearScorer
 from sppdet.heads.selection import VOTER_MARGIN, Scored, candidates, select
 from sppdet.settings import SelectionSettings
 
-RAW = np.tile(np.array([1, 0], np.float32), (3, 1))
-"""A calibration for three classes in which the probability is the logistic of the score."""
+
+def scorer(slope: float = 1.0, offset: float = 0.0) -> LinearScorer:
+    """Of three classes; the probability is the logistic function of slope * score + offset."""
+    fits = np.tile(np.array([slope, offset], np.float32), (3, 1))
+    return LinearScorer(torch.zeros(3, 1), torch.zeros(3), fits)
+
+
+RAW = scorer()
 
 
 def scored(
@@ -19,6 +26,7 @@ def scored(
         np.array(boxes, np.float32).reshape(-1, 4),
         np.array(labels or [0] * len(boxes), np.int64),
         np.array(scores, np.float32),
+        np.arange(len(boxes)),
     )
 
 
@@ -44,23 +52,23 @@ def test_candidates_at_a_threshold_include_their_voters(voter_iou: float) -> Non
 def test_a_vote_by_hand() -> None:
     """Two boxes that overlap by 8/12 and a third, far under the margin, that has no vote."""
     three = scored([[0, 0, 10, 10], [2, 0, 12, 10], [0, 0, 10, 9]], [1.0, 0.0, 1 - 2.5])
-    rows, boxes = select(three, RAW, SelectionSettings())
-    assert rows.tolist() == [0]
+    found = select(three, RAW, SelectionSettings())
+    assert found.rows.tolist() == [0]
     share = 1 / (1 + np.e)
-    np.testing.assert_allclose(boxes, [[2 * share, 0, 10 + 2 * share, 10]], rtol=1e-6)
+    np.testing.assert_allclose(found.boxes, [[2 * share, 0, 10 + 2 * share, 10]], rtol=1e-6)
 
 
 def test_only_candidates_of_the_same_class_vote() -> None:
     two = scored([[0, 0, 10, 10], [2, 0, 12, 10]], [1.0, 0.9], [0, 1])
-    rows, boxes = select(two, RAW, SelectionSettings())
-    assert rows.tolist() == [0, 1]
-    np.testing.assert_array_equal(boxes, two.boxes)
+    found = select(two, RAW, SelectionSettings())
+    assert found.rows.tolist() == [0, 1]
+    np.testing.assert_array_equal(found.boxes, two.boxes)
 
 
 def test_what_overlaps_little_has_no_vote() -> None:
     two = scored([[0, 0, 10, 10], [4, 0, 14, 10]], [1.0, 0.9])  # IoU 6 / 14
-    _, boxes = select(two, RAW, SelectionSettings())
-    np.testing.assert_array_equal(boxes, two.boxes[:1])
+    found = select(two, RAW, SelectionSettings())
+    np.testing.assert_array_equal(found.boxes, two.boxes[:1])
 
 
 def test_without_voting_it_is_suppression_alone() -> None:
@@ -68,12 +76,12 @@ def test_without_voting_it_is_suppression_alone() -> None:
     corners = random.uniform(0, 80, (200, 2))
     boxes = np.concatenate([corners, corners + random.uniform(5, 40, (200, 2))], axis=1)
     many = scored(boxes.tolist(), random.normal(size=200).tolist())
-    rows, left = select(many, RAW, SelectionSettings(voter_iou=1))
-    np.testing.assert_array_equal(rows, nms(many.boxes, many.scores, 0.3))
-    np.testing.assert_array_equal(left, many.boxes[rows])
-    voted_rows, voted = select(many, RAW, SelectionSettings())
-    np.testing.assert_array_equal(voted_rows, rows)
-    assert not np.allclose(voted, left)
+    found = select(many, RAW, SelectionSettings(voter_iou=1))
+    np.testing.assert_array_equal(found.rows, nms(many.boxes, many.scores, 0.3))
+    np.testing.assert_array_equal(found.boxes, many.boxes[found.rows])
+    voted = select(many, RAW, SelectionSettings())
+    np.testing.assert_array_equal(voted.rows, found.rows)
+    assert not np.allclose(voted.boxes, found.boxes)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.6, 0.9])
@@ -82,24 +90,24 @@ def test_a_threshold_leaves_what_is_above_it(threshold: float) -> None:
     corners = random.uniform(0, 80, (300, 2))
     boxes = np.concatenate([corners, corners + random.uniform(20, 60, (300, 2))], axis=1)
     many = scored(boxes.tolist(), random.normal(size=300).tolist(), [0, 1, 2] * 100)
-    rows, voted = select(many, RAW, SelectionSettings())
-    above = probabilities(many.scores[rows], many.labels[rows], RAW) >= threshold
-    some, boxes_of_some = select(many, RAW, SelectionSettings(), threshold)
-    np.testing.assert_array_equal(some, rows[above])
-    np.testing.assert_allclose(boxes_of_some, voted[above], atol=1e-4)
+    found = select(many, RAW, SelectionSettings())
+    above = RAW.probabilities(found.scores, found.labels) >= threshold
+    some = select(many, RAW, SelectionSettings(), threshold)
+    np.testing.assert_array_equal(some.rows, found.rows[above])
+    np.testing.assert_allclose(some.boxes, found.boxes[above], atol=1e-4)
 
 
 def test_an_empty_box_stays_as_it_is() -> None:
-    rows, boxes = select(scored([[5, 5, 5, 9]], [1.0]), RAW, SelectionSettings())
-    assert rows.tolist() == [0]
-    np.testing.assert_array_equal(boxes, [[5, 5, 5, 9]])
+    found = select(scored([[5, 5, 5, 9]], [1.0]), RAW, SelectionSettings())
+    assert found.rows.tolist() == [0]
+    np.testing.assert_array_equal(found.boxes, [[5, 5, 5, 9]])
 
 
 def test_nothing() -> None:
-    rows, boxes = select(scored([], []), RAW, SelectionSettings())
-    assert rows.dtype == np.int64
-    assert boxes.shape == (0, 4)
-    assert boxes.dtype == np.float32
+    found = select(scored([], []), RAW, SelectionSettings())
+    assert found.rows.dtype == np.int64
+    assert found.boxes.shape == (0, 4)
+    assert found.boxes.dtype == np.float32
 
 
 @pytest.mark.parametrize("settings", [SelectionSettings(max_per_class=4, max_candidates=25)])
@@ -113,18 +121,16 @@ def test_limits_and_a_threshold_together(
     corners = random.uniform(0, 80, (150, 2))
     boxes = np.concatenate([corners, corners + random.uniform(20, 60, (150, 2))], axis=1)
     boxes, scores = boxes.astype("f4"), random.normal(size=(150, 3)).astype("f4")
-    fits = np.tile(np.array(calibration, np.float32), (3, 1))
+    calibrated = scorer(*calibration)
 
-    def found(least: float | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rows, labels = candidates(scores, fits, settings, least)
-        chosen = Scored(boxes[rows], labels, scores[rows, labels])
-        kept, voted = select(chosen, fits, settings, least)
-        return rows[kept], labels[kept], voted
+    def found(least: float | None) -> Scored:
+        rows, labels = candidates(scores, calibrated, settings, least)
+        chosen = Scored(boxes[rows], labels, scores[rows, labels], rows)
+        return select(chosen, calibrated, settings, least)
 
-    rows, labels, voted = found(None)
-    assert np.bincount(labels, minlength=3).max() <= 4
-    above = probabilities(scores[rows, labels], labels, fits) >= threshold
-    some_rows, some_labels, some_voted = found(threshold)
-    np.testing.assert_array_equal(some_rows, rows[above])
-    np.testing.assert_array_equal(some_labels, labels[above])
-    np.testing.assert_allclose(some_voted, voted[above], atol=1e-4)
+    everything, some = found(None), found(threshold)
+    assert np.bincount(everything.labels, minlength=3).max() <= 4
+    above = calibrated.probabilities(everything.scores, everything.labels) >= threshold
+    np.testing.assert_array_equal(some.rows, everything.rows[above])
+    np.testing.assert_array_equal(some.labels, everything.labels[above])
+    np.testing.assert_allclose(some.boxes, everything.boxes[above], atol=1e-4)

@@ -10,9 +10,9 @@ from sppdet.boxes import iou
 from sppdet.datasets import open_dataset
 from sppdet.datasets.scenes import write_scenes
 from sppdet.features.spp import SppRegionFeatures
-from sppdet.settings import DetectorSettings, SppSettings
+from sppdet.settings import DetectorSettings, SppSettings, TrainSettings
 from sppdet.training.first_examples import Quotas, first_examples
-from sppdet.training.images import PreparedImage, TrainingImages
+from sppdet.training.images import PreparedImage, TrainingImages, View
 from sppdet.trunks import load_trunk
 
 ALL = Quotas(
@@ -33,11 +33,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedImage:
     folder = tmp_path_factory.mktemp("scenes")
     write_scenes(folder, 6, seed=3, size=(210, 150))
     extractor = SppRegionFeatures(load_trunk("small"), SppSettings((160,)))
-    proposals = DetectorSettings(max_boxes=400)
-    images = TrainingImages(
-        open_dataset(folder), extractor, proposals, 0.3, 1, 1 << 30, lambda *_: None
-    )
-    for _, view in images.each("views", [1], lambda view: view):
+    settings = TrainSettings(detector=DetectorSettings(max_boxes=400), workers=1)
+    images = TrainingImages(open_dataset(folder), extractor, settings, lambda *_: None)
+    for _, view in images.each("views", [View(1)], lambda view: view):
         assert view is not None
         return view
     raise AssertionError
@@ -58,7 +56,9 @@ def test_without_a_limit_all_examples_are_taken(prepared: PreparedImage) -> None
         truths = annotations.boxes[annotations.labels == label]
         best = iou(prepared.boxes, truths).max(axis=1, initial=0)
         fitting = np.flatnonzero(best > 0.7)
-        np.testing.assert_array_equal(taken.positives[label].numpy(), of_rows(prepared, fitting))
+        np.testing.assert_array_equal(
+            taken.positives[label].features.numpy(), of_rows(prepared, fitting)
+        )
         proposals = np.arange(len(annotations), len(prepared.boxes))
         far = np.setdiff1d(
             prepared.regions.keys[proposals[best[proposals] < 0.3]], prepared.regions.keys[fitting]
@@ -90,7 +90,7 @@ def test_a_truth_is_always_taken(prepared: PreparedImage) -> None:
     taken = first_examples(prepared, quotas)
     labels = prepared.annotations.labels
     for label in np.unique(labels):
-        (example,) = taken.positives[label].numpy()
+        (example,) = taken.positives[label].features.numpy()
         truths = of_rows(prepared, np.flatnonzero(labels == label))
         assert (truths == example).all(axis=1).any()
 
@@ -103,5 +103,5 @@ def test_no_regression(prepared: PreparedImage) -> None:
 def test_the_seed_repeats(prepared: PreparedImage) -> None:
     few = replace(ALL, negatives=20)
     a, b, c = (first_examples(prepared, replace(few, seed=seed)) for seed in (4, 4, 5))
-    assert torch.equal(a.negatives[0], b.negatives[0])
-    assert not torch.equal(a.negatives[0], c.negatives[0])
+    assert torch.equal(a.negatives[0].features, b.negatives[0].features)
+    assert not torch.equal(a.negatives[0].features, c.negatives[0].features)

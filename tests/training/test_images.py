@@ -12,8 +12,8 @@ from sppdet.datasets.scenes import write_scenes
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.images import read_image
 from sppdet.proposals import propose
-from sppdet.settings import DetectorSettings, SppSettings
-from sppdet.training.images import PreparedImage, TrainingImages
+from sppdet.settings import DetectorSettings, SppSettings, TrainSettings
+from sppdet.training.images import PreparedImage, TrainingImages, View, views_of
 from sppdet.training.roles import assign_roles, training_boxes
 from sppdet.trunks import load_trunk
 
@@ -35,20 +35,16 @@ def extractor() -> SppRegionFeatures:
 def images(
     folder: Path, extractor: SppRegionFeatures, workers: int = 1, store_bytes: int = 1 << 30
 ) -> TrainingImages:
-    return TrainingImages(
-        open_dataset(folder),
-        extractor,
-        DetectorSettings(max_boxes=200),
-        0.3,
-        workers,
-        store_bytes,
-        lambda *_: None,
+    settings = TrainSettings(
+        detector=DetectorSettings(max_boxes=200), workers=workers, store_bytes=store_bytes
     )
+    return TrainingImages(open_dataset(folder), extractor, settings, lambda *_: None)
 
 
 def views(folder: Path, extractor: SppRegionFeatures, **settings: int) -> list[PreparedImage]:
-    numbers = list(range(2 * COUNT))
-    found = images(folder, extractor, **settings).each("views", numbers, lambda view: view)
+    """First all images, then all in the mirror."""
+    wanted = [View(index, mirrored) for mirrored in (False, True) for index in range(COUNT)]
+    found = images(folder, extractor, **settings).each("views", wanted, lambda view: view)
     return [view for _, view in found if view is not None]
 
 
@@ -63,7 +59,8 @@ def test_a_mirrored_image_is_the_image_mirrored(folder: Path, extractor: SppRegi
         boxes = flip(training_boxes(annotations, proposals), image.shape[1])
         expected = extractor.prepare(mirrored, boxes)
         view = seen[COUNT + index]
-        assert view.index == COUNT + index
+        assert view.view == View(index, True)
+        assert view.number == COUNT + index
         np.testing.assert_array_equal(view.boxes, boxes)
         np.testing.assert_array_equal(view.regions.keys, expected.keys)
         every = np.arange(expected.count)
@@ -94,7 +91,7 @@ def test_neither_workers_nor_the_store_change_a_view(
     for one, other in zip(
         views(folder, extractor), views(folder, extractor, **settings), strict=True
     ):
-        assert one.index == other.index
+        assert one.view == other.view
         every = np.arange(one.regions.count)
         np.testing.assert_array_equal(
             one.regions.features(every).numpy(), other.regions.features(every).numpy()
@@ -108,8 +105,8 @@ def test_an_unreadable_image_is_told_once_for_both_views(
     broken = sorted(tmp_path.glob("*.jpg"))[1]
     broken.write_bytes(broken.read_bytes()[:500])
     loaded = images(tmp_path, extractor)
-    numbers = [index + view * COUNT for index in range(COUNT) for view in range(2)]
-    found = [number for number, view in loaded.each("views", numbers, lambda v: v) if view]
-    assert found == [0, 3, 2, 5]
+    wanted = views_of(range(COUNT), mirror=True)
+    found = [view for view, image in loaded.each("views", wanted, lambda v: v) if image]
+    assert found == [(0, False), (0, True), (2, False), (2, True)]
     assert len(loaded.failures) == 1
     assert broken.name in loaded.failures[0]

@@ -1,4 +1,3 @@
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -6,17 +5,16 @@ import pytest
 
 from sppdet.boxes import as_boxes
 from sppdet.features.spp import SppRegionFeatures
-from sppdet.runtime.threads import ordered_map
 from sppdet.settings import SppSettings
 from sppdet.training.region_store import RegionStore, image_key
-from sppdet.trunks import make_trunk
+from sppdet.trunks import build_trunk
 
 BOXES = as_boxes([[0, 0, 60, 60], [20, 10, 90, 64]])
 IMAGE = np.random.default_rng(0).integers(0, 255, (64, 96, 3)).astype(np.uint8)
 
 
 def store(folder: Path, side: int = 64, limit: int = 1 << 20) -> RegionStore:
-    extractor = SppRegionFeatures(make_trunk("small", None), SppSettings((side,)))
+    extractor = SppRegionFeatures(build_trunk("small", None), SppSettings((side,)))
     return RegionStore(folder, extractor, limit)
 
 
@@ -75,29 +73,3 @@ def test_image_keys_follow_the_content(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     keys = [image_key(tmp_path / name) for name in "abc"]
     assert keys[0] == keys[1] != keys[2]
-
-
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_ordered_map_keeps_order_and_bounds_what_waits(workers: int) -> None:
-    lock, begun = threading.Lock(), []
-
-    def work(item: int) -> int:
-        with lock:
-            begun.append(item)
-        return item * item
-
-    for taken, result in enumerate(ordered_map(work, range(50), workers)):
-        assert result == taken * taken
-        with lock:
-            assert len(begun) <= taken + 2 + workers
-    assert sorted(begun) == list(range(50))
-
-
-def test_ordered_map_passes_errors_on() -> None:
-    def work(item: int) -> int:
-        if item == 3:
-            raise RuntimeError("three")
-        return item
-
-    with pytest.raises(RuntimeError, match="three"):
-        list(ordered_map(work, range(10), 2))

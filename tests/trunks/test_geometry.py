@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sppdet.trunks import ARCHITECTURES, MapGeometry, Trunk, make_trunk, map_geometry
+from sppdet.trunks import ARCHITECTURES, MapGeometry, Trunk, build_trunk, map_geometry
 
 SIDE = 480
 
@@ -112,4 +112,4 @@ def test_every_trunk_gives_a_map_of_every_image(name: str, size: tuple[int, int]
 
 @functools.cache
 def random_trunk(name: str) -> Trunk:
-    return make_trunk(name, None)
+    return build_trunk(name, None)

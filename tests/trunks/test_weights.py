@@ -6,14 +6,14 @@ import safetensors.torch
 import torch
 
 from sppdet.errors import SppdetError
-from sppdet.trunks import Preprocessing, load_trunk, make_trunk
+from sppdet.trunks import Preprocessing, build_trunk, load_trunk
 from sppdet.trunks.weights import digest, read_weights
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (80, 96, 3)).astype(np.uint8)
 
 
 def random_state() -> dict[str, torch.Tensor]:
-    state = make_trunk("squeezenet1_1", None).network.state_dict()
+    state = build_trunk("squeezenet1_1", None).network.state_dict()
     return {
         name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()
     }
@@ -29,7 +29,7 @@ def test_files_of_every_kind(tmp_path: Path, kind: str) -> None:
         safetensors.torch.save_file({k: v.half() for k, v in state.items()}, path)
     else:
         torch.save({"state_dict": state} if kind == "checkpoint" else state, path)
-    expected = make_trunk("squeezenet1_1", None).map(IMAGE)
+    expected = build_trunk("squeezenet1_1", None).map(IMAGE)
     found = load_trunk("squeezenet1_1", path).map(IMAGE)
     torch.testing.assert_close(found, expected, atol=1e-2 if kind == "half" else 0, rtol=1e-2)
 
@@ -47,7 +47,7 @@ def test_the_preprocessing_of_the_metadata_is_used(tmp_path: Path) -> None:
 
 
 def test_the_default_preprocessing_is_torchvisions() -> None:
-    trunk = make_trunk("squeezenet1_1", None)
+    trunk = build_trunk("squeezenet1_1", None)
     expected = (IMAGE / 255 - (0.485, 0.456, 0.406)) / np.array((0.229, 0.224, 0.225))
     np.testing.assert_allclose(
         trunk.input_tensor(IMAGE)[0].permute(1, 2, 0).numpy(), expected, atol=1e-5
@@ -92,7 +92,7 @@ def test_broken_metadata_is_named(tmp_path: Path) -> None:
 
 
 def test_nan_in_the_weights_is_noticed() -> None:
-    trunk = make_trunk("squeezenet1_1", None)
+    trunk = build_trunk("squeezenet1_1", None)
     next(trunk.network.parameters()).fill_(torch.nan)
     with pytest.raises(SppdetError, match="not finite"):
         trunk.map(IMAGE)

@@ -1,4 +1,6 @@
-"""Linear scores of regions, without ever holding the features of all of them."""
+"""Functions of region features, without ever holding the features of all regions."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,33 +14,34 @@ BLOCK = 256
 """Regions whose features are held at one time."""
 
 
-def linear_scores(
+def stream(
     regions: Regions,
     keys: NDArray[np.int64],
-    weight: Tensor,
-    bias: Tensor,
+    function: Callable[[Tensor], Tensor],
+    columns: int,
     clock: Clock | None = None,
 ) -> NDArray[np.float32]:
-    """``features(keys) @ weight.T + bias``, block by block.
+    """``function(features(keys))``, block by block.
 
     Args:
         regions: the prepared boxes of an image.
         keys: (M,) int64, which of them.
-        weight: (K, dimension) float32 on the features' device; contiguous rows are read twice as
-            fast as columns when K is small.
-        bias: (K,) float32 on the same device.
+        function: (B, dimension) float32 to (B, columns), row by row.
+        columns: length of a row of the result.
         clock: gets the stages of the features and ``scoring``.
 
     Returns:
-        (M, K) float32.
+        (M, columns) float32.
     """
     clock = clock or Clock()
-    scores = torch.empty(len(keys), weight.shape[0], device=weight.device)
+    blocks = []
     for start in range(0, len(keys), BLOCK):
         features = regions.features(keys[start : start + BLOCK], clock)
         with clock.stage("scoring"):
-            torch.addmm(bias, features, weight.T, out=scores[start : start + BLOCK])
-    return scores.cpu().numpy()
+            blocks.append(function(features))
+    if not blocks:
+        return np.zeros((0, columns), np.float32)
+    return torch.cat(blocks).cpu().numpy()
 
 
 def half_features(regions: Regions, keys: NDArray[np.int64]) -> Tensor:

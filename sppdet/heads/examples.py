@@ -1,0 +1,175 @@
+"""What heads learn from: region features with a role for every class.
+
+Every class keeps the examples that were chosen for it, with the matrix of their products (the Gram
+matrix), which linear heads learn from. Jointly they are features with one label each.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sppdet.heads.gram import products
+
+POSITIVE, NEGATIVE, NEITHER = 1, -1, 0
+"""Roles of a region for a class."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """M regions of one image that are examples of a class.
+
+    Attributes:
+        features: (M, D) float16, as the extractor gives them.
+        roles: (M, K) int8, the role of each region for every class.
+        regions: (M,) int64, a number of each region, the same whenever it is chosen.
+        image: number of the image; a mirrored image has the number of its original.
+    """
+
+    features: Tensor
+    roles: NDArray[np.int8]
+    regions: NDArray[np.int64]
+    image: int
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """The distinct regions among the examples of all classes.
+
+    Attributes:
+        features: (N, D) float16, multiplied by :attr:`Examples.scale`.
+        roles: (N, K) int8.
+        images: (N,) int64.
+    """
+
+    features: Tensor
+    roles: NDArray[np.int8]
+    images: NDArray[np.int64]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,): the class of a positive, K for background (a negative of every class), -1 else."""
+        background = (self.roles == NEGATIVE).all(axis=1)
+        positive = (self.roles == POSITIVE).any(axis=1)
+        first = (self.roles == POSITIVE).argmax(axis=1)
+        return np.where(positive, first, np.where(background, self.roles.shape[1], -1))
+
+
+class ClassExamples:
+    """Positive and negative examples of one class in half precision, with their Gram matrix.
+
+    Attributes:
+        rows: (n, D) float16, features multiplied by the common scale.
+        gram: (n, n) float32, ``rows @ rows.T``.
+        signs: (n,) int8, +1 for a positive, -1 for a negative.
+        images: (n,) int64, the image from which each example comes.
+        regions: (n,) int64, see :class:`Chosen`.
+        roles: (n, K) int8, see :class:`Chosen`.
+    """
+
+    def __init__(self, dimension: int, classes: int, workers: int = 1) -> None:
+        self._workers = workers
+        self.rows = torch.empty(0, dimension, dtype=torch.float16)
+        self.gram = np.zeros((0, 0), np.float32)
+        self.signs = np.zeros(0, np.int8)
+        self.images = np.zeros(0, np.int64)
+        self.regions = np.zeros(0, np.int64)
+        self.roles = np.zeros((0, classes), np.int8)
+
+    def __len__(self) -> int:
+        return len(self.signs)
+
+    @property
+    def learnable(self) -> bool:
+        """Whether there are positives and negatives."""
+        return bool((self.signs > 0).any() and (self.signs < 0).any())
+
+    def add(self, chosen: list[tuple[int, Chosen]], scale: float) -> None:
+        """Add pairs of a sign (1 or -1) and regions; ``scale`` multiplies their features."""
+        chosen = [(sign, one) for sign, one in chosen if len(one)]
+        if not chosen:
+            return
+        new = torch.cat([one.features * scale for _, one in chosen]).cpu().half()
+        old = len(self)
+        gram = np.empty((old + len(new), old + len(new)), np.float32)
+        gram[:old, :old] = self.gram
+        gram[old:, old:] = products(new, new, self._workers)
+        if old:
+            gram[:old, old:] = products(self.rows, new, self._workers)
+            gram[old:, :old] = gram[:old, old:].T
+        self.gram = gram
+        self.rows = torch.cat([self.rows, new])
+        counts = [len(one) for _, one in chosen]
+        signs = np.repeat(np.array([sign for sign, _ in chosen], np.int8), counts)
+        images = np.repeat(np.array([one.image for _, one in chosen], np.int64), counts)
+        self.signs = np.concatenate([self.signs, signs])
+        self.images = np.concatenate([self.images, images])
+        self.regions = np.concatenate([self.regions, *(one.regions for _, one in chosen)])
+        self.roles = np.concatenate([self.roles, *(one.roles for _, one in chosen)])
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Drop the examples outside ``mask`` (n,)."""
+        if not mask.all():
+            self._take(self, np.flatnonzero(mask))
+
+    def without(self, images: NDArray[np.int64]) -> "ClassExamples":
+        """The examples that come from other images than these."""
+        index = np.flatnonzero(~np.isin(self.images, images))
+        if len(index) == len(self):
+            return self
+        part = ClassExamples(self.rows.shape[1], self.roles.shape[1], self._workers)
+        part._take(self, index)
+        return part
+
+    def _take(self, source: "ClassExamples", index: NDArray[np.int64]) -> None:
+        """Become the examples ``index`` of ``source``."""
+        self.rows = source.rows[torch.from_numpy(index)]
+        self.gram = source.gram[np.ix_(index, index)]
+        self.signs, self.images = source.signs[index], source.images[index]
+        self.regions, self.roles = source.regions[index], source.roles[index]
+
+
+class Examples:
+    """The examples of all classes.
+
+    Args:
+        dimension: D, length of a feature vector.
+        classes: K.
+        scale: factor on all features, which brings their mean L2 norm to that for which the heads'
+            constants are meant. A scorer takes features without it.
+        workers: threads for the products.
+    """
+
+    def __init__(self, dimension: int, classes: int, scale: float, workers: int = 1) -> None:
+        self.dimension = dimension
+        self.scale = scale
+        self._classes = [ClassExamples(dimension, classes, workers) for _ in range(classes)]
+        self._absent = np.zeros(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def __getitem__(self, label: int) -> ClassExamples:
+        """The examples of one class."""
+        return self._classes[label].without(self._absent)
+
+    def without(self, images: NDArray[np.int64]) -> "Examples":
+        """The examples that come from other images than these; reading one class copies it."""
+        part = Examples(self.dimension, 0, self.scale)
+        part._classes = self._classes
+        part._absent = np.union1d(self._absent, images)
+        return part
+
+    def joint(self) -> Joint:
+        """The distinct regions of all classes' examples, in the order of their first appearance."""
+        parts = [self[label] for label in range(len(self))]
+        _, first = np.unique(np.concatenate([one.regions for one in parts]), return_index=True)
+        first = np.sort(first)
+        features = torch.cat([one.rows for one in parts])[torch.from_numpy(first)]
+        roles = np.concatenate([one.roles for one in parts])[first]
+        return Joint(features, roles, np.concatenate([one.images for one in parts])[first])

@@ -1,0 +1,68 @@
+"""The one path from regions to detections: score, regress, suppress, vote.
+
+The detector, the calibration and, through the detector, every evaluation call :func:`find`. Mining
+calls its first step, :func:`score_regions`.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sppdet.boxes import Boxes
+from sppdet.features.regions import Regions
+from sppdet.features.streaming import stream
+from sppdet.heads.base import Scorer
+from sppdet.heads.regression import BoxRegression
+from sppdet.heads.selection import Scored, candidates, select
+from sppdet.runtime.timing import Clock
+from sppdet.settings import SelectionSettings
+
+
+def score_regions(
+    regions: Regions, scorer: Scorer, clock: Clock | None = None
+) -> NDArray[np.float32]:
+    """Scores (regions.count, K) of all distinct regions of an image."""
+    return stream(regions, np.arange(regions.count), scorer.score, scorer.classes, clock)
+
+
+def find(
+    regions: Regions,
+    boxes: Boxes,
+    size: tuple[int, int],
+    scorer: Scorer,
+    regression: BoxRegression | None,
+    settings: SelectionSettings,
+    threshold: float | None = None,
+    rows: NDArray[np.int64] | None = None,
+    clock: Clock | None = None,
+) -> Scored:
+    """Detect among the boxes of an image.
+
+    Args:
+        regions: the prepared boxes.
+        boxes: (N, 4), the same boxes.
+        size: width and height of the image in pixels; regressed boxes are clipped to it.
+        scorer, regression: what was learned; None means no box regression.
+        settings: of the selection.
+        threshold: least probability of a detection; None keeps all that survive suppression.
+        rows: which boxes may become detections; None means all.
+        clock: gets the stages of the features, ``scoring``, ``regression`` and ``suppression``.
+
+    Returns:
+        Detections with scores of the scorer, class by class, the best first.
+    """
+    clock = clock or Clock()
+    if len(boxes) == 0:
+        none = np.zeros(0, np.int64)
+        return Scored(boxes, none, np.zeros(0, np.float32), none)
+    scores = score_regions(regions, scorer, clock)[regions.keys]
+    able = np.arange(len(boxes)) if rows is None else rows
+    with clock.stage("suppression"):
+        chosen, labels = candidates(scores[able], scorer, settings, threshold)
+        chosen = able[chosen]
+    moved = boxes[chosen]
+    if regression is not None:
+        with clock.stage("regression"):
+            moved = regression.move(regions, boxes, labels, chosen, size)
+    with clock.stage("suppression"):
+        scored = Scored(moved, labels, scores[chosen, labels], chosen)
+        return select(scored, scorer, settings, threshold)

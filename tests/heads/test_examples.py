@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import torch
+
+from sppdet.heads.examples import ClassExamples, Examples
+
+DIMENSION = 40
+
+
+def some(count: int, seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal((count, DIMENSION))).half()
+
+
+def test_the_gram_matrix_is_the_products_of_the_rows(filled) -> None:
+    store = filled(some(31), np.where(np.arange(31) % 2, 1, -1))
+    rows = store.rows.double().numpy()
+    np.testing.assert_allclose(store.gram, rows @ rows.T, atol=1e-4)
+
+
+def test_dropped_examples_leave_no_trace(filled) -> None:
+    features, signs = some(31), np.where(np.arange(31) % 2, 1, -1)
+    keep = np.arange(31) % 3 != 1
+    store = filled(features, signs)
+    store.keep(keep)
+    assert torch.equal(store.rows, features[torch.from_numpy(keep)])
+    np.testing.assert_array_equal(store.signs, signs[keep])
+    np.testing.assert_array_equal(store.images, np.arange(31)[keep])
+    rows = store.rows.double().numpy()
+    np.testing.assert_allclose(store.gram, rows @ rows.T, atol=1e-4)
+
+
+def test_without_some_images(filled) -> None:
+    store = filled(some(31), np.where(np.arange(31) % 2, 1, -1))
+    part = store.without(np.array([0, 5, 30, 99]))
+    assert len(part) == 28
+    assert len(store) == 31
+    assert not np.isin([0, 5, 30], part.images).any()
+    np.testing.assert_array_equal(
+        part.gram, np.delete(np.delete(store.gram, [0, 5, 30], 0), [0, 5, 30], 1)
+    )
+    assert store.without(np.array([77])) is store
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_learnable_means_both_kinds(chosen, sign: int) -> None:
+    store = ClassExamples(DIMENSION, 1)
+    assert not store.learnable
+    store.add([(sign, chosen(some(3)))], 1.0)
+    assert not store.learnable
+    store.add([(-sign, chosen(some(1)))], 1.0)
+    assert store.learnable
+
+
+def test_nothing_is_added_by_no_regions(chosen) -> None:
+    store = ClassExamples(DIMENSION, 1)
+    store.add([(1, chosen(some(0)))], 1.0)
+    assert len(store) == 0
+
+
+def test_joint_examples_are_the_distinct_regions_with_their_labels(chosen) -> None:
+    examples = Examples(DIMENSION, 2, scale=2.0)
+    features = some(4)
+    roles = np.array([[1, -1], [-1, 1], [-1, -1], [0, -1]])
+    first = chosen(features, image=3, first=10, roles=roles)
+    examples[0].add([(1, first)], 2.0)
+    examples[1].add([(-1, chosen(features[1:3], 3, 11, roles[1:3]))], 2.0)
+    examples[1].add([(-1, chosen(features[:1], 4, 90, [[-1, -1]]))], 2.0)
+    joint = examples.joint()
+    assert joint.labels.tolist() == [0, 1, 2, -1, 2]
+    assert joint.images.tolist() == [3, 3, 3, 3, 4]
+    assert torch.equal(joint.features[:4], features * 2)
+    part = examples.without(np.array([3])).joint()
+    assert part.labels.tolist() == [2]
