@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,6 @@ from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.linear import LinearScorer
 from sppdet.heads.regression import BoxRegression
 from sppdet.heads.selection import VOTER_MARGIN
-from sppdet.model_file import FORMAT, OLDEST
 from sppdet.settings import DetectorSettings, SelectionSettings, SppSettings
 from sppdet.trunks import build_trunk
 
@@ -147,61 +144,6 @@ def test_nothing_above_the_threshold() -> None:
     assert found.boxes.shape == (0, 4)
     assert found.boxes.dtype == np.float32
     assert found.labels.dtype == np.int64
-
-
-@pytest.mark.parametrize("regression", [False, True])
-def test_a_saved_detector_is_the_same(tmp_path: Path, regression: bool) -> None:
-    detector = make_detector(regression, SelectionSettings(voter_iou=0.7), max_boxes=77)
-    detector.save(tmp_path / "d.safetensors")
-    again = Detector.load(tmp_path / "d.safetensors", "cpu")
-    assert again.classes == CLASSES
-    assert again.settings == detector.settings
-    assert again.extractor.to_json() == detector.extractor.to_json()
-    a, b = (d.detect(IMAGE, boxes=some_boxes()) for d in (detector, again))
-    np.testing.assert_array_equal(a.boxes, b.boxes)
-    np.testing.assert_array_equal(a.scores, b.scores)
-    assert [path.name for path in tmp_path.iterdir()] == ["d.safetensors"]
-
-
-def test_equal_detectors_are_equal_files(tmp_path: Path) -> None:
-    make_detector().save(tmp_path / "a")
-    make_detector().save(tmp_path / "b")
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
-def _truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1000])
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda path: path.write_text("not a model"),
-        lambda path: path.write_bytes(b""),
-        lambda path: path.unlink(),
-        _truncate,
-        lambda path: __import__("safetensors.torch").torch.save_file({"x": torch.zeros(1)}, path),
-    ],
-)
-def test_what_is_no_detector_is_refused_in_one_line(tmp_path: Path, spoil) -> None:
-    path = tmp_path / "d.safetensors"
-    make_detector().save(path)
-    spoil(path)
-    with pytest.raises(SppdetError, match=r"d\.safetensors") as caught:
-        Detector.load(path, "cpu")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_of_another_format_says_what_to_do(tmp_path: Path) -> None:
-    path = tmp_path / "d.safetensors"
-    make_detector().save(path)
-    content = path.read_bytes()
-    for number, remedy in ((OLDEST - 1, "train it again"), (FORMAT + 1, "update sppdet")):
-        old, new = (rf"\"format\": {value},".encode() for value in (FORMAT, number))
-        assert old in content
-        path.write_bytes(content.replace(old, new))
-        with pytest.raises(SppdetError, match=remedy):
-            Detector.load(path, "cpu")
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -7,7 +7,7 @@ mirrored, so that nothing is searched twice.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -30,7 +30,8 @@ Progress = Callable[[str, int, int], None]
 """Called with the name of a pass, the images done, and the images in all."""
 
 
-class View(NamedTuple):
+@dataclass(frozen=True)
+class View:
     """One image as training sees it.
 
     Attributes:

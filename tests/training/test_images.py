@@ -107,6 +107,6 @@ def test_an_unreadable_image_is_told_once_for_both_views(
     loaded = images(tmp_path, extractor)
     wanted = views_of(range(COUNT), mirror=True)
     found = [view for view, image in loaded.each("views", wanted, lambda v: v) if image]
-    assert found == [(0, False), (0, True), (2, False), (2, True)]
+    assert found == [View(0), View(0, True), View(2), View(2, True)]
     assert len(loaded.failures) == 1
     assert broken.name in loaded.failures[0]

@@ -1,0 +1,239 @@
+"""Detector files: what is saved, what loads again, and what is refused."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from sppdet.detector import Detector
+from sppdet.errors import SppdetError
+from sppdet.features.rcnn import RcnnRegionFeatures
+from sppdet.features.spp import SppRegionFeatures
+from sppdet.heads.linear import LinearScorer, LinearSvms
+from sppdet.heads.regression import BoxRegression
+from sppdet.model_file import FORMAT, OLDEST
+from sppdet.settings import DetectorSettings, RcnnSettings, SelectionSettings, SppSettings
+from sppdet.trunks import MapGeometry, Preprocessing, build_trunk, make_trunk
+
+CLASSES = ("cat", "dog")
+IMAGE = np.random.default_rng(0).integers(0, 255, (90, 140, 3)).astype(np.uint8)
+BOXES = np.array([[5, 5, 60, 70], [20, 10, 130, 80], [70, 3, 138, 50]], np.float32)
+
+
+def make_detector(
+    regression: bool = True, classes: tuple[str, ...] = CLASSES, extractor=None, scorer=None
+) -> Detector:
+    extractor = extractor or SppRegionFeatures(
+        build_trunk("small", None), SppSettings((128,), levels=(1, 2))
+    )
+    random = torch.Generator().manual_seed(0)
+    size = extractor.dimension
+    scorer = scorer or LinearScorer(
+        torch.randn(len(CLASSES), size, generator=random) * 0.1,
+        torch.tensor([0.1, -0.2]),
+        np.array([[2.0, 0.5], [1.0, -0.5]], np.float32),
+    )
+    boxes = BoxRegression(torch.randn(8, size, generator=random) * 0.005, torch.zeros(8))
+    settings = DetectorSettings(max_boxes=77, selection=SelectionSettings(voter_iou=0.7))
+    return Detector(extractor, scorer, classes, settings, boxes if regression else None)
+
+
+def rewrite(path: Path, change) -> None:
+    """Change the description in a file."""
+    with safetensors.safe_open(str(path), "pt") as file:
+        described = json.loads(file.metadata()["sppdet"])
+    tensors = safetensors.torch.load_file(path)
+    change(described, tensors)
+    safetensors.torch.save_file(tensors, path, {"sppdet": json.dumps(described)})
+
+
+def same(a: Detector, b: Detector) -> None:
+    found, expected = (d.detect(IMAGE, boxes=BOXES) for d in (a, b))
+    assert len(expected) > 0
+    np.testing.assert_array_equal(found.boxes, expected.boxes)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+@pytest.mark.parametrize("regression", [False, True])
+@pytest.mark.parametrize("method", ["spp", "rcnn"])
+def test_a_saved_detector_is_the_same(tmp_path: Path, regression: bool, method: str) -> None:
+    extractor = None
+    if method == "rcnn":
+        cropping = RcnnSettings(64, 4, "tight", (1, 2), normalize_levels=True)
+        extractor = RcnnRegionFeatures(build_trunk("small", None), cropping)
+    detector = make_detector(regression, extractor=extractor)
+    detector.save(tmp_path / "d.safetensors")
+    again = Detector.load(tmp_path / "d.safetensors", "cpu")
+    assert again.classes == CLASSES
+    assert again.settings == detector.settings
+    assert again.extractor.to_json() == detector.extractor.to_json()
+    assert (again.regression is not None) == regression
+    same(again, detector)
+    assert [path.name for path in tmp_path.iterdir()] == ["d.safetensors"]
+
+
+def test_equal_detectors_are_equal_files(tmp_path: Path) -> None:
+    make_detector().save(tmp_path / "a")
+    make_detector().save(tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_file_of_version_0_1_0_loads(tmp_path: Path) -> None:
+    """Format 2 has the layer among the extractor's settings and names no heads."""
+    path = tmp_path / "d.safetensors"
+    detector = make_detector()
+    detector.save(path)
+
+    def older(described: dict, _: dict) -> None:
+        described["format"], described["version"] = 2, "0.1.0"
+        del described["heads"], described["trunk"]["layer"]
+        described["extractor"]["layer"] = "pooled"
+
+    rewrite(path, older)
+    same(Detector.load(path, "cpu"), detector)
+
+
+def test_an_older_file_with_fully_connected_layers_loads(tmp_path: Path) -> None:
+    path = tmp_path / "d.safetensors"
+    trunk = build_trunk("alexnet", None, layer="fc6")
+    extractor = SppRegionFeatures(trunk, SppSettings((96,), levels=(6,)))
+    detector = make_detector(extractor=extractor)
+    detector.save(path)
+
+    def older(described: dict, _: dict) -> None:
+        described["format"] = 2
+        described["extractor"]["layer"] = described["trunk"].pop("layer")
+
+    rewrite(path, older)
+    again = Detector.load(path, "cpu")
+    assert again.extractor.trunk.layer == "fc6"
+    same(again, detector)
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_text("not a model"),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.unlink(),
+        _truncate,
+        lambda path: safetensors.torch.save_file({"x": torch.zeros(1)}, path),
+        lambda path: rewrite(path, lambda d, t: d["classes"].append("cow")),
+        lambda path: rewrite(path, lambda d, t: d.pop("extractor")),
+        lambda path: rewrite(path, lambda d, t: d["extractor"].update(method="magic")),
+        lambda path: rewrite(path, lambda d, t: d["settings"].update(unknown=1)),
+        lambda path: rewrite(path, lambda d, t: t.update({"svm.bias": torch.zeros(5)})),
+        lambda path: rewrite(path, lambda d, t: t.update({"box.weight": torch.zeros(2, 4, 3)})),
+        lambda path: rewrite(path, lambda d, t: t.pop("svm.weight")),
+    ],
+)
+def test_what_is_no_detector_is_refused_in_one_line(tmp_path: Path, spoil) -> None:
+    path = tmp_path / "d.safetensors"
+    make_detector().save(path)
+    spoil(path)
+    with pytest.raises(SppdetError, match=r"d\.safetensors") as caught:
+        Detector.load(path, "cpu")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"), [(OLDEST - 1, "train it again"), (FORMAT + 1, "update sppdet")]
+)
+def test_a_file_of_another_format_says_what_to_do(tmp_path: Path, number: int, remedy: str) -> None:
+    path = tmp_path / "d.safetensors"
+    make_detector().save(path)
+    rewrite(path, lambda described, _: described.update(format=number))
+    with pytest.raises(SppdetError, match=remedy):
+        Detector.load(path, "cpu")
+
+
+def own_trunk(seed: int = 0):
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Conv2d(3, 8, 8, stride=8), nn.ReLU())
+    return make_trunk(network, Preprocessing(), MapGeometry(8, 3.5), name="mine")
+
+
+def test_a_detector_on_a_trunk_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "d.safetensors"
+    trunk = own_trunk()
+    detector = make_detector(extractor=SppRegionFeatures(trunk, SppSettings((96,))))
+    detector.save(path)
+    assert not any(name.startswith("trunk.") for name in safetensors.torch.load_file(path))
+    same(Detector.load(path, trunk=trunk), detector)
+    with pytest.raises(SppdetError, match=r"trunk 'mine'.*trunk=\.\.\."):
+        Detector.load(path)
+    with pytest.raises(SppdetError, match="another trunk"):
+        Detector.load(path, trunk=own_trunk(1))
+
+
+@dataclass(frozen=True)
+class FlippedScorer(LinearScorer):
+    name: ClassVar[str] = "flipped"  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class FlippedHeads(LinearSvms):
+    name: ClassVar[str] = "flipped"  # type: ignore[misc]
+
+    def restore(self, tensors):
+        scorer = LinearSvms().restore(tensors)
+        return FlippedScorer(scorer.weight, scorer.bias, scorer.calibration)
+
+
+def test_a_detector_with_heads_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "d.safetensors"
+    linear = make_detector().scorer
+    assert isinstance(linear, LinearScorer)
+    scorer = FlippedScorer(linear.weight, linear.bias, linear.calibration)
+    detector = make_detector(scorer=scorer)
+    detector.save(path)
+    same(Detector.load(path, "cpu", heads=FlippedHeads()), detector)
+    with pytest.raises(SppdetError, match=r"'flipped'.*heads=\.\.\."):
+        Detector.load(path, "cpu")
+    make_detector().save(path)
+    with pytest.raises(SppdetError, match="'linear'"):
+        Detector.load(path, "cpu", heads=FlippedHeads())
+
+
+class OwnFeatures(SppRegionFeatures):
+    def to_json(self):
+        return {**super().to_json(), "method": "own"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"classes": ("cat", "cat")}, "same name"),
+        ({"classes": ("cat",)}, "1 class names for 2"),
+        (
+            {"extractor": OwnFeatures(build_trunk("small", None), SppSettings((128,)))},
+            "'own' is unknown",
+        ),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path, changes, reason: str) -> None:
+    path = tmp_path / "d.safetensors"
+    path.write_text("kept")
+    with pytest.raises(SppdetError, match=reason):
+        make_detector(**changes).save(path)
+    assert path.read_text() == "kept"
+
+
+def test_fully_connected_layers_want_their_level() -> None:
+    trunk = build_trunk("alexnet", None, layer="fc6")
+    with pytest.raises(ValueError, match=r"levels \(1, 2, 3, 6\): fc6 of alexnet takes.*\(6,\)"):
+        SppRegionFeatures(trunk, SppSettings())
+    with pytest.raises(ValueError, match=r"takes levels=\(6,\)"):
+        RcnnRegionFeatures(trunk, RcnnSettings())
