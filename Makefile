@@ -1,10 +1,15 @@
-# make detect  - install, and find the fruit in the sample picture
-# make test    - install, and run the linter and all tests
+# make detect    - install, and find the fruit in the sample picture
+# make test      - install, and run the linter, the type checker and all tests
+# make test-all  - the fast tests on every Python from 3.10 to 3.13 that is installed
+# make package   - build wheel and sdist, install them into an empty environment, use them once
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The public face is checked strictly.
+FACE := sppdet/__init__.py sppdet/detector.py sppdet/detections.py sppdet/settings.py sppdet/boxes.py \
+	sppdet/images.py sppdet/model_file.py sppdet/errors.py sppdet/heads sppdet/features sppdet/training
 
-.PHONY: install detect test lint clean
+.PHONY: install detect test test-all package types lint clean
 
 install: $(VENV)/.installed
 
@@ -17,14 +22,24 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 detect: install
 	$(BIN)/python tools/detect.py data/sample/fruit.jpg --output out
 
-test: install
+test: install types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=92
+
+types: install
+	$(BIN)/mypy
+	$(BIN)/mypy --strict --follow-imports=silent $(FACE)
+
+test-all:
+	bash tests/packaging/every_python.sh
+
+package: install
+	bash tests/packaging/build_and_use.sh $(BIN)/python
 
 lint: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) out .pytest_cache .ruff_cache
+	rm -rf $(VENV) out dist .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -1,3 +1,3 @@
 """Object detection with region features: SPP-net on a frozen trunk, linear SVMs, box regression."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

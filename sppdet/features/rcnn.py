@@ -86,9 +86,9 @@ class RcnnRegionFeatures:
             with clock.stage("crops"):
                 crops = warp(pixels, windows[start:end], chosen.size)
             with clock.stage("convolution"):
-                maps = trunk.maps(crops)
+                cells = trunk.maps(crops)
             with clock.stage("pooling"):
-                pooled = self._pyramid(maps).view(-1, self._pyramid.bins, trunk.channels)
+                pooled = self._pyramid(cells).view(-1, self._pyramid.bins, trunk.channels)
                 if chosen.normalize_levels:
                     normalize_levels(pooled, chosen.levels)
                 if trunk.head is None:

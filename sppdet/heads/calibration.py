@@ -44,7 +44,8 @@ def logistic(
 ) -> NDArray[np.float32]:
     """1 / (1 + exp(-(slope * score + offset))) for scores (N,) of classes ``labels`` (N,)."""
     slope, offset = fits[labels].astype(np.float64).T
-    return (1 / (1 + np.exp(-np.clip(slope * scores + offset, -60, 60)))).astype(np.float32)
+    result: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(slope * scores + offset, -60, 60)))
+    return result.astype(np.float32)
 
 
 def _fit(judged: Judged) -> tuple[float, float] | None:

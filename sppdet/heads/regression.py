@@ -153,8 +153,8 @@ class BoxRegression:
     def tensors(self) -> dict[str, Tensor]:
         """What a model file keeps: weights (K, 4, D) and biases (K, 4)."""
         return {
-            "box.weight": self.weight.unflatten(0, (-1, 4)),
-            "box.bias": self.bias.unflatten(0, (-1, 4)),
+            "box.weight": self.weight.reshape(-1, 4, self.weight.shape[1]),
+            "box.bias": self.bias.reshape(-1, 4),
         }
 
     @staticmethod

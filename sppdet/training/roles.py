@@ -95,4 +95,5 @@ def _share_inside(boxes: Boxes, crowds: Boxes) -> NDArray[np.float32]:
     upper = np.minimum(boxes[:, None, 2:], crowds[None, :, 2:])
     shared = np.maximum(upper - lower, 0).prod(axis=2)
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)
-    return shared / np.maximum(sides, 1e-9)[:, None]
+    inside: NDArray[np.float32] = shared / np.maximum(sides, 1e-9)[:, None]
+    return inside

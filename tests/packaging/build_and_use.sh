@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Build the wheel and the sdist, install each into an empty environment outside the checkout, and
+# use it once: the version, a help text, and the fruit in the sample picture.
+#
+#   bash tests/packaging/build_and_use.sh PYTHON    # a python with `build` installed
+set -euo pipefail
+python=$(realpath -s "$1")
+checkout=$(cd "$(dirname "$0")/../.." && pwd)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+"$python" -m build --outdir "$folder/dist" "$checkout"
+"$python" -m venv "$folder/empty"
+cd "$folder"
+for package in dist/*.whl dist/*.tar.gz; do
+    # The second package finds its dependencies installed already.
+    empty/bin/python -m pip install --quiet --force-reinstall --no-deps "$package"
+    empty/bin/python -m pip install --quiet --constraint "$checkout/constraints.txt" "$package"
+    where=$(empty/bin/python -c 'import sppdet; print(sppdet.__file__)')
+    case "$where" in
+        "$folder"/empty/*) ;;
+        *) echo "$package: $where is imported instead of the package" >&2; exit 1 ;;
+    esac
+    empty/bin/sppdet --version
+    empty/bin/sppdet train --help > help.txt
+    rm -rf out
+    empty/bin/sppdet detect "$checkout/data/sample/fruit.jpg" --output out
+    grep --quiet '"label"' out/fruit.json
+    echo "$(basename "$package"): installed and used"
+done
