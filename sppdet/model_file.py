@@ -17,7 +17,7 @@ from sppdet.features.regions import RegionExtractor
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.runtime.files import atomic_path
 from sppdet.settings import RcnnSettings, SelectionSettings, SppSettings
-from sppdet.trunks import Layer, Preprocessing, Trunk, load_trunk, make_trunk, packaged_weights
+from sppdet.trunks import Layer, Preprocessing, Trunk, build_trunk, load_trunk, packaged_weights
 from sppdet.trunks.weights import Weights
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _trunk(
     if own:
         preprocessing = Preprocessing.from_json(described["preprocessing"])
         weights = Weights(own, preprocessing, described["origin"])
-        return make_trunk(described["name"], weights, device, layer)
+        return build_trunk(described["name"], weights, device, layer)
     trunk = load_trunk(described["name"], None, device)
     if trunk.digest != described["digest"]:
         raise ValueError(

@@ -12,7 +12,7 @@ from sppdet.heads.calibration import probabilities
 from sppdet.heads.selection import VOTER_MARGIN
 from sppdet.model_file import FORMAT
 from sppdet.settings import DetectorSettings, SelectionSettings, SppSettings
-from sppdet.trunks import make_trunk
+from sppdet.trunks import build_trunk
 
 CLASSES = ("cat", "dog")
 IMAGE = np.random.default_rng(0).integers(0, 255, (90, 140, 3)).astype(np.uint8)
@@ -21,7 +21,7 @@ IMAGE = np.random.default_rng(0).integers(0, 255, (90, 140, 3)).astype(np.uint8)
 def make_detector(
     regression: bool = True, selection: SelectionSettings | None = None, **settings: object
 ) -> Detector:
-    extractor = SppRegionFeatures(make_trunk("small", None), SppSettings((128,), levels=(1, 2)))
+    extractor = SppRegionFeatures(build_trunk("small", None), SppSettings((128,), levels=(1, 2)))
     random = torch.Generator().manual_seed(0)
     size = extractor.dimension
     heads = LinearHeads(

@@ -6,12 +6,12 @@ from sppdet.benchmark.contenders import contenders, time_batches
 from sppdet.benchmark.scaling import measure_scaling
 from sppdet.benchmark.speed import measure, random_boxes, using_threads
 from sppdet.datasets.scenes import render_scene
-from sppdet.trunks import Trunk, make_trunk
+from sppdet.trunks import Trunk, build_trunk
 
 
 @pytest.fixture(scope="module")
 def trunk() -> Trunk:
-    return make_trunk("small", None)
+    return build_trunk("small", None)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import torch
 from sppdet.classification.classifier import Classifier, export_weights, load_classifier
 from sppdet.classification.settings import ClassifySettings
 from sppdet.errors import SppdetError
-from sppdet.trunks import make_trunk
+from sppdet.trunks import build_trunk
 from sppdet.trunks.weights import Preprocessing, read_weights
 
 CPU = torch.device("cpu")
@@ -26,7 +26,7 @@ def test_exported_weights_are_a_classifier_and_a_trunk(
     with torch.inference_mode():
         before, after = network(images), loaded.network(images)
         assert torch.allclose(before, after, rtol=0.02, atol=0.02 * float(before.abs().max()))
-        trunk = make_trunk("small", read_weights(file))
+        trunk = build_trunk("small", read_weights(file))
         assert torch.equal(trunk.network(images), loaded.network.features(images))
     assert trunk.preprocessing == Preprocessing()
     half = sum(p.numel() for p in network.parameters()) * 2

@@ -12,7 +12,7 @@ from sppdet.evaluation.voc import evaluate_voc
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.images import read_image
 from sppdet.settings import SppSettings
-from sppdet.trunks import make_trunk
+from sppdet.trunks import build_trunk
 
 BOXES = {"a": [("cat", 11, 11, 50, 50)], "b": [("cat", 1, 1, 60, 60)], "c": [("owl", 9, 9, 60, 60)]}
 
@@ -20,7 +20,7 @@ BOXES = {"a": [("cat", 11, 11, 50, 50)], "b": [("cat", 1, 1, 60, 60)], "c": [("o
 @pytest.fixture
 def detector():
     """An untrained detector of cats and dogs."""
-    extractor = SppRegionFeatures(make_trunk("small", None), SppSettings((128,), levels=(1, 2)))
+    extractor = SppRegionFeatures(build_trunk("small", None), SppSettings((128,), levels=(1, 2)))
     weight = torch.randn(2, extractor.dimension, generator=torch.Generator().manual_seed(0)) * 0.1
     fits = np.array([[2.0, 0.5], [1.0, -0.5]], np.float32)
     return Detector(extractor, LinearHeads(weight, torch.zeros(2), fits), ("cat", "dog"))

@@ -5,16 +5,16 @@ import torch
 from sppdet.boxes import as_boxes
 from sppdet.detector import Detector, LinearHeads
 from sppdet.features.pyramid import SpatialPyramidPool
-from sppdet.features.rcnn import RcnnRegionFeatures, default_crop
+from sppdet.features.rcnn import RcnnRegionFeatures
 from sppdet.features.warp import crop_windows, warp
 from sppdet.runtime.timing import Clock
 from sppdet.settings import DetectorSettings, RcnnSettings
-from sppdet.trunks import Trunk, make_trunk
+from sppdet.trunks import Trunk, build_trunk
 
 
 @pytest.fixture(scope="module")
 def trunk() -> Trunk:
-    return make_trunk("small", None)
+    return build_trunk("small", None)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_the_stages_are_timed(trunk: Trunk, image: np.ndarray) -> None:
     ("name", "size", "context"), [("small", 64, 4), ("squeezenet1_0", 227, 16), ("vgg16", 224, 16)]
 )
 def test_crops_suit_the_trunk(name: str, size: int, context: int) -> None:
-    assert default_crop(name) == RcnnSettings(size, context)
+    assert RcnnRegionFeatures(build_trunk(name, None)).settings == RcnnSettings(size, context)
 
 
 def test_a_detector_survives_its_file(trunk: Trunk, image: np.ndarray, tmp_path) -> None:

@@ -7,12 +7,12 @@ from sppdet.features.scoring import half_features, linear_scores
 from sppdet.features.spp import SppRegionFeatures, normalize_levels
 from sppdet.features.windows import choose_scale, image_scales, map_windows, resize
 from sppdet.settings import SppSettings
-from sppdet.trunks import Trunk, make_trunk
+from sppdet.trunks import Trunk, build_trunk
 
 
 @pytest.fixture(scope="module")
 def trunk() -> Trunk:
-    return make_trunk("small", None)
+    return build_trunk("small", None)
 
 
 @pytest.fixture(scope="module")

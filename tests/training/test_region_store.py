@@ -9,14 +9,14 @@ from sppdet.features.spp import SppRegionFeatures
 from sppdet.runtime.threads import ordered_map
 from sppdet.settings import SppSettings
 from sppdet.training.region_store import RegionStore, image_key
-from sppdet.trunks import make_trunk
+from sppdet.trunks import build_trunk
 
 BOXES = as_boxes([[0, 0, 60, 60], [20, 10, 90, 64]])
 IMAGE = np.random.default_rng(0).integers(0, 255, (64, 96, 3)).astype(np.uint8)
 
 
 def store(folder: Path, side: int = 64, limit: int = 1 << 20) -> RegionStore:
-    extractor = SppRegionFeatures(make_trunk("small", None), SppSettings((side,)))
+    extractor = SppRegionFeatures(build_trunk("small", None), SppSettings((side,)))
     return RegionStore(folder, extractor, limit)
 
 

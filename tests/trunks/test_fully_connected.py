@@ -12,7 +12,7 @@ from sppdet.features.scoring import linear_scores
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.runtime.timing import Clock
 from sppdet.settings import DetectorSettings, RcnnSettings, SppSettings
-from sppdet.trunks import load_trunk, make_trunk, pool5_level
+from sppdet.trunks import build_trunk, load_trunk, pool5_level
 from sppdet.trunks.weights import Preprocessing, Weights
 
 BUILDERS = {"alexnet": torchvision.models.alexnet, "vgg16": torchvision.models.vgg16}
@@ -35,7 +35,7 @@ def test_rcnn_gives_what_the_whole_network_gives(name: str, layer: str) -> None:
     network = whole(name)
     weights = Weights(network.state_dict(), Preprocessing(), "a test")
     chosen = "pooled" if layer == "pool5" else layer
-    trunk = make_trunk(name, weights, layer=chosen)  # type: ignore[arg-type]
+    trunk = build_trunk(name, weights, layer=chosen)  # type: ignore[arg-type]
     settings = RcnnSettings(224, 0, levels=(pool5_level(name),), layer=chosen)  # type: ignore[arg-type]
     extractor = RcnnRegionFeatures(trunk, settings)
     image = np.random.default_rng(0).integers(0, 255, (240, 250, 3)).astype(np.uint8)
