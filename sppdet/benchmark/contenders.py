@@ -1,18 +1,18 @@
 """What is compared: one detector per row, alike in everything but its region features."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from sppdet.detector import Detector
-from sppdet.features.rcnn import RcnnRegionFeatures, default_crop
+from sppdet.features.rcnn import RcnnRegionFeatures
 from sppdet.features.regions import RegionExtractor
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.linear import LinearScorer
-from sppdet.settings import DetectorSettings, SppSettings
+from sppdet.settings import DetectorSettings, RcnnSettings, SppSettings
 from sppdet.trunks import Trunk
 
 CLASSES = 20
@@ -66,7 +66,7 @@ def contenders(
         batch: R-CNN's crops at a time; by default what suits the device.
         features: settings that both methods have: ``levels``, ``layer``, ``normalize_levels``.
     """
-    cropping = replace(default_crop(trunk.name), **(features or {}))
+    cropping = RcnnSettings(trunk.spec.crop, trunk.spec.context, **(features or {}))
     rcnn = RcnnRegionFeatures(trunk, cropping, batch)
     spp = [SppRegionFeatures(trunk, SppSettings(one, **(features or {}))) for one in scales]
     return [

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from sppdet.errors import SppdetError
 from sppdet.features.pyramid import SpatialPyramidPool
-from sppdet.trunks.architectures import zf5
 from sppdet.trunks.small import SMALL_CHANNELS, ConvBlock, small_trunk
+from sppdet.trunks.zf5 import zf5
 
 Levels = tuple[int, ...] | None
 Builder = Callable[[int, Levels, float], nn.Module]

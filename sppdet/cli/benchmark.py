@@ -29,11 +29,10 @@ from sppdet.cli.common import (
 )
 from sppdet.datasets import Dataset, open_dataset, splits
 from sppdet.errors import SppdetError
-from sppdet.features.rcnn import default_crop
 from sppdet.images import find_images, read_image
 from sppdet.proposals import propose
 from sppdet.runtime.files import write_text
-from sppdet.trunks import ARCHITECTURES, load_trunk
+from sppdet.trunks import SPECS, load_trunk
 
 PAPER_SCALES = ("688", "480,576,688,864,1200")
 """SPP-net paper, section 4.1: one scale, and five."""
@@ -41,7 +40,7 @@ PAPER_SCALES = ("688", "480,576,688,864,1200")
 
 def benchmark(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    trunk: Annotated[str, typer.Option(help=f"One of {', '.join(ARCHITECTURES)}.")] = "small",
+    trunk: Annotated[str, typer.Option(help=f"One of {', '.join(SPECS)}.")] = "small",
     weights: Annotated[
         str | None, typer.Option(help="Trunk weights, or random. Default: packaged or downloaded.")
     ] = None,
@@ -110,7 +109,7 @@ def benchmark(
         task = bar.add_task("measuring", total=len(counts) * len(files) * (1 + len(sides)))
         for count in counts:
             with using_threads(count):
-                batches[count] = time_batches(loaded, default_crop(trunk).size)
+                batches[count] = time_batches(loaded, loaded.spec.crop)
             mine = batches[count]["channels_last"]
             compared = contenders(loaded, sides, min(mine, key=mine.__getitem__), shared)
             rows += measure(

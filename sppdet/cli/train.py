@@ -1,7 +1,6 @@
 """``sppdet train``: a data set in, a detector out."""
 
 import time
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +18,7 @@ from sppdet.cli.common import (
 )
 from sppdet.datasets import FORMATS, open_dataset, splits
 from sppdet.errors import SppdetError
-from sppdet.features.rcnn import RcnnRegionFeatures, default_crop
+from sppdet.features.rcnn import RcnnRegionFeatures
 from sppdet.features.regions import RegionExtractor
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.linear import LinearSvms
@@ -27,13 +26,14 @@ from sppdet.settings import (
     CropMode,
     DetectorSettings,
     MiningSettings,
+    RcnnSettings,
     SelectionSettings,
     SppSettings,
     SvmSettings,
     TrainSettings,
 )
 from sppdet.training.train import train as train_detector
-from sppdet.trunks import ARCHITECTURES, default_scales, load_trunk
+from sppdet.trunks import SPECS, load_trunk
 
 
 class Method(str, Enum):
@@ -55,7 +55,7 @@ def train(
     format: Annotated[
         str | None, typer.Option(help=f"Format of the data: {', '.join(FORMATS)}.")
     ] = None,
-    trunk: Annotated[str, typer.Option(help=f"One of {', '.join(ARCHITECTURES)}.")] = "small",
+    trunk: Annotated[str, typer.Option(help=f"One of {', '.join(SPECS)}.")] = "small",
     weights: Annotated[
         str | None,
         typer.Option(
@@ -124,11 +124,11 @@ def train(
     if method is Method.rcnn:
         if scales is not None:
             raise SppdetError("--scales belongs to SPP-net; R-CNN sees every box at one size")
-        cropping = replace(default_crop(trunk, crop), **features)
+        cropping = RcnnSettings(loaded.spec.crop, loaded.spec.context, crop, **features)
         extractor = RcnnRegionFeatures(loaded, cropping)
         seen = f"R-CNN, {trunk} on {cropping.mode} crops of {cropping.size} px"
     else:
-        sides = parse_numbers(scales, "--scales") if scales else default_scales(trunk)
+        sides = parse_numbers(scales, "--scales") if scales else loaded.spec.scales
         if not 32 <= min(sides) <= max(sides) <= longest_side:
             raise SppdetError(
                 f"--scales {scales}: give sides from 32 px to the longer side's limit, "

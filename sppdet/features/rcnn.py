@@ -16,7 +16,7 @@ from sppdet.features.warp import crop_windows, warp
 from sppdet.features.window_pooling import bin_count
 from sppdet.images import Rgb
 from sppdet.runtime.timing import Clock
-from sppdet.settings import CropMode, RcnnSettings
+from sppdet.settings import RcnnSettings
 from sppdet.trunks import Trunk
 
 CPU_BATCH = 8
@@ -27,22 +27,12 @@ GPU_BATCH = 256
 """Crops at a time on a GPU."""
 
 
-def default_crop(name: str, mode: CropMode = "warp") -> RcnnSettings:
-    """The crop for which a trunk's weights were trained; its context is the paper's 16 in 227.
-
-    The small trunk was trained on images of 32 to 64 pixels.
-    """
-    if name == "small":
-        return RcnnSettings(64, 4, mode)
-    return RcnnSettings(227 if name in ("alexnet", "squeezenet1_0") else 224, mode=mode)
-
-
 class RcnnRegionFeatures:
     """R-CNN: every box becomes a crop, every crop goes through the network.
 
     Args:
         trunk: the convolutional network.
-        settings: how to crop.
+        settings: how to crop; by default as the trunk's spec says.
         batch: crops at a time; by default what suits the device.
     """
 
@@ -50,7 +40,7 @@ class RcnnRegionFeatures:
         self, trunk: Trunk, settings: RcnnSettings | None = None, batch: int | None = None
     ) -> None:
         self.trunk = trunk
-        self.settings = settings or default_crop(trunk.name)
+        self.settings = settings or RcnnSettings(trunk.spec.crop, trunk.spec.context)
         check_levels_of(trunk, self.settings.levels)
         self.batch = batch or (CPU_BATCH if trunk.device.type == "cpu" else GPU_BATCH)
         self.dimension = trunk.feature_length(bin_count(self.settings.levels))

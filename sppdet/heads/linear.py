@@ -4,7 +4,7 @@ R-CNN paper, section 2.3 and appendix B.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -61,7 +61,7 @@ class LinearScorer:
 
     def to(self, device: torch.device) -> "LinearScorer":
         """See :class:`sppdet.heads.base.Scorer`."""
-        return LinearScorer(self.weight.to(device), self.bias.to(device), self.calibration)
+        return replace(self, weight=self.weight.to(device), bias=self.bias.to(device))
 
     def tensors(self) -> dict[str, Tensor]:
         """See :class:`sppdet.heads.base.Scorer`."""
@@ -115,7 +115,7 @@ class LinearSvms:
     def calibrate(self, scorer: Scorer, judged: list[Judged]) -> LinearScorer:
         """See :class:`sppdet.heads.base.Heads`."""
         assert isinstance(scorer, LinearScorer)
-        return LinearScorer(scorer.weight, scorer.bias, fit_logistic(judged))
+        return replace(scorer, calibration=fit_logistic(judged))
 
     def restore(self, tensors: Mapping[str, Tensor]) -> LinearScorer:
         """See :class:`sppdet.heads.base.Heads`."""

@@ -10,64 +10,39 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from sppdet.errors import SppdetError
-
-Layer = Literal["pooled", "fc6", "fc7"]
-"""Which values are the features: the pooled map, or a fully connected layer on top, rectified."""
-
-# Side of pool5, its channels, and the layers' names in torchvision's classifier.
-_HEADS = {"alexnet": (6, 256, ("1", "4")), "vgg16": (7, 512, ("0", "3"))}
-_OUTPUTS = 4096
+from sppdet.trunks.specs import FullyConnectedSpec
 
 
 class FullyConnected(nn.Module):
     """fc6, or fc6 and fc7.
 
+    Args:
+        spec: the sizes and names of the layers.
+        layer: the last layer.
+
     Attributes:
+        layer: the last layer.
+        level: bins per side of pool5, the one level of the pyramid that the layers take.
         length: how many values come out.
     """
 
-    def __init__(self, trunk: str, layer: Layer) -> None:
+    def __init__(self, spec: FullyConnectedSpec, layer: Literal["fc6", "fc7"]) -> None:
         super().__init__()
-        level, channels, names = _HEADS[trunk]
+        self.layer = layer
+        self.level = spec.level
+        self.length = spec.outputs
         count = 1 if layer == "fc6" else 2
-        widths = (level * level * channels, _OUTPUTS)
-        self.length = _OUTPUTS
+        widths = (spec.level * spec.level * spec.channels, spec.outputs)
         self.classifier = nn.ModuleDict(
             {
-                name: nn.Linear(width, _OUTPUTS)
-                for name, width in list(zip(names, widths, strict=True))[:count]
+                name: nn.Linear(width, spec.outputs)
+                for name, width in list(zip(spec.names, widths, strict=True))[:count]
             }
         )
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """(N, bins, channels) of the level of :func:`pool5_level` to (N, length)."""
+        """(N, bins, channels) of the level :attr:`level` to (N, length)."""
         values = pooled.transpose(1, 2).flatten(1)  # torchvision's order: a channel's bins together
         for linear in self.classifier.values():
             values = nn.functional.relu(linear(values), inplace=True)
         return values
-
-
-def pool5_level(trunk: str) -> int:
-    """Bins per side of the trunk's pool5: 6 for AlexNet, 7 for VGG-16.
-
-    Raises:
-        SppdetError: the trunk has no fully connected layers.
-    """
-    if trunk not in _HEADS:
-        raise SppdetError(
-            f"trunk {trunk}: has no fully connected layers; those with them: {', '.join(_HEADS)}"
-        )
-    return _HEADS[trunk][0]
-
-
-def make_head(trunk: str, layer: Layer) -> FullyConnected | None:
-    """The fully connected layers with random weights; None for ``"pooled"``.
-
-    Raises:
-        SppdetError: the trunk has none.
-    """
-    if layer == "pooled":
-        return None
-    pool5_level(trunk)
-    return FullyConnected(trunk, layer)

@@ -1,12 +1,65 @@
 """Where the cells of a convolutional map lie in the image, derived from the layers themselves."""
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn import functional as F
+from torchvision.ops import stochastic_depth
 
-_POINTWISE = {torch.relu, torch.cat, nn.functional.relu, operator.add, operator.iadd, torch.add}
+_POINTWISE_LAYERS = (
+    nn.BatchNorm2d
+    | nn.Dropout
+    | nn.Dropout2d
+    | nn.ELU
+    | nn.GELU
+    | nn.Hardsigmoid
+    | nn.Hardswish
+    | nn.Hardtanh  # ReLU6 is one
+    | nn.Identity
+    | nn.LeakyReLU
+    | nn.LocalResponseNorm
+    | nn.Mish
+    | nn.PReLU
+    | nn.ReLU
+    | nn.SiLU
+    | nn.Sigmoid
+    | nn.Softplus
+    | nn.Tanh
+)
+"""Layers whose cell depends on the input's cell at the same place only."""
+
+_POINTWISE: set[Callable[..., Any]] = {
+    operator.add,
+    operator.iadd,
+    operator.imul,
+    operator.mul,
+    operator.sub,
+    operator.truediv,
+    stochastic_depth,
+    torch.add,
+    torch.mul,
+    torch.relu,
+    torch.sigmoid,
+    torch.tanh,
+    F.dropout,
+    F.gelu,
+    F.hardsigmoid,
+    F.hardswish,
+    F.hardtanh,
+    F.leaky_relu,
+    F.relu,
+    F.relu6,
+    F.sigmoid,
+    F.silu,
+    F.tanh,
+}
+_POINTWISE_METHODS = {
+    "add", "add_", "clamp", "contiguous", "mul", "mul_", "relu", "relu_", "sigmoid", "tanh"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,47 +82,73 @@ class MapGeometry:
         return MapGeometry(self.stride * stride, self.first_center + shift * self.stride)
 
 
+_EVERYWHERE = None
+"""In place of a geometry: a value that belongs to the whole image, such as a global average."""
+
+
 def map_geometry(trunk: nn.Module) -> MapGeometry:
     """Follow the network's graph from the image to the map, layer by layer.
+
+    A value that is averaged over the whole map and multiplied back onto it (squeeze and excitation)
+    does not move a cell.
 
     Raises:
         ValueError: two branches meet whose cells do not lie over each other, a layer is not square,
             or an operation occurs whose geometry is unknown.
+        Exception: the network's Python code cannot be traced; the tracer raises many types.
     """
     traced = fx.symbolic_trace(trunk)
-    found: dict[fx.Node, MapGeometry] = {}
+    found: dict[fx.Node, MapGeometry | None] = {}
     for node in traced.graph.nodes:
         if node.op == "placeholder":
             found[node] = MapGeometry(1, 0.0)
             continue
-        inputs = {found[source] for source in node.all_input_nodes if source in found}
-        if not inputs:
+        sources = [found[source] for source in node.all_input_nodes if source in found]
+        if not sources:
             continue
+        inputs = {one for one in sources if one is not _EVERYWHERE}
         if len(inputs) > 1:
             raise ValueError(
                 f"{node.name}: joins maps whose cells differ: {sorted(map(str, inputs))}"
             )
-        geometry = inputs.pop()
-        if node.op == "call_module":
-            geometry = _through(geometry, traced.get_submodule(str(node.target)), node.name)
-        elif node.op == "call_function" and node.target not in _POINTWISE:
+        found[node] = _behind(node, traced, inputs.pop() if inputs else _EVERYWHERE)
+    result = found.get(next(n for n in traced.graph.nodes if n.op == "output"))
+    if result is _EVERYWHERE:
+        raise ValueError("the network's output does not depend on the place in the image")
+    return result
+
+
+def _behind(node: fx.Node, traced: fx.GraphModule, geometry: MapGeometry | None) -> Any:
+    """The geometry of a node's result, from that of its inputs."""
+    if node.op == "call_module":
+        return _through(geometry, traced.get_submodule(str(node.target)), node.name)
+    if node.op == "call_method" and node.target not in _POINTWISE_METHODS:
+        raise ValueError(f"{node.name}: the geometry of the method {node.target} is unknown")
+    if node.op == "call_function":
+        if node.target is F.adaptive_avg_pool2d and _is_one(node.args[1:] or node.kwargs.values()):
+            return _EVERYWHERE
+        if node.target is torch.cat and _dimension(node) != 1:
+            raise ValueError(f"{node.name}: joins maps along dimension {_dimension(node)}")
+        if node.target is not torch.cat and node.target not in _POINTWISE:
             raise ValueError(f"{node.name}: the geometry of {node.target} is unknown")
-        found[node] = geometry
-    return found[next(n for n in traced.graph.nodes if n.op == "output")]
+    if node.op == "output" and not isinstance(node.args[0], fx.Node):
+        raise ValueError("the network's output is not one tensor")
+    return geometry
 
 
-def _through(geometry: MapGeometry, layer: nn.Module, name: str) -> MapGeometry:
+def _through(geometry: MapGeometry | None, layer: nn.Module, name: str) -> MapGeometry | None:
+    if isinstance(layer, nn.AdaptiveAvgPool2d) and _is_one([layer.output_size]):
+        return _EVERYWHERE
     if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
         dilation = getattr(layer, "dilation", 1)
-        return geometry.after(
+        numbers = (
             _square(layer.kernel_size, name),
             _square(layer.stride, name),
             _square(layer.padding, name),
             _square(dilation, name),
         )
-    if isinstance(
-        layer, nn.ReLU | nn.BatchNorm2d | nn.Dropout | nn.LocalResponseNorm | nn.Identity | nn.SiLU
-    ):
+        return _EVERYWHERE if geometry is _EVERYWHERE else geometry.after(*numbers)
+    if isinstance(layer, _POINTWISE_LAYERS):
         return geometry
     raise ValueError(f"{name}: the geometry of {type(layer).__name__} is unknown")
 
@@ -79,3 +158,13 @@ def _square(value: object, name: str) -> int:
     if len(set(numbers)) != 1 or not isinstance(numbers[0], int):
         raise ValueError(f"{name}: {value} is not one whole number for both axes")
     return numbers[0]
+
+
+def _is_one(size: Any) -> bool:
+    """Whether an adaptive pooling's size, (1,) or ((1, 1),), is that of one cell."""
+    return all(one in (1, (1, 1), [1, 1]) for one in size)
+
+
+def _dimension(node: fx.Node) -> Any:
+    """Along which dimension ``torch.cat`` joins."""
+    return node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)

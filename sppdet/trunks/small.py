@@ -1,4 +1,4 @@
-"""The project's own small trunk, trained from scratch by sppdet on 64 px images.
+"""The project's own small trunk, trained from scratch by sppdet on images of 32 to 80 px.
 
 A residual network in the shape of ResNet-9 (one residual block per resolution), slim and early to
 shrink, because on a CPU a convolution costs what its multiplications cost: 73 million of them for
@@ -41,7 +41,8 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, maps: Tensor) -> Tensor:
-        return self.relu(maps + self.norm(self.conv(self.inner(maps))))
+        result: Tensor = self.relu(maps + self.norm(self.conv(self.inner(maps))))
+        return result
 
 
 def small_trunk() -> nn.Module:

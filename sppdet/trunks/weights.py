@@ -114,14 +114,9 @@ def torchvision_weights(name: str) -> Weights:
     """torchvision's ImageNet weights, downloaded with a progress bar on first use.
 
     Raises:
-        SppdetError: torchvision has none for this name, or the download failed.
+        SppdetError: the download failed.
     """
-    try:
-        chosen = torchvision.models.get_model_weights(name).DEFAULT
-    except ValueError:
-        raise SppdetError(
-            f"trunk {name}: there are no ready weights to download; give --weights FILE"
-        ) from None
+    chosen = torchvision.models.get_model_weights(name).DEFAULT
     try:
         tensors = chosen.get_state_dict(progress=True, check_hash=True)
     except (OSError, RuntimeError) as error:
@@ -133,10 +128,10 @@ def torchvision_weights(name: str) -> Weights:
 
 
 def digest(tensors: dict[str, Tensor]) -> str:
-    """A hexadecimal name (16 digits) of the tensors' content."""
+    """A hexadecimal name (16 digits) of the tensors' content, whatever their types."""
     hashed = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        hashed.update(tensor.numpy().tobytes())
+        hashed.update(tensor.reshape(-1).view(torch.uint8).numpy().data)  # NumPy has no bfloat16
     return hashed.hexdigest()[:16]

@@ -5,7 +5,7 @@ import torch
 from sppdet.boxes import as_boxes
 from sppdet.detector import Detector
 from sppdet.features.pyramid import SpatialPyramidPool
-from sppdet.features.rcnn import RcnnRegionFeatures, default_crop
+from sppdet.features.rcnn import RcnnRegionFeatures
 from sppdet.features.warp import crop_windows, warp
 from sppdet.heads.linear import LinearScorer
 from sppdet.runtime.timing import Clock
@@ -87,7 +87,7 @@ def test_the_stages_are_timed(trunk: Trunk, image: np.ndarray) -> None:
     ("name", "size", "context"), [("small", 64, 4), ("squeezenet1_0", 227, 16), ("vgg16", 224, 16)]
 )
 def test_crops_suit_the_trunk(name: str, size: int, context: int) -> None:
-    assert default_crop(name) == RcnnSettings(size, context)
+    assert RcnnRegionFeatures(build_trunk(name, None)).settings == RcnnSettings(size, context)
 
 
 def test_a_detector_survives_its_file(trunk: Trunk, image: np.ndarray, tmp_path) -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from sppdet.trunks import ARCHITECTURES, MapGeometry, Trunk, build_trunk, map_geometry
+from sppdet.trunks import SPECS, MapGeometry, Trunk, build_trunk, map_geometry
+from sppdet.trunks.loading import build_network
 
 SIDE = 480
 
@@ -41,9 +42,9 @@ def seen_columns(network: nn.Module, cell: int) -> tuple[int, int]:
     return high - 1, last
 
 
-@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - {"vgg16", "resnet50"}))
+@pytest.mark.parametrize("name", sorted(set(SPECS) - {"vgg16", "resnet50"}))
 def test_geometry_is_where_perturbed_pixels_are_seen(name: str) -> None:
-    network = ARCHITECTURES[name]().double().eval()
+    network = build_network(SPECS[name]).double().eval()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())
@@ -79,7 +80,7 @@ def test_geometry_is_where_perturbed_pixels_are_seen(name: str) -> None:
     ],
 )
 def test_published_first_centers(name: str, center: float) -> None:
-    assert map_geometry(ARCHITECTURES[name]()) == MapGeometry(16, center)
+    assert map_geometry(build_network(SPECS[name])) == MapGeometry(16, center)
 
 
 def test_branches_that_disagree_are_refused() -> None:
@@ -96,13 +97,69 @@ def test_branches_that_disagree_are_refused() -> None:
         map_geometry(Crooked())
 
 
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("cat along the height", "dimension 2"),
+        ("a method that moves cells", "method flip"),
+        ("an average over the map", "does not depend on the place"),
+        ("two outputs", "not one tensor"),
+        ("a joined shift", "differ"),
+    ],
+)
+def test_operations_that_lose_the_grid_are_refused(kind: str, line: str) -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pool = nn.AdaptiveAvgPool2d(1)
+            self.conv = nn.Conv2d(3, 3, 2, stride=2)
+
+        def forward(self, x: torch.Tensor) -> object:
+            if kind == "cat along the height":
+                return torch.cat([x, x], dim=2)
+            if kind == "a method that moves cells":
+                return x.flip(3)
+            if kind == "an average over the map":
+                return self.pool(x)
+            return (x, x) if kind == "two outputs" else self.conv(x) + x
+
+    with pytest.raises(ValueError, match=line):
+        map_geometry(Odd())
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.ReLU6(), nn.Hardswish(), nn.GELU(), nn.Sigmoid(), nn.Hardsigmoid(), nn.LeakyReLU()],
+)
+def test_pointwise_layers_keep_the_grid(layer: nn.Module) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), layer, nn.Conv2d(8, 8, 3, groups=8))
+    assert map_geometry(network) == MapGeometry(2, 3.0)
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_squeeze_and_excitation_keeps_the_grid(functional: bool) -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+            self.pool = nn.AdaptiveAvgPool2d((1, 1))
+            self.squeeze = nn.Conv2d(8, 8, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.conv(x)
+            pooled = nn.functional.adaptive_avg_pool2d(x, 1) if functional else self.pool(x)
+            return x * torch.sigmoid(self.squeeze(pooled))
+
+    assert map_geometry(Gated()) == MapGeometry(2, 0.0)
+
+
 @pytest.mark.parametrize("layer", [nn.Upsample(scale_factor=2), nn.Conv2d(3, 4, (3, 5))])
 def test_unknown_layers_are_refused(layer: nn.Module) -> None:
     with pytest.raises(ValueError, match=r"unknown|both axes"):
         map_geometry(nn.Sequential(layer))
 
 
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("name", sorted(SPECS))
 @pytest.mark.parametrize("size", [(1, 1), (18, 400), (64, 64), (100, 65)])
 def test_every_trunk_gives_a_map_of_every_image(name: str, size: tuple[int, int]) -> None:
     result = random_trunk(name).map(torch.zeros(*size, 3, dtype=torch.uint8).numpy())
