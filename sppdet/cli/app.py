@@ -31,7 +31,7 @@ error appear at once.
 
 GROUPS = {
     "data": "Look at data sets.",
-    "classify": "Train and use classification networks with spatial pyramid pooling.",
+    "classify": "Train and use classification networks.",
 }
 """Every first word of two-word commands, with its help."""
 
@@ -81,7 +81,7 @@ def _group(group: str) -> typer.Typer:
 def _new_app(add_completion: bool = False, **options: Any) -> typer.Typer:
     return typer.Typer(
         add_completion=add_completion,
-        rich_markup_mode="rich",
+        rich_markup_mode=None,  # rich is slow to import
         pretty_exceptions_enable=False,
         **options,
     )

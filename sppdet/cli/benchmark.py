@@ -80,13 +80,15 @@ def benchmark(
     map_boxes: Annotated[int, typer.Option(min=1, help="Proposals per image for --map.")] = 400,
     seed: Annotated[int, typer.Option(help="Seed of the training for --map.")] = 0,
 ) -> None:
-    """Time R-CNN and SPP-net, stage by stage, with the same trunk, proposals and heads.
+    """Time R-CNN and SPP-net stage by stage.
 
-    R-CNN runs in the batch that is fastest here; that is tried out first. Its crops go through the
-    network thousands of times an image, so give it a few minutes.
+    Both have the same trunk, proposals and heads. R-CNN runs with the batch size that is fastest
+    here, which is found first. Its crops go through the network thousands of times an image, so
+    give it a few minutes.
 
-    Example: [bold]python tools/benchmark.py photos --threads 1,2 --json speed.json --picture
-    speed.png[/bold]
+    \b
+    Example:
+      python tools/benchmark.py photos --json speed.json --picture speed.png
     """
     import torch
     from rich.console import Console

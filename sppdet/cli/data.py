@@ -24,9 +24,13 @@ def data_check(
     lines: Annotated[int, typer.Option(min=0, help="Problems to print; JSON has them all.")] = 30,
     format: Format = None,
 ) -> None:
-    """Count images, objects and sizes per class; find broken files and doubtful boxes.
+    """Count what a data set holds, and find what is wrong.
 
-    Example: [bold]sppdet data check photos --json check.json --contact-sheet sheet.jpg[/bold]
+    Images, objects and sizes are counted per class. Broken files and doubtful boxes are listed.
+
+    \b
+    Example:
+      sppdet data check photos --json check.json --contact-sheet sheet.jpg
     """
     from sppdet.cli.data_tables import show
     from sppdet.cli.progress import progress_bar

@@ -36,9 +36,12 @@ def detect(
 ) -> None:
     """Find objects and draw them.
 
-    For every image NAME.jpg in, the output folder gets NAME.jpg (annotated) and NAME.json.
+    For every image NAME.jpg, the output folder gets NAME.jpg with the detections drawn, and
+    NAME.json.
 
-    Example: [bold]python tools/detect.py photo.jpg --output found[/bold]
+    \b
+    Example:
+      python tools/detect.py photo.jpg --output found
     """
     from sppdet.cli.common import choose_device, images_at_a_time
     from sppdet.cli.progress import console, finish_batch, progress_bar

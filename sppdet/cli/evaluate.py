@@ -69,9 +69,14 @@ def evaluate(
     device: Device = None,
     workers: Workers = None,
 ) -> None:
-    """VOC average precision per class and mean, 11-point and area; COCO's figures with --coco.
+    """Compute average precision, or the recall of proposals.
 
-    Example: [bold]python tools/evaluate.py photos --model fruit.safetensors --json ap.json[/bold]
+    Average precision is computed per class and as a mean, in PASCAL VOC's 11-point form and as
+    area under the curve; --coco adds COCO's figures.
+
+    \b
+    Example:
+      python tools/evaluate.py photos --model fruit.safetensors --json ap.json
     """
     if [model, results, proposals].count(None) != 2:
         raise SppdetError("give one of --model, --results and --proposals")

@@ -13,11 +13,14 @@ def prepare_data(
     name: Annotated[str, argument_of("data set", DATA_SETS, "The data set")],
     to: Annotated[Path, typer.Option(help="Folder for the archives and for what is in them.")],
 ) -> None:
-    """Download a data set from its official address, check it, and unpack it.
+    """Download a public data set, check it, and unpack it.
 
-    Interrupted, it goes on where it was. Without a network it says what to fetch elsewhere.
+    It comes from its official address. Interrupted, it goes on where it was. Without a network it
+    says what to fetch elsewhere.
 
-    Example: [bold]python tools/prepare_data.py voc2007 --to data/voc[/bold]
+    \b
+    Example:
+      python tools/prepare_data.py voc2007 --to data/voc
     """
     from rich.progress import (
         BarColumn,

@@ -102,7 +102,9 @@ def train(
 
     Interrupted, it goes on where it was when the same command is given again.
 
-    Example: [bold]python tools/train.py photos --output fruit.safetensors[/bold]
+    \b
+    Example:
+      python tools/train.py photos --output fruit.safetensors
     """
     from sppdet.cli.common import choose_device, images_at_a_time, layer_settings, made_by
     from sppdet.cli.progress import Bars, console, finish_batch, progress_bar

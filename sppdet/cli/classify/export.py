@@ -19,10 +19,13 @@ def export(
     top1: Annotated[str, typer.Option(help="The accuracy to note, in words.")] = "",
     commit: Annotated[str, typer.Option(help="The version of the code to note.")] = "",
 ) -> None:
-    """Write the weights alone, in half precision, for use as a classifier or a trunk.
+    """Write the weights of a classification network alone.
 
-    Example: [bold]python tools/classify.py export --checkpoint run/last.safetensors --output
-    weights.safetensors[/bold]
+    They are written in half precision, for use as a classifier or as a trunk.
+
+    \b
+    Example:
+      python tools/classify.py export --checkpoint run/last.safetensors -o weights.safetensors
     """
     import torch
 

@@ -32,7 +32,9 @@ def predict(
 ) -> None:
     """Name the most probable classes of photographs.
 
-    Example: [bold]python tools/classify.py predict cat.jpg --checkpoint run/last.safetensors[/bold]
+    \b
+    Example:
+      python tools/classify.py predict cat.jpg --checkpoint run/last.safetensors
     """
     from sppdet.classification.classifier import load_classifier
     from sppdet.cli.common import choose_device

@@ -33,9 +33,14 @@ def check(
     view: View = None,
     device: Device = None,
 ) -> None:
-    """Test on whole images of any size, or on many views pooled from one map per image.
+    """Test a classification network.
 
-    Example: [bold]python tools/classify.py test cifar10 --checkpoint run/last.safetensors[/bold]
+    It sees whole images of any size, or many views that are pooled from one feature map per
+    image.
+
+    \b
+    Example:
+      python tools/classify.py test cifar10 --checkpoint run/last.safetensors
     """
     from sppdet.classification.classifier import load_classifier
     from sppdet.classification.data import open_split

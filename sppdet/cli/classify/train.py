@@ -92,12 +92,15 @@ def train(
     ] = None,
     stop_after: Annotated[int | None, typer.Option(help="Pause after so many epochs.")] = None,
 ) -> None:
-    """Train a network; give the same command again to go on after an interruption.
+    """Train a classification network.
 
-    RUN gets last.safetensors (all that resuming needs), best.safetensors, history.json, curves.png,
-    summary.txt and tensorboard/.
+    The same command, given again, goes on after an interruption. RUN gets last.safetensors (all
+    that is needed to go on), best.safetensors, history.json, curves.png, summary.txt and
+    tensorboard/.
 
-    Example: [bold]python tools/classify.py train cifar10 --network spp5 --output run[/bold]
+    \b
+    Example:
+      python tools/classify.py train cifar10 --network spp5 --output run
     """
     import torch
 
