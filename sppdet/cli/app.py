@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from sppdet.cli.interrupt import CODE, LINE, work_begins
 from sppdet.errors import SppdetError
 from sppdet.runtime.memory import keep_freed_memory
 
@@ -36,8 +37,8 @@ GROUPS = {
 """Every first word of two-word commands, with its help."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The console script ``sppdet``: ``sppdet COMMAND ...``."""
+def run_program(arguments: Sequence[str] | None) -> None:
+    """All commands as one program, see :func:`sppdet.cli.main`."""
     program = _new_app(
         help=importlib.import_module("sppdet").__doc__,
         add_completion=True,
@@ -52,15 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _call(program, arguments, "sppdet")
 
 
-def run(name: str, arguments: Sequence[str] | None = None) -> None:
-    """Run one command, or one of a group of commands, and end the process.
-
-    The exit code is 0, 1 (some of a batch failed), 2 (bad input) or 130 (interrupted).
-
-    Args:
-        name: a key of :data:`COMMANDS` or of :data:`GROUPS`.
-        arguments: the words that follow; by default those of the process.
-    """
+def run_command(name: str, arguments: Sequence[str] | None) -> None:
+    """One command or group as a program, see :func:`sppdet.cli.run`."""
     if name in GROUPS:
         app = _group(name)
     else:
@@ -127,11 +121,12 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
     def command(*args: Any, **options: Any) -> None:
         keep_freed_memory()
         try:
+            work_begins()
             function(*args, **options)
         except SppdetError as error:
             _fail(str(error), 2)
         except KeyboardInterrupt:
-            _fail("interrupted; finished work is kept, run the command again to go on", 130)
+            _fail(LINE, CODE)
         except MemoryError:
             _fail("out of memory; use smaller --scales or fewer --boxes", 2)
 

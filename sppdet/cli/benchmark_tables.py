@@ -16,8 +16,8 @@ def speed_table(rows: list[Row]) -> Table:
     table = Table(box=None, header_style="bold", title="seconds per image (medians)")
     heads = ["method", "scales", "threads", "boxes", *names, "features", "total", "paper"]
     for head in heads:
-        justify = "left" if head in ("method", "scales") else "right"
-        table.add_column(head, justify=justify, no_wrap=True)
+        left = head in ("method", "scales")
+        table.add_column(head, justify="left" if left else "right", no_wrap=True)
     for row in rows:
         ratio = [f"{row.ratio[name]:.1f} x" if row.ratio else "-" for name in last]
         table.add_row(
