@@ -1,6 +1,6 @@
 """The same as `sppdet benchmark`."""
 
-from sppdet.cli import run
+from _start import start
 
 if __name__ == "__main__":
-    run("benchmark")
+    start("benchmark")

@@ -1,6 +1,6 @@
-"""The same as `sppdet classify`: train, test or predict."""
+"""The same as `sppdet classify`: train, test, predict or export."""
 
-from sppdet.cli.classify import main
+from _start import start
 
 if __name__ == "__main__":
-    main()
+    start("classify")

@@ -1,6 +1,6 @@
 """The same as `sppdet detect`."""
 
-from sppdet.cli import run
+from _start import start
 
 if __name__ == "__main__":
-    run("detect")
+    start("detect")

@@ -1,6 +1,6 @@
 """The same as `sppdet prepare-data`."""
 
-from sppdet.cli import run
+from _start import start
 
 if __name__ == "__main__":
-    run("prepare-data")
+    start("prepare-data")

@@ -1,7 +1,5 @@
 """Random crops, flips and colours, drawn for a whole batch at once: threads change nothing."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import torch
@@ -9,26 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet.classification.data import Rgb
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How far training images are varied. All zero (and ``smallest_crop`` 1) is no variation.
-
-    Attributes:
-        smallest_crop: a crop covers at least this part of the region's area.
-        ratio: its width to height is between ``1 / ratio`` and ``ratio``.
-        object_crops: probability that the region is the labelled object's box, enlarged, instead of
-            the whole image (where a box is known).
-        flip: probability of a mirror image.
-        color: brightness, contrast and saturation are multiplied by ``1 - color .. 1 + color``.
-    """
-
-    smallest_crop: float = 0.4
-    ratio: float = 4 / 3
-    object_crops: float = 0.0
-    flip: float = 0.5
-    color: float = 0.0
+from sppdet.classification.settings import Augmentation
 
 
 def random_crops(

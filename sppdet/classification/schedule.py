@@ -4,9 +4,6 @@ import math
 
 import numpy as np
 
-SCHEDULES = ("cosine", "linear", "step")
-SIZE_ORDERS = ("epoch", "batch", "rising")
-
 
 def learning_rate(
     progress: float, peak: float, warmup: float = 0.0, kind: str = "cosine", drops: int = 3

@@ -2,11 +2,43 @@
 
 import dataclasses
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sppdet.classification.augment import Augmentation
-from sppdet.classification.schedule import SCHEDULES, SIZE_ORDERS
-from sppdet.trunks.weights import Preprocessing
+if TYPE_CHECKING:
+    from sppdet.trunks.weights import Preprocessing
+
+SCHEDULES = ("cosine", "linear", "step")
+"""Courses of the learning rate, see :func:`sppdet.classification.schedule.learning_rate`."""
+
+SIZE_ORDERS = ("epoch", "batch", "rising")
+"""When which image size is used, see :func:`sppdet.classification.schedule.image_size`."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far training images are varied. All zero (and ``smallest_crop`` 1) is no variation.
+
+    Attributes:
+        smallest_crop: a crop covers at least this part of the region's area.
+        ratio: its width to height is between ``1 / ratio`` and ``ratio``.
+        object_crops: probability that the region is the labelled object's box, enlarged, instead of
+            the whole image (where a box is known).
+        flip: probability of a mirror image.
+        color: brightness, contrast and saturation are multiplied by ``1 - color .. 1 + color``.
+    """
+
+    smallest_crop: float = 0.4
+    ratio: float = 4 / 3
+    object_crops: float = 0.0
+    flip: float = 0.5
+    color: float = 0.0
+
+
+def _default_preprocessing() -> "Preprocessing":
+    # Imported late: the command line reads the defaults of this module, and shall not import torch.
+    from sppdet.trunks.weights import Preprocessing
+
+    return Preprocessing()
 
 
 @dataclass(frozen=True)
@@ -50,7 +82,7 @@ class ClassifySettings:
     mixed_precision: bool = False
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    preprocessing: "Preprocessing" = field(default_factory=_default_preprocessing)
 
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
@@ -70,6 +102,8 @@ class ClassifySettings:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ClassifySettings":
         """From :meth:`to_dict` after a trip through JSON."""
+        from sppdet.trunks.weights import Preprocessing
+
         chosen = dict(values)
         chosen["sizes"] = tuple(chosen["sizes"])
         chosen["levels"] = tuple(chosen["levels"]) if chosen["levels"] else None

@@ -4,10 +4,11 @@ import functools
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from sppdet.cli.interrupt import CODE, LINE, work_begins
 from sppdet.errors import SppdetError
 from sppdet.runtime.memory import keep_freed_memory
 
@@ -18,41 +19,65 @@ COMMANDS = {
     "benchmark": "sppdet.cli.benchmark:benchmark",
     "data check": "sppdet.cli.data:data_check",
     "prepare-data": "sppdet.cli.prepare_data:prepare_data",
+    "classify train": "sppdet.cli.classify.train:train",
+    "classify test": "sppdet.cli.classify.test:check",
+    "classify predict": "sppdet.cli.classify.predict:predict",
+    "classify export": "sppdet.cli.classify.export:export",
 }
-"""Name of a command and where its function is; it is imported when the command is called."""
+"""Every command and where its function is.
+
+These modules import nothing heavy before their function is called, so that a help text and a usage
+error appear at once.
+"""
+
+GROUPS = {
+    "data": "Look at data sets.",
+    "classify": "Train and use classification networks.",
+}
+"""Every first word of two-word commands, with its help."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The console script ``sppdet``: ``sppdet COMMAND ...``."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments[:1] == ["classify"]:
-        importlib.import_module("sppdet.cli.classify").main(arguments[1:], "sppdet classify")
-    for words in (1, 2):
-        name = " ".join(arguments[:words])
-        if name in COMMANDS:
-            run(name, arguments[words:], program=f"sppdet {name}")
-    app = _new_app(help=importlib.import_module("sppdet").__doc__, no_args_is_help=True)
-    groups: dict[str, typer.Typer] = {"": app}
+def run_program(arguments: Sequence[str] | None) -> None:
+    """All commands as one program, see :func:`sppdet.cli.main`."""
+    program = _new_app(
+        help=importlib.import_module("sppdet").__doc__,
+        add_completion=True,
+        callback=_options_of_the_program,
+        no_args_is_help=True,
+    )
+    for group in GROUPS:
+        program.add_typer(_group(group), name=group)
     for name in COMMANDS:
-        group, _, command = name.rpartition(" ")
-        if group not in groups:
-            groups[group] = _new_app(help="Look at data sets.", no_args_is_help=True)
-            app.add_typer(groups[group], name=group)
-        groups[group].command(command)(guarded(_function(name)))
-    app.add_typer(importlib.import_module("sppdet.cli.classify").make_app(), name="classify")
-    app(arguments, prog_name="sppdet")
+        if " " not in name:
+            program.command(name)(_guarded(_function(name)))
+    _call(program, arguments, "sppdet")
 
 
-def run(name: str, arguments: Sequence[str] | None = None, program: str | None = None) -> None:
-    """Run one command; leave with exit code 0, 1 (some of a batch failed) or 2 (bad input)."""
-    app = _new_app()
-    app.command()(guarded(_function(name)))
-    app(list(sys.argv[1:] if arguments is None else arguments), prog_name=program)
+def run_command(name: str, arguments: Sequence[str] | None) -> None:
+    """One command or group as a program, see :func:`sppdet.cli.run`."""
+    if name in GROUPS:
+        app = _group(name)
+    else:
+        app = _new_app()
+        app.command()(_guarded(_function(name)))
+    _call(app, arguments, None)
 
 
-def _new_app(**options: Any) -> typer.Typer:
+def _group(group: str) -> typer.Typer:
+    app = _new_app(help=GROUPS[group], no_args_is_help=True, callback=_no_options)
+    for name in COMMANDS:
+        first, _, second = name.partition(" ")
+        if second and first == group:
+            app.command(second)(_guarded(_function(name)))
+    return app
+
+
+def _new_app(add_completion: bool = False, **options: Any) -> typer.Typer:
     return typer.Typer(
-        add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False, **options
+        add_completion=add_completion,
+        rich_markup_mode=None,  # rich is slow to import
+        pretty_exceptions_enable=False,
+        **options,
     )
 
 
@@ -61,24 +86,53 @@ def _function(name: str) -> Callable[..., None]:
     return getattr(importlib.import_module(module), function)
 
 
-def guarded(function: Callable[..., None]) -> Callable[..., None]:
+def _no_options() -> None:
+    """With a callback typer makes a group, even of a single command."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sppdet {importlib.import_module('sppdet').__version__}")
+        raise typer.Exit
+
+
+def _options_of_the_program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def _call(app: typer.Typer, arguments: Sequence[str] | None, program: str | None) -> None:
+    try:
+        app(list(sys.argv[1:] if arguments is None else arguments), prog_name=program)
+    except SppdetError as error:  # from the choice of an option: the command has not begun
+        _fail(str(error), 2)
+
+
+def _guarded(function: Callable[..., None]) -> Callable[..., None]:
     """The command, with the errors that a user should read as one line and an exit code."""
 
     @functools.wraps(function)
     def command(*args: Any, **options: Any) -> None:
         keep_freed_memory()
         try:
+            work_begins()
             function(*args, **options)
         except SppdetError as error:
-            _fail(" ".join(str(error).split()), 2)
+            _fail(str(error), 2)
         except KeyboardInterrupt:
-            _fail("interrupted; finished work is kept, run the command again to go on", 130)
+            _fail(LINE, CODE)
         except MemoryError:
             _fail("out of memory; use smaller --scales or fewer --boxes", 2)
 
     return command
 
 
-def _fail(line: str, code: int) -> None:
-    print(f"error: {line}", file=sys.stderr)
-    raise typer.Exit(code)
+def _fail(message: str, code: int) -> NoReturn:
+    print("error:", *message.split(), file=sys.stderr)
+    raise SystemExit(code)

@@ -1,29 +1,14 @@
-"""What the commands share: devices, threads, progress, and the list of failures."""
+"""What commands share when they work with a network: devices, threads, layers.
 
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from enum import Enum
+This module imports PyTorch. A command imports it in its function, after the command line is parsed.
+"""
+
 from typing import Any
 
 import torch
-import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from sppdet.errors import SppdetError
 from sppdet.trunks import Layer, pool5_level
-
-console = Console(stderr=True, highlight=False)
-"""Progress and remarks; what a command is asked for goes to files or to the standard output."""
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -55,78 +40,17 @@ def images_at_a_time(device: torch.device, workers: int | None = None) -> int:
     return count
 
 
-def parse_numbers(text: str, option: str) -> tuple[int, ...]:
-    """``"480,576"`` as (480, 576).
+def made_by(layer: str) -> Layer:
+    """What a trunk needs for a layer of :data:`sppdet.cli.choices.LAYERS`."""
+    return {"fc6": "fc6", "fc7": "fc7"}.get(layer, "pooled")  # type: ignore[return-value]
+
+
+def layer_settings(layer: str, trunk: str) -> dict[str, Any]:
+    """The settings of the region features for a layer of :data:`sppdet.cli.choices.LAYERS`.
 
     Raises:
-        SppdetError: the text is no list of positive whole numbers.
+        SppdetError: the trunk has no such layer.
     """
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if not numbers or min(numbers) < 1:
-        raise SppdetError(f"{option} {text}: give whole numbers with commas, such as 480,688")
-    return numbers
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A progress bar on the standard error with counts, elapsed and remaining time."""
-    with Progress(
-        TextColumn("{task.description:<16}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    ) as progress:
-        yield progress
-
-
-def finish_batch(failures: Sequence[str], total: int) -> None:
-    """After a batch: list what failed and leave with exit code 1, or return when nothing did."""
-    if not failures:
-        return
-    print(f"{len(failures)} of {total} failed:", file=sys.stderr)
-    for line in failures:
-        print(f"  {line}", file=sys.stderr)
-    raise typer.Exit(1)
-
-
-class Bars:
-    """Training's progress as one bar per pass."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bar.add_task(stage, total=total)
-        self._bar.update(self._tasks[stage], completed=done)
-
-
-class FeatureLayer(str, Enum):
-    """Which values are the features of a region."""
-
-    pyramid = "pyramid"
-    pool5 = "pool5"
-    fc6 = "fc6"
-    fc7 = "fc7"
-
-    @property
-    def made_by(self) -> Layer:
-        """What the trunk needs for it."""
-        return {"fc6": "fc6", "fc7": "fc7"}.get(self.value, "pooled")  # type: ignore[return-value]
-
-    def settings(self, trunk: str) -> dict[str, Any]:
-        """The settings of the region features for it.
-
-        Raises:
-            SppdetError: the trunk has no such layer.
-        """
-        if self is FeatureLayer.pyramid:
-            return {}
-        return {"levels": (pool5_level(trunk),)}
+    if layer == "pyramid":
+        return {}
+    return {"levels": (pool5_level(trunk),)}

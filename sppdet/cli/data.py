@@ -5,15 +5,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from sppdet.cli.common import progress_bar
-from sppdet.datasets import FORMATS, open_dataset, recognise, splits
-from sppdet.datasets.check import Check, check
-from sppdet.datasets.contact_sheet import contact_sheet
-from sppdet.drawing import save_picture
-from sppdet.runtime.files import write_text
+from sppdet.cli.options import Format
 
 
 def data_check(
@@ -29,14 +22,24 @@ def data_check(
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Images on the contact sheet.")] = 24,
     lines: Annotated[int, typer.Option(min=0, help="Problems to print; JSON has them all.")] = 30,
-    format: Annotated[
-        str | None, typer.Option(help=f"Format of the data: {', '.join(FORMATS)}.")
-    ] = None,
+    format: Format = None,
 ) -> None:
-    """Count images, objects and sizes per class; find broken files and doubtful boxes.
+    """Count what a data set holds, and find what is wrong.
 
-    Example: [bold]sppdet data check photos --json check.json --contact-sheet sheet.jpg[/bold]
+    Images, objects and sizes are counted per class. Broken files and doubtful boxes are listed.
+
+    \b
+    Example:
+      sppdet data check photos --json check.json --contact-sheet sheet.jpg
     """
+    from sppdet.cli.data_tables import show
+    from sppdet.cli.progress import progress_bar
+    from sppdet.datasets import open_dataset, recognise, splits
+    from sppdet.datasets.check import check
+    from sppdet.datasets.contact_sheet import contact_sheet
+    from sppdet.drawing import save_picture
+    from sppdet.runtime.files import write_text
+
     kind = format or recognise(data)
     parts: list[str | None] = [split]
     if split is None and kind == "coco" and len(splits(data, kind)) > 1:
@@ -56,47 +59,3 @@ def data_check(
     if json_file is not None:
         content = found if len(parts) > 1 else next(iter(found.values()))
         write_text(json_file, json.dumps(content, indent=1) + "\n")
-
-
-def show(result: Check, lines: int) -> None:
-    """Print tables of the classes and of the problems."""
-    out = Console(highlight=False, soft_wrap=True)
-    facts = result.summary
-    place = facts["path"] + (f", {facts['split']}" if facts["split"] else "")
-    out.print(f"{place} ({facts['format']})", markup=False, style="bold")
-    out.print(
-        f"{facts['images']} images ({facts['images_without_objects']} without objects, "
-        f"{facts['images_unreadable']} unreadable), {facts['objects']} objects "
-        f"({facts['difficult']} difficult, {facts['crowd']} crowds), "
-        f"{len(facts['classes'])} classes"
-    )
-    if facts["box_sides"]:
-        sizes = facts["sizes"]
-        sides = facts["box_sides"]
-        out.print(
-            f"box sides, px (least, quartiles, greatest): width {_numbers(sides['width'])}; height "
-            f"{_numbers(sides['height'])}; small {sizes['small']}, medium {sizes['medium']}, "
-            f"large {sizes['large']} (as COCO counts)"
-        )
-    table = Table(box=None, header_style="bold")
-    for title in ("class", "objects", "share", "images", "median side"):
-        table.add_column(title, justify="left" if title == "class" else "right")
-    ordered = sorted(facts["classes"].items(), key=lambda item: -item[1]["objects"])
-    for name, entry in ordered:
-        side = "-" if entry["median_side"] is None else f"{entry['median_side']:.0f} px"
-        share = f"{100 * entry['share']:.1f} %"
-        table.add_row(name, str(entry["objects"]), share, str(entry["images"]), side)
-    out.print(table)
-    if not result.problems:
-        out.print("no problems", style="green")
-        return
-    kinds = ", ".join(f"{count} x {kind}" for kind, count in facts["problem_kinds"].items())
-    out.print(f"{len(result.problems)} problems: {kinds}", style="red")
-    for problem in result.problems[:lines]:
-        out.print(f"  {problem}", markup=False)
-    if len(result.problems) > lines:
-        out.print(f"  ... and {len(result.problems) - lines} more (see --json, --lines)")
-
-
-def _numbers(values: list[float]) -> str:
-    return " ".join(f"{value:.0f}" for value in values)

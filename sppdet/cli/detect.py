@@ -3,24 +3,16 @@
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sppdet.cli.common import (
-    choose_device,
-    console,
-    finish_batch,
-    images_at_a_time,
-    progress_bar,
-)
-from sppdet.detections import Detections
-from sppdet.detector import Detector
-from sppdet.drawing import draw, save_picture
+from sppdet.cli.options import Device
 from sppdet.errors import SppdetError
-from sppdet.images import Rgb, find_images, read_image
-from sppdet.runtime.files import write_text
-from sppdet.runtime.threads import ordered_map
+
+if TYPE_CHECKING:
+    from sppdet.detections import Detections
+    from sppdet.images import Rgb
 
 DEFAULT_THRESHOLD = 0.35
 """F1 is best at a threshold of half its best value when the probabilities are calibrated (Lipton et
@@ -29,24 +21,36 @@ al., 2014); small detectors reach an F1 of about 0.7."""
 
 def detect(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    output: Annotated[Path, typer.Option(help="Folder for the pictures and the JSON.")] = Path(
-        "detections"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the pictures and the JSON.")
+    ] = Path("detections"),
     model: Annotated[
-        Path | None, typer.Option(help="A file of tools/train.py; default: the model that ships.")
+        Path | None,
+        typer.Option(help="A file that tools/train.py wrote. Default: the model that ships."),
     ] = None,
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Least probability of a detection.")
     ] = DEFAULT_THRESHOLD,
     max: Annotated[int, typer.Option("--max", min=1, help="Most detections in an image.")] = 100,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")] = None,
+    device: Device = None,
 ) -> None:
     """Find objects and draw them.
 
-    For every image NAME.jpg in, the output folder gets NAME.jpg (annotated) and NAME.json.
+    For every image NAME.jpg, the output folder gets NAME.jpg with the detections drawn, and
+    NAME.json.
 
-    Example: [bold]python tools/detect.py photo.jpg --output found[/bold]
+    \b
+    Example:
+      python tools/detect.py photo.jpg --output found
     """
+    from sppdet.cli.common import choose_device, images_at_a_time
+    from sppdet.cli.progress import console, finish_batch, progress_bar
+    from sppdet.detector import Detector
+    from sppdet.drawing import draw, save_picture
+    from sppdet.images import read_image
+    from sppdet.runtime.files import write_text
+    from sppdet.runtime.threads import ordered_map
+
     files, empty = _files(images)
     failures = list(empty)
     where = choose_device(device)
@@ -54,7 +58,7 @@ def detect(
     single = len(files) == 1
     workers = images_at_a_time(where) if not single else 1
 
-    def work(item: tuple[Path, str]) -> Detections | SppdetError:
+    def work(item: tuple[Path, str]) -> "Detections | SppdetError":
         file, name = item
         try:
             image = read_image(file)
@@ -83,7 +87,7 @@ def detect(
     finish_batch(failures, len(files) + len(empty))
 
 
-def report(file: Path, image: Rgb, found: Detections) -> dict[str, object]:
+def report(file: Path, image: "Rgb", found: "Detections") -> dict[str, object]:
     """The JSON of one image."""
     return {
         "image": str(file),
@@ -108,6 +112,8 @@ def shipped_model() -> Path:
 
 def _files(given: list[Path]) -> tuple[list[Path], list[str]]:
     """The image files named, folders opened; and a line for each name that leads to none."""
+    from sppdet.images import find_images
+
     files: list[Path] = []
     failures = []
     for path in given:
@@ -137,7 +143,9 @@ def _output_names(files: list[Path]) -> list[str]:
     return names
 
 
-def _print(file: Path, found: Detections) -> None:
+def _print(file: Path, found: "Detections") -> None:
+    from sppdet.cli.progress import console
+
     for entry in found.to_json():
         box = ", ".join(f"{value:.0f}" for value in entry["box"])
         print(f"{entry['label']:<16} {entry['score']:.2f}  [{box}]")

@@ -3,23 +3,17 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from sppdet.cli.common import choose_device, console, finish_batch, images_at_a_time, progress_bar
-from sppdet.datasets import FORMATS, Dataset, open_dataset, splits
-from sppdet.detections import Detections
+from sppdet.cli.choices import BOX_STYLES, EXPORTS, PROPOSALS
+from sppdet.cli.options import Device, Format, JsonFile, Workers, one_of
 from sppdet.errors import SppdetError
-from sppdet.evaluation.export import export
-from sppdet.evaluation.intervals import bootstrap
-from sppdet.evaluation.intervals import compare as compare_results
-from sppdet.evaluation.results import BOX_STYLES, read_results
-from sppdet.evaluation.voc import VocResult, evaluate_voc
-from sppdet.runtime.files import write_text
+
+if TYPE_CHECKING:
+    from sppdet.datasets import Dataset
+    from sppdet.detections import Detections
 
 TEST_SPLITS = ("test", "test2007", "val", "valid", "validation", "val2017", "val2014")
 
@@ -28,53 +22,74 @@ def evaluate(
     data: Annotated[
         Path, typer.Argument(help="The labelled images: VOC, COCO JSON, YOLO, XML beside.")
     ],
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here.")
+    json_file: JsonFile = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Evaluate a detector: a file that tools/train.py wrote.")
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="A file of tools/train.py.")] = None,
     results: Annotated[
         Path | None,
-        typer.Option(help="Anyone's detections: COCO JSON, a folder of comp4_det_*.txt or texts."),
+        typer.Option(
+            help="Evaluate anyone's detections: COCO results JSON, a folder of comp4_det_*.txt, "
+            "a folder with a text file per image, or the JSON of detect."
+        ),
     ] = None,
     proposals: Annotated[
-        str | None, typer.Option(help="Evaluate proposals of this method: fast, quality, ...")
+        str | None, one_of("--proposals", PROPOSALS, "Evaluate the proposals of a method")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Part of the data; default: test or val, if there is one.")
+        str | None, typer.Option(help="Part of the data. Default: test or val, if there is one.")
     ] = None,
-    iou: Annotated[float, typer.Option(min=0.01, max=1, help="Least overlap of a hit.")] = 0.5,
+    iou: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Least IoU of a true positive.")
+    ] = 0.5,
     coco: Annotated[bool, typer.Option("--coco", help="Add the figures of pycocotools.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for an HTML report.")] = None,
     compare: Annotated[
         Path | None, typer.Option(help="Results of a second detector: is it better than the first?")
     ] = None,
     intervals: Annotated[
-        int, typer.Option(min=0, help="Bootstrap samples for 95 % intervals; 0: none.")
+        int, typer.Option(min=0, help="Bootstrap samples for 95 % intervals. 0 leaves them out.")
     ] = 1000,
     export_to: Annotated[
         Path | None,
         typer.Option("--export", help="Write the detections: a .json file, or a folder."),
     ] = None,
     export_format: Annotated[
-        str | None, typer.Option(help="coco, voc or text; default: coco for .json, else voc.")
+        str | None,
+        one_of(
+            "--export-format",
+            EXPORTS,
+            "Format of --export. Default: coco for a .json file, voc for a folder. Choices",
+        ),
     ] = None,
     boxes: Annotated[
-        str, typer.Option(help=f"Boxes in text files: {', '.join(BOX_STYLES)}.")
+        str, one_of("--boxes", BOX_STYLES, "What the four numbers of a box in text files are")
     ] = "xyxy",
-    format: Annotated[
-        str | None, typer.Option(help=f"Format of the data: {', '.join(FORMATS)}.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Images at a time; default: one per core.")
-    ] = None,
+    format: Format = None,
+    device: Device = None,
+    workers: Workers = None,
 ) -> None:
-    """VOC average precision per class and mean, 11-point and area; COCO's figures with --coco.
+    """Compute average precision, or the recall of proposals.
 
-    Example: [bold]python tools/evaluate.py photos --model fruit.safetensors --json ap.json[/bold]
+    Average precision is computed per class and as a mean, in PASCAL VOC's 11-point form and as
+    area under the curve; --coco adds COCO's figures.
+
+    \b
+    Example:
+      python tools/evaluate.py photos --model fruit.safetensors --json ap.json
     """
     if [model, results, proposals].count(None) != 2:
         raise SppdetError("give one of --model, --results and --proposals")
+    from sppdet.cli.evaluate_tables import print_figures
+    from sppdet.cli.progress import console, finish_batch
+    from sppdet.datasets import open_dataset
+    from sppdet.evaluation.export import export
+    from sppdet.evaluation.intervals import bootstrap
+    from sppdet.evaluation.intervals import compare as compare_results
+    from sppdet.evaluation.results import read_results
+    from sppdet.evaluation.voc import evaluate_voc
+    from sppdet.runtime.files import write_text
+
     dataset = open_dataset(data, split or _test_split(data, format), format=format)
     for problem in dataset.problems:
         console.print(f"note: {problem}", markup=False, soft_wrap=True)
@@ -121,13 +136,15 @@ def evaluate(
         export(export_to, kind, dataset, found)
     if json_file is not None:
         write_text(json_file, json.dumps(content, indent=1) + "\n")
-    _print(figures, content)
+    print_figures(figures, content)
     finish_batch(failures, len(dataset.images))
 
 
 def _run_model(
-    path: Path, dataset: Dataset, device: str | None, workers: int | None
-) -> tuple[list[Detections], list[str]]:
+    path: Path, dataset: "Dataset", device: str | None, workers: int | None
+) -> "tuple[list[Detections], list[str]]":
+    from sppdet.cli.common import choose_device, images_at_a_time
+    from sppdet.cli.progress import progress_bar
     from sppdet.detector import Detector
     from sppdet.evaluation.detecting import detect_all
 
@@ -141,9 +158,14 @@ def _run_model(
 
 
 def _proposals(
-    dataset: Dataset, method: str, iou: float, json_file: Path | None, workers: int | None
+    dataset: "Dataset", method: str, iou: float, json_file: Path | None, workers: int | None
 ) -> list[str]:
+    import torch
+
+    from sppdet.cli.evaluate_tables import print_recall
+    from sppdet.cli.progress import progress_bar
     from sppdet.evaluation.proposals import evaluate_proposals
+    from sppdet.runtime.files import write_text
 
     with progress_bar() as bar:
         task = bar.add_task("proposals", total=len(dataset.images))
@@ -156,20 +178,11 @@ def _proposals(
         )
     if json_file is not None:
         write_text(json_file, json.dumps(content, indent=1) + "\n")
-    table = Table(box=None, header_style="bold")
-    table.add_column(f"proposals ({method})")
-    for number in content["numbers"]:
-        table.add_column(str(number), justify="right")
-    for threshold, values in content["recall"].items():
-        table.add_row(f"recall at IoU {threshold}", *map(percent, values))
-    table.add_row("mean best overlap", *(f"{v:.3f}" for v in content["mean_best_overlap"]))
-    for name, values in content["average_best_overlap"].items():
-        table.add_row(f"average best overlap, {name}", *(f"{v:.3f}" for v in values))
-    Console().print(table)
+    print_recall(method, content)
     return failures
 
 
-def _check_classes(model: Path, known: tuple[str, ...], dataset: Dataset) -> None:
+def _check_classes(model: Path, known: tuple[str, ...], dataset: "Dataset") -> None:
     """Say which classes only the model or only the data has.
 
     Raises:
@@ -180,6 +193,8 @@ def _check_classes(model: Path, known: tuple[str, ...], dataset: Dataset) -> Non
             f"{model}: finds {_some(known)}, but the data have {_some(dataset.classes)}; "
             "no class is the same"
         )
+    from sppdet.cli.progress import console
+
     only_data = [name for name in dataset.classes if name not in known]
     only_model = [name for name in known if name not in dataset.classes]
     if only_data:
@@ -197,52 +212,10 @@ def _some(names: tuple[str, ...] | list[str]) -> str:
 
 
 def _test_split(data: Path, format: str | None) -> str | None:
+    from sppdet.datasets import splits
+
     available = splits(data, format)
     for name in TEST_SPLITS:
         if name in available:
             return name
     return None
-
-
-def _print(figures: VocResult, content: dict[str, Any]) -> None:
-    table = Table(box=None, header_style="bold")
-    for title in ("class", "truths", "detections", "recall", "AP 11-point", "AP area"):
-        table.add_column(title, justify="left" if title == "class" else "right")
-    for entry in figures.classes:
-        if entry.truths or len(entry.scores):
-            table.add_row(
-                entry.name,
-                str(entry.truths),
-                str(len(entry.scores)),
-                *(percent(value) for value in (entry.recall, entry.ap_11, entry.ap_area)),
-            )
-    table.add_row(
-        "mean", "", "", "", percent(figures.map_11), percent(figures.map_area), style="bold"
-    )
-    out = Console()
-    out.print(table)
-    if "intervals_95" in content:
-        shown = [
-            f"{label} {100 * content['intervals_95'][name]['low']:.1f} to "
-            f"{100 * content['intervals_95'][name]['high']:.1f} %"
-            for label, name in (("11-point", "map_11"), ("area", "map_area"))
-        ]
-        out.print(
-            f"95 % intervals of the mean: {', '.join(shown)}", highlight=False, soft_wrap=True
-        )
-    if "comparison" in content:
-        change = content["comparison"]["map_area"]
-        out.print(
-            f"B - A: {100 * change['difference']:+.1f} points of mean area AP (95 %: "
-            f"{100 * change['low']:+.1f} to {100 * change['high']:+.1f}); {change['verdict']}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    if "coco" in content:
-        shown = [f"{k} {percent(v)}" for k, v in content["coco"].items() if k != "classes"]
-        out.print("COCO: " + ", ".join(shown), markup=False, highlight=False, soft_wrap=True)
-
-
-def percent(value: float | None) -> str:
-    """``0.4567`` as ``45.7 %``; None as a dash."""
-    return "-" if value is None else f"{100 * value:.1f} %"

@@ -4,33 +4,37 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
-from sppdet.cli.common import console
-from sppdet.datasets.download import SOURCES, prepare
-from sppdet.errors import SppdetError
+from sppdet.cli.choices import DATA_SETS
+from sppdet.cli.options import argument_of
 
 
 def prepare_data(
-    name: Annotated[str, typer.Argument(help=f"One of {', '.join(SOURCES)}.")],
+    name: Annotated[str, argument_of("data set", DATA_SETS, "The data set")],
     to: Annotated[Path, typer.Option(help="Folder for the archives and for what is in them.")],
 ) -> None:
-    """Download a data set from its official address, check it, and unpack it.
+    """Download a public data set, check it, and unpack it.
 
-    Interrupted, it goes on where it was. Without a network it says what to fetch elsewhere.
+    It comes from its official address. Interrupted, it goes on where it was. Without a network it
+    says what to fetch elsewhere.
 
-    Example: [bold]python tools/prepare_data.py voc2007 --to data/voc[/bold]
+    \b
+    Example:
+      python tools/prepare_data.py voc2007 --to data/voc
     """
-    if name not in SOURCES:
-        raise SppdetError(f"{name}: is none of {', '.join(SOURCES)}")
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    from sppdet.cli.progress import console
+    from sppdet.datasets.download import SOURCES, prepare
+
     tasks: dict[str, TaskID] = {}
     unpacked: dict[str, int] = {}
     with Progress(

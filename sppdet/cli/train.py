@@ -1,27 +1,14 @@
 """``sppdet train``: a data set in, a detector out."""
 
 import time
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sppdet.cli.common import (
-    Bars,
-    FeatureLayer,
-    choose_device,
-    console,
-    images_at_a_time,
-    parse_numbers,
-    progress_bar,
-)
-from sppdet.datasets import FORMATS, open_dataset, splits
+from sppdet.cli.choices import CROPS, METHODS, PROPOSALS
+from sppdet.cli.options import Device, Format, Layer, Trunk, Workers, one_of, parse_numbers
 from sppdet.errors import SppdetError
-from sppdet.features.rcnn import RcnnRegionFeatures
-from sppdet.features.regions import RegionExtractor
-from sppdet.features.spp import SppRegionFeatures
-from sppdet.heads.linear import LinearSvms
 from sppdet.settings import (
     CropMode,
     DetectorSettings,
@@ -32,15 +19,9 @@ from sppdet.settings import (
     SvmSettings,
     TrainSettings,
 )
-from sppdet.training.train import train as train_detector
-from sppdet.trunks import SPECS, load_trunk
 
-
-class Method(str, Enum):
-    """How region features are made."""
-
-    spp = "spp"
-    rcnn = "rcnn"
+if TYPE_CHECKING:
+    from sppdet.features.regions import RegionExtractor
 
 
 def train(
@@ -48,40 +29,50 @@ def train(
         Path,
         typer.Argument(help="Labelled images: VOC XML beside them, a VOC devkit, COCO JSON, YOLO."),
     ],
-    output: Annotated[Path, typer.Option(help="The model file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file of the detector to write.")
+    ],
     split: Annotated[
-        str | None, typer.Option(help="Part of the data; default: trainval or train, if present.")
+        str | None,
+        typer.Option(help="Part of the data. Default: trainval or train, if there is one."),
     ] = None,
-    format: Annotated[
-        str | None, typer.Option(help=f"Format of the data: {', '.join(FORMATS)}.")
-    ] = None,
-    trunk: Annotated[str, typer.Option(help=f"One of {', '.join(SPECS)}.")] = "small",
+    format: Format = None,
+    trunk: Trunk = "small",
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Trunk weights: safetensors or state dict. Default: packaged or downloaded."
+            help="The trunk's weights: a safetensors file or a state dict. Default: the packaged "
+            "or downloaded ones."
         ),
     ] = None,
     method: Annotated[
-        Method, typer.Option(help="spp: one map per image; rcnn: one network pass per box.")
-    ] = Method.spp,
+        str,
+        one_of(
+            "--method",
+            METHODS,
+            "SPP-net makes one feature map per image, R-CNN one network pass per box. Choices",
+        ),
+    ] = "spp",
     scales: Annotated[
         str | None,
         typer.Option(
-            help="Short sides in pixels, such as 480 or 480,576,688,864,1200. Default: the trunk's."
+            help="Short sides of the image in pixels, such as 480 or 480,576,688,864,1200. "
+            "Default: the trunk's."
         ),
     ] = None,
     longest_side: Annotated[
-        int, typer.Option(min=64, help="Limit for the longer side in pixels.")
+        int, typer.Option(min=64, help="Limit for the longer side of the image in pixels.")
     ] = 2000,
-    layer: Annotated[
-        FeatureLayer,
-        typer.Option(help="The features: 50 bins; or pool5, fc6, fc7 of alexnet and vgg16."),
-    ] = FeatureLayer.pyramid,
+    layer: Layer = "pyramid",
     crop: Annotated[
-        CropMode, typer.Option(help="R-CNN: stretch the box, or take a tight square around it.")
+        CropMode,
+        one_of(
+            "--crop",
+            CROPS,
+            "R-CNN stretches the box to a square, or takes a tight square around it. Choices",
+        ),
     ] = "warp",
-    proposals: Annotated[str, typer.Option(help="fast, quality, opencv-fast, ...")] = "fast",
+    proposals: Annotated[str, one_of("--proposals", PROPOSALS, "Method of the proposals")] = "fast",
     boxes: Annotated[int, typer.Option(min=1, help="Proposals per image.")] = 2000,
     box_regression: Annotated[
         bool, typer.Option(help="Train class-specific box regression.")
@@ -93,7 +84,10 @@ def train(
     positive_iou: Annotated[
         float,
         typer.Option(
-            min=0.3, max=1, help="Proposals above this IoU are positives too; 1: truths only."
+            min=0.3,
+            max=1,
+            help="Proposals whose IoU with a ground-truth box is above this are positives too. "
+            "At 1 only the ground truth is.",
         ),
     ] = MiningSettings.positive_iou,
     normalize_levels: Annotated[
@@ -101,27 +95,36 @@ def train(
     ] = SppSettings.normalize_levels,
     cost: Annotated[float, typer.Option(min=1e-9, help="C of the SVMs.")] = SvmSettings.cost,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Images at a time; default: one per core.")
-    ] = None,
+    device: Device = None,
+    workers: Workers = None,
 ) -> None:
     """Train a detector on labelled images.
 
     Interrupted, it goes on where it was when the same command is given again.
 
-    Example: [bold]python tools/train.py photos --output fruit.safetensors[/bold]
+    \b
+    Example:
+      python tools/train.py photos --output fruit.safetensors
     """
+    from sppdet.cli.common import choose_device, images_at_a_time, layer_settings, made_by
+    from sppdet.cli.progress import Bars, console, finish_batch, progress_bar
+    from sppdet.datasets import open_dataset
+    from sppdet.features.rcnn import RcnnRegionFeatures
+    from sppdet.features.spp import SppRegionFeatures
+    from sppdet.heads.linear import LinearSvms
+    from sppdet.training.train import train as train_detector
+    from sppdet.trunks import load_trunk
+
     start = time.perf_counter()
     _check_output(output)
     dataset = open_dataset(data, split or _training_split(data, format), format=format)
     for problem in getattr(dataset, "problems", ()):
         console.print(f"note: {problem}", markup=False, soft_wrap=True)
     where = choose_device(device)
-    loaded = load_trunk(trunk, weights, where, layer.made_by)
-    features = {"normalize_levels": normalize_levels, **layer.settings(trunk)}
+    loaded = load_trunk(trunk, weights, where, made_by(layer))
+    features = {"normalize_levels": normalize_levels, **layer_settings(layer, trunk)}
     extractor: RegionExtractor
-    if method is Method.rcnn:
+    if method == "rcnn":
         if scales is not None:
             raise SppdetError("--scales belongs to SPP-net; R-CNN sees every box at one size")
         cropping = RcnnSettings(loaded.spec.crop, loaded.spec.context, crop, **features)
@@ -170,12 +173,12 @@ def train(
         f"{output}: trained in {seconds:.0f} s, {size:.1f} MB", markup=False, soft_wrap=True
     )
     if result.failures:
-        from sppdet.cli.common import finish_batch
-
         finish_batch(result.failures, len(dataset.images))
 
 
 def _training_split(data: Path, format: str | None) -> str | None:
+    from sppdet.datasets import splits
+
     available = splits(data, format)
     for name in ("trainval", "train", "train2017", "training"):
         if name in available:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from sppdet.cli.classify import main
+from sppdet.cli import run
 
 OPTIONS = (
     *("--network", "spp5", "--levels", "1,2", "--batch", "12"),
@@ -15,7 +15,7 @@ OPTIONS = (
 
 def call(*words: object) -> int:
     with pytest.raises(SystemExit) as stop:
-        main([str(word) for word in words])
+        run("classify", [str(word) for word in words])
     return stop.value.code or 0
 
 

@@ -4,82 +4,112 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 import typer
-from rich.progress import Progress
 
-from sppdet.classification.augment import Augmentation
-from sppdet.classification.data import LabelledImages, open_split
-from sppdet.classification.report import TensorBoard, summary, write_history
-from sppdet.classification.settings import ClassifySettings, command_line
-from sppdet.classification.training import Training
-from sppdet.cli.common import choose_device, console, parse_numbers, progress_bar
+from sppdet.classification.settings import Augmentation, ClassifySettings, command_line
+from sppdet.cli.choices import NETWORKS, SCHEDULES, SIZE_ORDERS
+from sppdet.cli.classify.options import Data
+from sppdet.cli.options import Device, one_of, parse_numbers
 from sppdet.errors import SppdetError
-from sppdet.runtime.files import write_text
 
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: GPU if any.")]
-Data = Annotated[
-    str, typer.Argument(help="Folder with train/CLASS/IMAGE and test/CLASS, or cifar10.")
-]
+if TYPE_CHECKING:
+    import torch
+    from rich.progress import Progress
+
+    from sppdet.classification.data import LabelledImages
+    from sppdet.classification.training import Training
 
 
 def train(
     data: Data,
-    output: Annotated[Path, typer.Option(help="Folder of the run; a run in it is continued.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Folder of the run. A run that is in it goes on."),
+    ],
     network: Annotated[
         str,
-        typer.Option(
-            help="small, spp5, spp5-average, spp5-flatten, nin, zf5-spp, or torchvision's name."
-        ),
+        typer.Option(help=f"One of {', '.join(NETWORKS)}, or torchvision's name of a network."),
     ] = "small",
-    levels: Annotated[str | None, typer.Option(help="Pyramid, such as 4,2,1 or 1,2,3,6.")] = None,
+    levels: Annotated[
+        str | None, typer.Option(help="Pyramid levels, such as 4,2,1 or 1,2,3,6.")
+    ] = None,
     epochs: Annotated[
-        int, typer.Option(min=1, help="A continued run may get another number.")
+        int, typer.Option(min=1, help="Epochs. A run that goes on may get another number.")
     ] = 20,
     batch: Annotated[int, typer.Option(min=2, help="Images per step.")] = 128,
-    sizes: Annotated[str, typer.Option(help="Sides of the training images, in pixels.")] = "32",
+    sizes: Annotated[
+        str, typer.Option(help="Sides of the training images in pixels, such as 32 or 28,32.")
+    ] = "32",
     size_order: Annotated[
         str,
-        typer.Option(help="epoch: the next in each epoch; batch: drawn; rising: in turn, once."),
+        one_of(
+            "--size-order",
+            SIZE_ORDERS,
+            "The next of --sizes is taken in each epoch, or drawn for each batch, or each size has "
+            "its share of the epochs in rising order. Choices",
+        ),
     ] = "epoch",
     test_size: Annotated[
-        int | None, typer.Option(help="Shorter side in tests; default: as they are.")
+        int | None,
+        typer.Option(help="Shorter side of the test images in pixels. Default: as they are."),
     ] = None,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = ClassifySettings.rate,
     warmup: Annotated[
         float, typer.Option(help="Part of the training in which the rate rises.")
     ] = ClassifySettings.warmup,
-    schedule: Annotated[str, typer.Option(help="cosine, linear or step.")] = "cosine",
-    momentum: Annotated[float, typer.Option(help="Of SGD.")] = ClassifySettings.momentum,
-    weight_decay: Annotated[float, typer.Option(help="Of SGD.")] = ClassifySettings.weight_decay,
-    label_smoothing: Annotated[float, typer.Option(help="0.1 is usual.")] = 0.0,
-    dropout: Annotated[float, typer.Option(help="Probability; the network's own layers.")] = 0.0,
-    average: Annotated[float, typer.Option(help="Decay of the weights' average; 0: none.")] = 0.0,
+    schedule: Annotated[
+        str, one_of("--schedule", SCHEDULES, "Course of the learning rate")
+    ] = "cosine",
+    momentum: Annotated[float, typer.Option(help="Momentum of SGD.")] = ClassifySettings.momentum,
+    weight_decay: Annotated[
+        float, typer.Option(help="Weight decay of SGD.")
+    ] = ClassifySettings.weight_decay,
+    label_smoothing: Annotated[float, typer.Option(help="Label smoothing; 0.1 is usual.")] = 0.0,
+    dropout: Annotated[
+        float, typer.Option(help="Probability of dropout in the network's own layers.")
+    ] = 0.0,
+    average: Annotated[
+        float, typer.Option(help="Decay of the moving average of the weights. 0: no average.")
+    ] = 0.0,
     smallest_crop: Annotated[
-        float, typer.Option(help="Crops cover at least this part of the area; 1: no crops.")
+        float, typer.Option(help="Crops cover at least this part of the area. 1: no crops.")
     ] = Augmentation.smallest_crop,
     ratio: Annotated[
-        float, typer.Option(min=1, help="Crops are at most so oblong.")
+        float, typer.Option(min=1, help="Greatest ratio of a crop's longer to its shorter side.")
     ] = Augmentation.ratio,
-    object_crops: Annotated[float, typer.Option(help="Part of crops around boxes.csv.")] = 0.0,
+    object_crops: Annotated[
+        float, typer.Option(help="Part of the crops that is taken around the boxes in boxes.csv.")
+    ] = 0.0,
     flip: Annotated[float, typer.Option(help="Probability of a mirror image.")] = 0.5,
     color: Annotated[float, typer.Option(help="Variation of the colours.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal networks.")] = 0,
     device: Device = None,
     amp: Annotated[
-        bool | None, typer.Option(help="bfloat16 products; default: on GPUs that have them.")
+        bool | None,
+        typer.Option(help="Compute products in bfloat16. Default: on GPUs that have it."),
     ] = None,
     stop_after: Annotated[int | None, typer.Option(help="Pause after so many epochs.")] = None,
 ) -> None:
-    """Train a network; give the same command again to go on after an interruption.
+    """Train a classification network.
 
-    RUN gets last.safetensors (all that resuming needs), best.safetensors, history.json, curves.png,
-    summary.txt and tensorboard/.
+    The same command, given again, goes on after an interruption. RUN gets last.safetensors (all
+    that is needed to go on), best.safetensors, history.json, curves.png, summary.txt and
+    tensorboard/.
 
-    Example: [bold]python tools/classify.py train cifar10 --network spp5 --output run[/bold]
+    \b
+    Example:
+      python tools/classify.py train cifar10 --network spp5 --output run
     """
+    import torch
+
+    from sppdet.classification.data import open_split
+    from sppdet.classification.report import summary
+    from sppdet.cli.common import choose_device
+    from sppdet.cli.progress import console
+    from sppdet.runtime.files import write_text
+
     where = choose_device(device)
     try:
         settings = ClassifySettings(
@@ -117,16 +147,21 @@ def train(
     _run(training, training_data, test_data, output, stop_after)
 
 
-def _mixed_precision(wanted: bool | None, device: torch.device) -> bool:
+def _mixed_precision(wanted: bool | None, device: "torch.device") -> bool:
     if wanted is not None:
         return wanted
+    import torch
+
     return device.type == "cuda" and torch.cuda.is_bf16_supported()
 
 
 def _start(
-    last: Path, settings: ClassifySettings, classes: tuple[str, ...], device: torch.device
-) -> Training:
+    last: Path, settings: ClassifySettings, classes: tuple[str, ...], device: "torch.device"
+) -> "Training":
     """A new training, or the one in the file, which may change its length and sizes only."""
+    from sppdet.classification.training import Training
+    from sppdet.cli.progress import console
+
     if not last.is_file():
         return Training(settings, classes, device)
     training = Training.load(last, device)
@@ -145,12 +180,15 @@ def _start(
 
 
 def _run(
-    training: Training,
-    train_data: LabelledImages,
-    test_data: LabelledImages,
+    training: "Training",
+    train_data: "LabelledImages",
+    test_data: "LabelledImages",
     output: Path,
     stop_after: int | None,
 ) -> None:
+    from sppdet.classification.report import TensorBoard, write_history
+    from sppdet.cli.progress import progress_bar
+
     epochs = training.settings.epochs
     best = max((epoch.test_accuracy for epoch in training.history), default=-1.0)
     board = TensorBoard(output / "tensorboard")
@@ -172,7 +210,7 @@ def _run(
     board.close()
 
 
-def _steps(bar: Progress, title: str) -> Callable[[int, int, float, float], None]:
+def _steps(bar: "Progress", title: str) -> Callable[[int, int, float, float], None]:
     task = bar.add_task(title)
 
     def report(step: int, steps: int, loss: float, accuracy: float) -> None:

@@ -1,0 +1,56 @@
+"""The names that options choose from.
+
+The modules that do the work have the same names in tables of their own, but import PyTorch and
+OpenCV; a help text must not wait for these. A test compares both.
+"""
+
+from typing import get_args
+
+from sppdet.classification.settings import SCHEDULES, SIZE_ORDERS
+from sppdet.settings import CropMode
+from sppdet.trunks.specs import SPECS
+
+__all__ = [
+    "BOX_STYLES",
+    "CROPS",
+    "DATA_SETS",
+    "EXPORTS",
+    "FORMATS",
+    "LAYERS",
+    "METHODS",
+    "NETWORKS",
+    "PROPOSALS",
+    "SCHEDULES",
+    "SIZE_ORDERS",
+    "TRUNKS",
+]
+
+TRUNKS = tuple(SPECS)
+"""Trunks of :func:`sppdet.trunks.load_trunk`."""
+
+LAYERS = ("pyramid", "pool5", "fc6", "fc7")
+"""Which values are the features of a region; see :func:`sppdet.cli.common.layer_settings`."""
+
+METHODS = ("spp", "rcnn")
+"""How region features are made."""
+
+CROPS = get_args(CropMode)
+"""How R-CNN cuts a box out of the image."""
+
+PROPOSALS = ("fast", "quality", "tiny", "opencv-fast", "opencv-quality")
+"""Methods of :func:`sppdet.proposals.propose`."""
+
+FORMATS = ("voc", "coco", "yolo", "folder")
+"""Formats of data sets, see :func:`sppdet.datasets.open_dataset`."""
+
+BOX_STYLES = ("xyxy", "xywh", "cxcywh", "yolo")
+"""Four numbers in a text file, see :func:`sppdet.evaluation.results.read_results`."""
+
+EXPORTS = ("coco", "voc", "text")
+"""Formats of results, see :func:`sppdet.evaluation.export.export`."""
+
+DATA_SETS = ("voc2007", "voc2012", "coco-val2017", "cifar10")
+"""Data sets of :mod:`sppdet.datasets.download`."""
+
+NETWORKS = ("small", "spp5", "spp5-average", "spp5-flatten", "nin", "zf5-spp")
+"""Classification networks of this project, see :mod:`sppdet.classification.networks`."""

@@ -1,0 +1,1 @@
+"""``sppdet classify``: classification networks, one module per command."""

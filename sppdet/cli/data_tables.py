@@ -1,0 +1,50 @@
+"""What ``sppdet data check`` prints."""
+
+from rich.console import Console
+from rich.table import Table
+
+from sppdet.datasets.check import Check
+
+
+def show(result: Check, lines: int) -> None:
+    """Print tables of the classes and of the problems."""
+    out = Console(highlight=False, soft_wrap=True)
+    facts = result.summary
+    place = facts["path"] + (f", {facts['split']}" if facts["split"] else "")
+    out.print(f"{place} ({facts['format']})", markup=False, style="bold")
+    out.print(
+        f"{facts['images']} images ({facts['images_without_objects']} without objects, "
+        f"{facts['images_unreadable']} unreadable), {facts['objects']} objects "
+        f"({facts['difficult']} difficult, {facts['crowd']} crowds), "
+        f"{len(facts['classes'])} classes"
+    )
+    if facts["box_sides"]:
+        sizes = facts["sizes"]
+        sides = facts["box_sides"]
+        out.print(
+            f"box sides, px (least, quartiles, greatest): width {_numbers(sides['width'])}; height "
+            f"{_numbers(sides['height'])}; small {sizes['small']}, medium {sizes['medium']}, "
+            f"large {sizes['large']} (as COCO counts)"
+        )
+    table = Table(box=None, header_style="bold")
+    for title in ("class", "objects", "share", "images", "median side"):
+        table.add_column(title, justify="left" if title == "class" else "right")
+    ordered = sorted(facts["classes"].items(), key=lambda item: -item[1]["objects"])
+    for name, entry in ordered:
+        side = "-" if entry["median_side"] is None else f"{entry['median_side']:.0f} px"
+        share = f"{100 * entry['share']:.1f} %"
+        table.add_row(name, str(entry["objects"]), share, str(entry["images"]), side)
+    out.print(table)
+    if not result.problems:
+        out.print("no problems", style="green")
+        return
+    kinds = ", ".join(f"{count} x {kind}" for kind, count in facts["problem_kinds"].items())
+    out.print(f"{len(result.problems)} problems: {kinds}", style="red")
+    for problem in result.problems[:lines]:
+        out.print(f"  {problem}", markup=False)
+    if len(result.problems) > lines:
+        out.print(f"  ... and {len(result.problems) - lines} more (see --json, --lines)")
+
+
+def _numbers(values: list[float]) -> str:
+    return " ".join(f"{value:.0f}" for value in values)

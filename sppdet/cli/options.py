@@ -1,0 +1,79 @@
+"""Options that several commands have, and options that take one of a few names."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sppdet.cli.choices import FORMATS, LAYERS, TRUNKS
+from sppdet.errors import SppdetError
+
+
+def one_of(option: str, names: Sequence[str], help: str) -> Any:
+    """An option whose value is one of ``names``; the help and the shell's completion list them.
+
+    Args:
+        option: such as ``"--format"``.
+        names: the choices.
+        help: what the option is; the choices are added.
+
+    Another value raises SppdetError, one line with the choices, while the command line is parsed.
+    """
+    return typer.Option(option, help=f"{help}: {', '.join(names)}.", **_choice(option, names))
+
+
+def argument_of(what: str, names: Sequence[str], help: str) -> Any:
+    """As :func:`one_of`, for an argument; ``what`` is what the error calls it."""
+    return typer.Argument(help=f"{help}: {', '.join(names)}.", **_choice(what, names))
+
+
+def _choice(name: str, names: Sequence[str]) -> dict[str, Any]:
+    def parse(text: str) -> str:
+        if text not in names:
+            raise SppdetError(f"{name} {text}: choose one of {', '.join(names)}")
+        return text
+
+    def complete(incomplete: str) -> list[str]:
+        return [one for one in names if one.startswith(incomplete)]
+
+    return {"metavar": "NAME", "parser": parse, "autocompletion": complete}
+
+
+def parse_numbers(text: str, option: str) -> tuple[int, ...]:
+    """``"480,576"`` as (480, 576).
+
+    Raises:
+        SppdetError: the text is no list of positive whole numbers.
+    """
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise SppdetError(f"{option} {text}: give whole numbers with commas, such as 480,688")
+    return numbers
+
+
+Device = Annotated[
+    str | None,
+    typer.Option(help="Device, such as cpu or cuda. Default: the GPU, if there is one."),
+]
+Format = Annotated[
+    str | None,
+    one_of("--format", FORMATS, "Format of the data. Default: it is recognised. Choices"),
+]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
+Layer = Annotated[
+    str,
+    one_of(
+        "--layer",
+        LAYERS,
+        "Features of a region: the pyramid of 50 bins, or a layer of alexnet or vgg16. Choices",
+    ),
+]
+Trunk = Annotated[str, one_of("--trunk", TRUNKS, "Convolutional network")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Images that are worked on at the same time. Default: one per core."),
+]

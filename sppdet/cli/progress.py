@@ -1,0 +1,58 @@
+"""What the user sees of the work: a progress bar, remarks, and the list of failures."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+console = Console(stderr=True, highlight=False)
+"""Progress and remarks; what a command is asked for goes to files or to the standard output."""
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A progress bar on the standard error with counts, elapsed and remaining time."""
+    with Progress(
+        TextColumn("{task.description:<16}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
+        yield progress
+
+
+class Bars:
+    """Training's progress as one bar per pass."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bar.add_task(stage, total=total)
+        self._bar.update(self._tasks[stage], completed=done)
+
+
+def finish_batch(failures: Sequence[str], total: int) -> None:
+    """After a batch: list what failed and leave with exit code 1, or return when nothing did."""
+    if not failures:
+        return
+    print(f"{len(failures)} of {total} failed:", file=sys.stderr)
+    for line in failures:
+        print(f"  {line}", file=sys.stderr)
+    raise typer.Exit(1)
