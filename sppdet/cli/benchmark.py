@@ -27,7 +27,7 @@ from sppdet.cli.common import (
     parse_numbers,
     progress_bar,
 )
-from sppdet.datasets import Dataset, open_dataset, splits
+from sppdet.datasets import Dataset, read_dataset, splits
 from sppdet.errors import SppdetError
 from sppdet.features.rcnn import default_crop
 from sppdet.images import find_images, read_image
@@ -170,7 +170,7 @@ def _train_and_test(data: Path) -> tuple[Dataset, Dataset]:
                 f"{data}: --map needs a split {' or '.join(wanted)}; it has "
                 f"{', '.join(available) or 'no splits'}"
             )
-        chosen.append(open_dataset(data, names[0]))
+        chosen.append(read_dataset(data, names[0]))
     return chosen[0], chosen[1]
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sppdet.cli.common import progress_bar
-from sppdet.datasets import FORMATS, open_dataset, recognise, splits
+from sppdet.datasets import FORMATS, read_dataset, recognise, splits
 from sppdet.datasets.check import Check, check
 from sppdet.datasets.contact_sheet import contact_sheet
 from sppdet.drawing import save_picture
@@ -43,7 +43,7 @@ def data_check(
         parts = list(splits(data, kind))
     found: dict[str, Any] = {}
     for part in parts:
-        dataset = open_dataset(data, part, format=kind)
+        dataset = read_dataset(data, part, format=kind)
         with progress_bar() as bar:
             task = bar.add_task("checking", total=len(dataset.images))
             result = check(dataset, lambda task=task, bar=bar: bar.advance(task))  # type: ignore[misc]

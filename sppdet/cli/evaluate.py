@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sppdet.cli.common import choose_device, console, finish_batch, images_at_a_time, progress_bar
-from sppdet.datasets import FORMATS, Dataset, open_dataset, splits
+from sppdet.datasets import FORMATS, Dataset, read_dataset, splits
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
 from sppdet.evaluation.export import export
@@ -75,7 +75,7 @@ def evaluate(
     """
     if [model, results, proposals].count(None) != 2:
         raise SppdetError("give one of --model, --results and --proposals")
-    dataset = open_dataset(data, split or _test_split(data, format), format=format)
+    dataset = read_dataset(data, split or _test_split(data, format), format=format)
     for problem in dataset.problems:
         console.print(f"note: {problem}", markup=False, soft_wrap=True)
     if not any(len(entry) for entry in dataset.all_annotations()):

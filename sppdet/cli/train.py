@@ -17,7 +17,7 @@ from sppdet.cli.common import (
     parse_numbers,
     progress_bar,
 )
-from sppdet.datasets import FORMATS, open_dataset, splits
+from sppdet.datasets import FORMATS, read_dataset, splits
 from sppdet.errors import SppdetError
 from sppdet.features.rcnn import RcnnRegionFeatures, default_crop
 from sppdet.features.regions import RegionExtractor
@@ -114,7 +114,7 @@ def train(
     """
     start = time.perf_counter()
     _check_output(output)
-    dataset = open_dataset(data, split or _training_split(data, format), format=format)
+    dataset = read_dataset(data, split or _training_split(data, format), format=format)
     for problem in getattr(dataset, "problems", ()):
         console.print(f"note: {problem}", markup=False, soft_wrap=True)
     where = choose_device(device)
