@@ -17,7 +17,7 @@ from statistics import median
 
 import numpy as np
 
-from sppdet.datasets import Annotations, Dataset, open_dataset
+from sppdet.datasets import Annotations, Dataset, read_dataset
 from sppdet.detections import Detections
 from sppdet.evaluation.coco import evaluate_coco
 from sppdet.evaluation.errors import analyse
@@ -39,7 +39,7 @@ def main() -> None:
     print(f"| error kinds and gains | {timed(lambda: analyse(result))} |")
     print(f"| bootstrap, 1,000 samples | {timed(lambda: bootstrap(result, 5000), 1)} |")
     if options.coco128 is not None:
-        agreement(open_dataset(options.coco128))
+        agreement(read_dataset(options.coco128))
 
 
 def agreement(dataset: Dataset) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sppdet.benchmark.speed import machine
 from sppdet.cli.detect import shipped_model
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.detector import Detector
 from sppdet.evaluation.detecting import detect_all
 from sppdet.evaluation.voc import evaluate_voc
@@ -77,7 +77,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
     model = arguments.model or shipped_model()
-    dataset = open_dataset(arguments.data, arguments.split)
+    dataset = read_dataset(arguments.data, arguments.split)
     ways = {name: recast(Detector.load(model, "cpu"), *how) for name, how in FORMATS.items()}
 
     cache = ProposalCache()

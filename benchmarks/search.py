@@ -1,7 +1,8 @@
 """Region proposals compared: time and recall of our selective search, OpenCV's, and two packages'.
 
 Prints a table and writes JSON. All methods search the same photographs at the same longer side, in
-this process, each warmed up, photograph by photograph in turns; times are medians per photograph.
+this process, on one thread, each warmed up, photograph by photograph in turns; times are medians
+per photograph.
 The packages `selectivesearch` and `selective-search` (PyPI) take part when they are installed.
 
     python benchmarks/search.py --coco ../shared/data/coco128 --json search.json
@@ -30,7 +31,7 @@ from sppdet.runtime.files import write_text
 
 SIDE = 500
 MINIMUM_SIDE = 20
-Search = Callable[[NDArray[np.uint8], int], NDArray[np.float32]]
+Search = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def main() -> None:
@@ -41,9 +42,6 @@ def main() -> None:
     parser.add_argument(
         "--methods", default="fast,quality,tiny,opencv-fast,opencv-quality,packages"
     )
-    parser.add_argument(
-        "--threads", default="1,2", help="for our own search (default: %(default)s)"
-    )
     parser.add_argument("--images", type=int, help="only the first so many photographs")
     parser.add_argument("--package-images", type=int, default=10, help="for the slow packages")
     parser.add_argument("--json", type=Path, help="write the figures here")
@@ -52,38 +50,37 @@ def main() -> None:
     console = Console(width=max(Console().width, 130))  # a table that is cut says nothing
     photographs = read_annotations(arguments.coco)[: arguments.images]
     images = [read_image(path) for path, _, _ in photographs]
-    runs: list[tuple[str, int, Search, int]] = []
+    runs: list[tuple[str, Search, int]] = []
     for method in arguments.methods.split(","):
         if method == "packages":
             runs += [(*package, arguments.package_images) for package in packages(console)]
             continue
-        several = [1] if method.startswith("opencv") else map(int, arguments.threads.split(","))
-        runs += [(method, threads, _ours(method), len(images)) for threads in several]
+        runs.append((method, _ours(method), len(images)))
+    cv2.setNumThreads(1)
 
     ready = []
-    for name, threads, search, count in runs:
+    for name, search, count in runs:
         try:
-            search(images[0][:64, :64].copy(), threads)
+            search(images[0][:64, :64].copy())
         except Exception as error:  # of a package that does not suit the versions installed
             console.print(f"{name}: left out, it fails here ({type(error).__name__}: {error})")
             continue
-        ready.append((name, threads, search, count))
+        ready.append((name, search, count))
     milliseconds: list[list[float]] = [[] for _ in ready]
     found: list[list[NDArray[np.float32]]] = [[] for _ in ready]
     for index, image in enumerate(track(images, "searching", console=Console(stderr=True))):
-        for row, (_, threads, search, count) in enumerate(ready):
+        for row, (_, search, count) in enumerate(ready):
             if index < count:
-                cv2.setNumThreads(threads)
                 started = time.perf_counter()
-                found[row].append(search(image, threads))
+                found[row].append(search(image))
                 milliseconds[row].append(1000 * (time.perf_counter() - started))
     results = []
-    for row, (name, threads, _, _) in enumerate(ready):
+    for row, (name, _, _) in enumerate(ready):
         recall = measure_recall(
             (boxes, truths, labels)
             for boxes, (_, truths, labels) in zip(found[row], photographs, strict=False)
         )
-        results.append(_figures(name, threads, milliseconds[row], found[row], recall))
+        results.append(_figures(name, milliseconds[row], found[row], recall))
     for entry in results:
         theirs = [e for e in results if e["method"] == f"opencv-{entry['method']}"]
         if theirs:
@@ -125,36 +122,36 @@ def read_annotations(
     ]
 
 
-def packages(console: Console) -> list[tuple[str, int, Search]]:
+def packages(console: Console) -> list[tuple[str, Search]]:
     """The PyPI packages that are installed, each with its documented settings."""
-    found: list[tuple[str, int, Search]] = []
+    found: list[tuple[str, Search]] = []
     if importlib.util.find_spec("selectivesearch"):
         import selectivesearch
 
-        def old(image: NDArray[np.uint8], _threads: int) -> NDArray[np.float32]:
+        def old(image: NDArray[np.uint8]) -> NDArray[np.float32]:
             small = resize_for_search(image, SIDE)
             _, regions = selectivesearch.selective_search(small, scale=500, sigma=0.9, min_size=10)
             boxes = np.float32([region["rect"] for region in regions]).reshape(-1, 4)
             boxes[:, 2:] += boxes[:, :2]
             return _mapped_back(boxes, small, image)
 
-        found.append(("selectivesearch", 1, old))
+        found.append(("selectivesearch", old))
     if importlib.util.find_spec("selective_search"):
         import selective_search
 
-        def newer(image: NDArray[np.uint8], _threads: int) -> NDArray[np.float32]:
+        def newer(image: NDArray[np.uint8]) -> NDArray[np.float32]:
             small = resize_for_search(image, SIDE)
             boxes = selective_search.selective_search(small, mode="fast", random_sort=False)
             return _mapped_back(np.float32(boxes).reshape(-1, 4), small, image)
 
-        found.append(("selective-search", 1, newer))
+        found.append(("selective-search", newer))
     if not found:
         console.print("selectivesearch and selective-search are not installed: left out")
     return found
 
 
 def _ours(method: str) -> Search:
-    return lambda image, threads: propose(image, METHODS[method], max(NUMBERS), threads=threads)
+    return lambda image: propose(image, METHODS[method], max(NUMBERS))
 
 
 def _mapped_back(
@@ -169,14 +166,12 @@ def _mapped_back(
 
 def _figures(
     name: str,
-    threads: int,
     milliseconds: list[float],
     found: list[NDArray[np.float32]],
     recall: Recall,
 ) -> dict[str, object]:
     return {
         "method": name,
-        "threads": threads,
         "images": len(found),
         "milliseconds": round(float(np.median(milliseconds)), 1),
         "boxes": round(float(np.mean([len(boxes) for boxes in found]))),
@@ -189,7 +184,7 @@ def _figures(
 
 def _table(results: list[dict[str, object]]) -> Table:
     table = Table(title="recall at IoU 0.5 / recall at 0.7 / mean best overlap")
-    headings = ("method", "threads", "images", "ms", "OpenCV / ours", "boxes", *map(str, NUMBERS))
+    headings = ("method", "images", "ms", "OpenCV / ours", "boxes", *map(str, NUMBERS))
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "method" else "right")
     for result in results:
@@ -197,7 +192,7 @@ def _table(results: list[dict[str, object]]) -> Table:
             result["recall_50"], result["recall_70"], result["mean_best_overlap"], strict=True
         )
         table.add_row(
-            *(str(result[key]) for key in ("method", "threads", "images", "milliseconds")),
+            *(str(result[key]) for key in ("method", "images", "milliseconds")),
             str(result.get("faster_than_opencv", "")),
             str(result["boxes"]),
             *(" ".join(f"{value:.3f}" for value in cell) for cell in cells),

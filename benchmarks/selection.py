@@ -12,7 +12,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.detector import Detector
 from sppdet.evaluation.detecting import detect_all
 from sppdet.evaluation.voc import evaluate_voc
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
-    dataset = open_dataset(arguments.data, arguments.split)
+    dataset = read_dataset(arguments.data, arguments.split)
     detector = Detector.load(arguments.model, "cpu")
     rows = []
     for selection in SETTINGS:

@@ -26,14 +26,79 @@ def as_boxes(boxes: ArrayLike) -> Boxes:
     return array
 
 
+def check_boxes(boxes: ArrayLike | torch.Tensor, width: int, height: int) -> Boxes:
+    """``boxes`` of an image as float32, (N, 4), after a check of every row.
+
+    A box that lies partly outside the image stays as it is.
+
+    Args:
+        boxes: N boxes as a list, an array or a tensor of numbers; an empty list is (0, 4).
+        width, height: of the image, in pixels.
+
+    Raises:
+        TypeError: the values are not numbers.
+        ValueError: the shape is not (N, 4), or a box is not finite, is empty or inverted
+            (x2 <= x1 or y2 <= y1), or lies wholly outside the image; the message names its row.
+
+    Example:
+        >>> check_boxes([[-5, 0, 10, 20]], width=64, height=48).tolist()
+        [[-5.0, 0.0, 10.0, 20.0]]
+        >>> check_boxes([[10, 0, 5, 20]], width=64, height=48)
+        Traceback (most recent call last):
+        ValueError: boxes[0] = [10, 0, 5, 20] is empty or inverted: give x1 < x2 and y1 < y2
+    """
+    if isinstance(boxes, torch.Tensor):
+        boxes = boxes.detach().cpu().numpy()
+    remedy = "give (N, 4): x1, y1, x2, y2 in pixels of the image"
+    try:
+        array = np.asarray(boxes)
+    except ValueError:
+        raise ValueError(f"boxes has rows of different lengths: {remedy}") from None
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"boxes has values of type {array.dtype}, not numbers: {remedy}")
+    if array.shape == (0,):
+        return np.zeros((0, 4), np.float32)
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise ValueError(f"boxes has the shape {array.shape}: {remedy}")
+    with np.errstate(over="ignore"):
+        checked = array.astype(np.float32)
+    x1, y1, x2, y2 = checked.T
+    for wrong, reason in (
+        (~np.isfinite(checked).all(axis=1), "is not finite"),
+        (
+            (x2 <= x1) | (y2 <= y1),
+            "is empty or inverted: give x1 < x2 and y1 < y2",
+        ),
+        (
+            (x2 <= 0) | (y2 <= 0) | (x1 >= width) | (y1 >= height),
+            f"lies outside the image of {width} x {height} pixels",
+        ),
+    ):
+        if wrong.any():
+            row = int(wrong.argmax())
+            box = ", ".join(f"{value:g}" for value in array[row])
+            raise ValueError(f"boxes[{row}] = [{box}] {reason}")
+    return checked
+
+
 def area(boxes: Boxes) -> NDArray[np.float32]:
-    """Areas in square pixels, shape (N,); 0 for an inverted box."""
+    """Areas in square pixels, shape (N,); 0 for an inverted box.
+
+    Example:
+        >>> area(as_boxes([[0, 0, 4, 3], [4, 0, 0, 3]])).tolist()
+        [12.0, 0.0]
+    """
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
     return sides[:, 0] * sides[:, 1]
 
 
 def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
-    """Intersection over union of every pair: (N, 4), (M, 4) to (N, M); 0 where both are empty."""
+    """Intersection over union of every pair: (N, 4), (M, 4) to (N, M); 0 where both are empty.
+
+    Example:
+        >>> iou(as_boxes([[0, 0, 4, 4]]), as_boxes([[0, 0, 4, 2], [4, 0, 8, 4]])).tolist()
+        [[0.5, 0.0]]
+    """
     lower = np.maximum(a[:, None, :2], b[None, :, :2])
     upper = np.minimum(a[:, None, 2:], b[None, :, 2:])
     sides = np.maximum(upper - lower, 0)
@@ -43,20 +108,35 @@ def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
 
 
 def clip(boxes: Boxes, width: int, height: int) -> Boxes:
-    """Boxes cut to an image of ``width`` x ``height`` pixels; a box outside becomes empty."""
+    """Boxes cut to an image of ``width`` x ``height`` pixels; a box outside becomes empty.
+
+    Example:
+        >>> clip(as_boxes([[-2, 1, 9, 3]]), width=8, height=6).tolist()
+        [[0.0, 1.0, 8.0, 3.0]]
+    """
     limits = np.array([width, height, width, height], np.float32)
     return np.clip(boxes, 0, limits).astype(np.float32)
 
 
 def flip(boxes: Boxes, width: int) -> Boxes:
-    """Boxes in the image mirrored left to right."""
+    """Boxes in the image mirrored left to right.
+
+    Example:
+        >>> flip(as_boxes([[0, 1, 2, 3]]), width=8).tolist()
+        [[6.0, 1.0, 8.0, 3.0]]
+    """
     flipped = boxes.copy()
     flipped[:, [0, 2]] = width - boxes[:, [2, 0]]
     return flipped
 
 
 def unique(boxes: Boxes) -> Boxes:
-    """The boxes without exact repetitions, in the order of their first appearance."""
+    """The boxes without exact repetitions, in the order of their first appearance.
+
+    Example:
+        >>> unique(as_boxes([[2, 0, 3, 1], [0, 0, 1, 1], [2, 0, 3, 1]])).tolist()
+        [[2.0, 0.0, 3.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
+    """
     if len(boxes) == 0:
         return boxes
     _, first = np.unique(boxes, axis=0, return_index=True)
@@ -76,6 +156,11 @@ def nms(boxes: Boxes, scores: NDArray[np.floating], threshold: float) -> NDArray
 
     Returns:
         The kept indices, best first, int64.
+
+    Example:
+        >>> boxes = as_boxes([[0, 0, 4, 4], [0, 0, 4, 3], [9, 9, 12, 12]])
+        >>> nms(boxes, np.array([0.6, 0.9, 0.5]), threshold=0.3).tolist()
+        [1, 2]
     """
     if len(boxes) == 0:
         return np.zeros(0, np.int64)
@@ -92,6 +177,10 @@ def encode(proposals: Boxes, truths: Boxes) -> NDArray[np.float32]:
 
     Both are (N, 4) with positive sides. Returns (N, 4): the shift of the centre in units of the
     proposal's sides, and the logarithms of the ratios of the sides.
+
+    Example:
+        >>> encode(as_boxes([[0, 0, 10, 20]]), as_boxes([[5, 0, 15, 20]])).tolist()
+        [[0.5, 0.0, 0.0, 0.0]]
     """
     centre, sides = _centre_and_sides(proposals)
     true_centre, true_sides = _centre_and_sides(truths)
@@ -103,6 +192,10 @@ def decode(proposals: Boxes, deltas: NDArray[np.floating]) -> Boxes:
     """The boxes that ``deltas`` (N, 4) make of ``proposals``; the inverse of :func:`encode`.
 
     The change of a side is limited to a factor of e**4, so that no delta overflows.
+
+    Example:
+        >>> decode(as_boxes([[0, 0, 10, 20]]), np.array([[0.5, 0, 0, 0]])).tolist()
+        [[5.0, 0.0, 15.0, 20.0]]
     """
     centre, sides = _centre_and_sides(proposals)
     new_centre = centre + deltas[:, :2] * sides
@@ -112,6 +205,6 @@ def decode(proposals: Boxes, deltas: NDArray[np.floating]) -> Boxes:
     )
 
 
-def _centre_and_sides(boxes: Boxes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _centre_and_sides(boxes: Boxes) -> tuple[Boxes, Boxes]:
     sides = boxes[:, 2:] - boxes[:, :2]
-    return boxes[:, :2] + sides / 2, sides
+    return (boxes[:, :2] + sides / 2).astype(np.float32, copy=False), sides

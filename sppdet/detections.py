@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 
 from sppdet.boxes import Boxes, as_boxes
 
+_SHOWN = 5
+"""Detections that ``repr`` lists."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Detections:
     """The objects found in one image, best score first.
 
@@ -20,6 +23,11 @@ class Detections:
             results that were read from elsewhere may have any scale.
         classes: the names of all classes that the detector knows.
         seconds: the time that each stage took, in seconds, in the order of the stages.
+
+    Example:
+        >>> boxes = [[0, 0, 5, 5], [2, 2, 8, 9]]
+        >>> Detections(boxes, [1, 0], [0.41, 0.93], ("apple", "pear"))
+        Detections(2: apple .93, pear .41)
     """
 
     boxes: Boxes
@@ -47,6 +55,16 @@ class Detections:
         """No detections, of a detector that knows ``classes``."""
         empty = np.zeros(0, np.int64)
         return Detections(np.zeros((0, 4), np.float32), empty, np.zeros(0, np.float32), classes)
+
+    def __repr__(self) -> str:
+        """Number, classes and scores, in one line: ``Detections(2: apple .93, pear .41)``."""
+        shown = [
+            f"{self.classes[label]} {f'{score:.2f}'.removeprefix('0')}"
+            for label, score in zip(self.labels[:_SHOWN], self.scores[:_SHOWN], strict=True)
+        ]
+        rest = [f"and {len(self) - _SHOWN} more"] if len(self) > _SHOWN else []
+        listed = f": {', '.join(shown + rest)}" if shown else ""
+        return f"Detections({len(self)}{listed})"
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.datasets.scenes import write_scenes
 from sppdet.detector import Detector
 from sppdet.features.spp import SppRegionFeatures
@@ -47,7 +47,7 @@ def detector(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Detector
     extractor = SppRegionFeatures(load_trunk("small"), SppSettings((320,)))
     try:
         settings = TrainSettings(calibration_images=30)
-        return train(open_dataset(scenes, "train"), extractor, settings).detector
+        return train(read_dataset(scenes, "train"), extractor, settings).detector
     finally:
         patch.undo()
 

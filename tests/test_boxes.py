@@ -1,5 +1,8 @@
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
 from sppdet import boxes as bx
 
@@ -83,3 +86,70 @@ def test_unique_keeps_the_first_of_equals_in_order() -> None:
 def test_as_boxes_refuses_other_shapes(wrong: list) -> None:
     with pytest.raises(ValueError, match="shape"):
         bx.as_boxes(wrong)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        list,
+        np.array,
+        lambda rows: np.array(rows, np.int64),
+        lambda rows: np.array(rows, np.float16),
+        torch.tensor,
+        lambda rows: torch.tensor(rows, dtype=torch.float64, requires_grad=True),
+        lambda rows: np.array(rows, order="F"),
+    ],
+)
+def test_check_boxes_takes_every_form(form: Any) -> None:
+    rows = [[0, 0, 10, 20], [-5, 3, 2, 70], [60, 40, 64, 48]]
+    checked = bx.check_boxes(form(rows), width=64, height=48)
+    assert checked.dtype == np.float32
+    assert checked.tolist() == rows
+
+
+@pytest.mark.parametrize("none", [[], np.zeros((0, 4)), torch.zeros(0, 4), np.zeros(0)])
+def test_check_boxes_of_nothing(none: Any) -> None:
+    checked = bx.check_boxes(none, 64, 48)
+    assert checked.shape == (0, 4)
+    assert checked.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("box", "reason"),
+    [
+        ([np.nan, 0, 1, 1], "finite"),
+        ([0, 0, np.inf, 1], "finite"),
+        ([0, 0, 1e300, 1], "finite"),
+        ([5, 0, 5, 9], "empty or inverted"),
+        ([0, 9, 5, 3], "empty or inverted"),
+        ([10, 10, 10 + 1e-9, 20], "empty or inverted"),
+        ([64, 0, 70, 9], "outside the image of 64 x 48"),
+        ([0, 48, 9, 60], "outside"),
+        ([-9, 0, 0, 9], "outside"),
+        ([0, -9, 9, 0], "outside"),
+    ],
+)
+def test_check_boxes_names_the_row(box: list[float], reason: str) -> None:
+    with pytest.raises(ValueError, match=r"boxes\[2\]") as caught:
+        bx.check_boxes([[0, 0, 1, 1], [0, 0, 64, 48], box, box], 64, 48)
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ([1, 2, 3, 4], ValueError),
+        ([[1, 2, 3]], ValueError),
+        ([[]], ValueError),
+        (np.zeros((0, 5)), ValueError),
+        (np.zeros((1, 1, 4)), ValueError),
+        ([[0, 0, 1, 1], [0, 0, 1]], ValueError),
+        ([["0", "0", "1", "1"]], TypeError),
+        ([[None, 0, 1, 1]], TypeError),
+        ([[True, False, True, True]], TypeError),
+        (None, TypeError),
+    ],
+)
+def test_check_boxes_refuses_other_shapes_and_types(wrong: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="boxes"):
+        bx.check_boxes(wrong, 64, 48)

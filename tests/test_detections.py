@@ -20,6 +20,22 @@ def test_json() -> None:
     assert first == {"label": "dog", "score": 0.9, "box": [1.3, 2.0, 8.0, 9.0]}
 
 
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([], "Detections(0)"),
+        ([0.934], "Detections(1: cat .93)"),
+        ([1.0, 0.004], "Detections(2: cat 1.00, cat .00)"),
+        ([-1.5], "Detections(1: cat -1.50)"),
+        ([0.5] * 7, "Detections(7: cat .50, cat .50, cat .50, cat .50, cat .50, and 2 more)"),
+    ],
+)
+def test_repr_is_one_line(scores: list[float], expected: str) -> None:
+    count = len(scores)
+    found = Detections(np.zeros((count, 4)), np.zeros(count, int), np.array(scores), ("cat", "dog"))
+    assert repr(found) == expected
+
+
 def test_select() -> None:
     assert example().select(example().scores > 0.4).labels.tolist() == [1, 1]
     assert len(example().select(slice(0, 1))) == 1  # type: ignore[arg-type]

@@ -1,11 +1,14 @@
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from sppdet.errors import SppdetError
-from sppdet.images import find_images, image_size, read_image
+from sppdet.images import as_image, find_images, image_size, read_image
 
 
 def gradient(width: int = 40, height: int = 30) -> np.ndarray:
@@ -89,6 +92,156 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         with pytest.raises(SppdetError, match=str(path)) as caught:
             read_image(path)
         assert "\n" not in str(caught.value)
+
+
+def png(image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "png", **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "form", [bytes, bytearray, memoryview, io.BytesIO], ids=lambda form: form.__name__
+)
+@pytest.mark.parametrize("read", [read_image, as_image])
+def test_encoded_images_in_memory(form: Any, read: Any) -> None:
+    np.testing.assert_array_equal(read(form(png(Image.fromarray(gradient())))), gradient())
+
+
+@pytest.mark.parametrize("read", [read_image, as_image])
+def test_paths_and_open_files(tmp_path: Path, read: Any) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(Image.fromarray(gradient())))
+    np.testing.assert_array_equal(read(path), gradient())
+    np.testing.assert_array_equal(read(str(path)), gradient())
+    with path.open("rb") as file:
+        np.testing.assert_array_equal(read(file), gradient())
+    with path.open("r", errors="replace") as text, pytest.raises(TypeError, match="'rb'"):
+        read(text)
+
+
+@pytest.mark.parametrize("read", [read_image, as_image])
+def test_damaged_content_is_one_line(tmp_path: Path, read: Any) -> None:
+    content = png(Image.fromarray(gradient()))
+    for wrong in (b"", b"no image", content[:80], io.BytesIO(content[:80]), tmp_path / "no.png"):
+        with pytest.raises(SppdetError) as caught:
+            read(wrong)
+        assert "\n" not in str(caught.value)
+    (tmp_path / "cut.png").write_bytes(content[:80])
+    with Image.open(tmp_path / "cut.png") as lazy, pytest.raises(SppdetError, match=r"cut\.png"):
+        as_image(lazy)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "LA", "CMYK", "I;16", "F", "RGB"])
+def test_a_pil_image_is_as_its_file(tmp_path: Path, mode: str) -> None:
+    if mode == "I;16":
+        image = Image.fromarray(gradient()[:, :, 0].astype(np.uint16) * 257)
+    else:
+        image = Image.fromarray(gradient()).convert(mode)
+    image.save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(as_image(image), read_image(tmp_path / "a.tif"))
+
+
+def test_a_pil_image_is_turned_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = Image.fromarray(gradient()).transpose(Image.Transpose.ROTATE_90)
+    with Image.open(io.BytesIO(png(stored, exif=exif))) as image:
+        np.testing.assert_array_equal(as_image(image), gradient())
+    with pytest.raises(ValueError, match="pixel"):
+        as_image(Image.new("RGB", (0, 4)))
+
+
+GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor"])
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (gradient(), gradient()),
+        (gradient()[::-1, ::2], gradient()[::-1, ::2]),
+        (GREY, np.stack([GREY] * 3, 2)),
+        (GREY[:, :, None], np.stack([GREY] * 3, 2)),
+        (gradient(2, 5), gradient(2, 5)),
+    ],
+)
+def test_arrays_and_tensors(kind: str, values: np.ndarray, expected: np.ndarray) -> None:
+    image = as_image(values if kind == "array" else torch.from_numpy(values.copy()))
+    np.testing.assert_array_equal(image, expected)
+    assert image.dtype == np.uint8
+    assert image.flags.c_contiguous
+
+
+def test_opacity_is_laid_on_white_as_in_files(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    values = random.integers(0, 256, (5, 7, 4), np.uint8)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    expected = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(as_image(values), expected)
+    np.testing.assert_array_equal(as_image(values[:, :, [2, 1, 0, 3]], "BGR"), expected)
+    np.testing.assert_array_equal(
+        as_image(torch.from_numpy(values).permute(2, 0, 1), channels="RGB"), expected
+    )
+
+
+def test_bgr_turns_arrays_only(tmp_path: Path) -> None:
+    bgr = gradient()[:, :, ::-1]
+    np.testing.assert_array_equal(as_image(bgr, channels="BGR"), gradient())
+    np.testing.assert_array_equal(
+        as_image(torch.from_numpy(bgr.copy()).permute(2, 0, 1), channels="BGR"), gradient()
+    )
+    np.testing.assert_array_equal(as_image(GREY, channels="BGR"), as_image(GREY))
+    for itself in (Image.fromarray(gradient()), png(Image.fromarray(gradient()))):
+        np.testing.assert_array_equal(as_image(itself, channels="BGR"), gradient())
+    with pytest.raises(ValueError, match="'BGR'"):
+        as_image(bgr, channels="bgr")
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_tensors_with_the_channels_first(channels: int) -> None:
+    values = np.random.default_rng(1).integers(0, 256, (6, 9, channels), np.uint8)
+    image = as_image(torch.from_numpy(values).permute(2, 0, 1))
+    np.testing.assert_array_equal(image, as_image(values))
+
+
+def test_a_tensor_of_two_meanings_is_refused() -> None:
+    with pytest.raises(ValueError, match="channels"):
+        as_image(torch.zeros(3, 5, 3, dtype=torch.uint8))
+    assert as_image(np.zeros((3, 5, 3), np.uint8)).shape == (3, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "remedy"),
+    [
+        (np.zeros((4, 5, 3)), TypeError, "255 * image"),
+        (np.zeros((4, 5, 3), "f4"), TypeError, "255 * image"),
+        (np.zeros((4, 5, 3), bool), TypeError, "255 * image"),
+        (np.zeros((4, 5, 3), np.uint16), TypeError, "257"),
+        (np.zeros((4, 5, 3), int), TypeError, "uint8"),
+        (torch.zeros(3, 4, 5), TypeError, "255 * image"),
+        (torch.zeros(3, 4, 5, dtype=torch.bfloat16), TypeError, "255 * image"),
+        (torch.zeros(4, 5, 3, dtype=torch.uint8, device="meta"), TypeError, "cpu()"),
+        (np.zeros((0, 5, 3), np.uint8), ValueError, "no pixel"),
+        (np.zeros((5, 0), np.uint8), ValueError, "no pixel"),
+        (np.zeros((3, 4, 5), np.uint8), ValueError, "transpose(1, 2, 0)"),
+        (np.zeros((4, 5, 2), np.uint8), ValueError, "(H, W, 3)"),
+        (np.zeros((1, 4, 5, 3), np.uint8), ValueError, "one image"),
+        (np.zeros(5, np.uint8), ValueError, "(H, W, 3)"),
+        ([[0, 1], [2, 3]], TypeError, "list"),
+        (None, TypeError, "NoneType"),
+        (7, TypeError, "int"),
+    ],
+)
+def test_what_is_not_obvious_is_refused(value: Any, error: type[Exception], remedy: str) -> None:
+    with pytest.raises(error, match="image") as caught:
+        as_image(value)
+    assert remedy in str(caught.value)
+
+
+def test_read_image_takes_files_only() -> None:
+    with pytest.raises(TypeError, match="ndarray"):
+        read_image(gradient())  # type: ignore[arg-type]
 
 
 def test_find_images(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def spp5(classes: int, levels: Levels, dropout: float) -> nn.Module:
 
 def spp5_average(classes: int, levels: Levels, dropout: float) -> nn.Module:
     """``spp5`` with global average pooling in the pyramid's place."""
-    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    pool = SpatialPyramidPool((1,), mode="average")
     head = _two_layers(SPP5_CHANNELS[-1], classes, dropout)
     return PyramidClassifier(_five_convolutions(), pool, head)
 
@@ -155,7 +155,7 @@ def nin(classes: int, levels: Levels, dropout: float) -> nn.Module:
         *block((192, 192, 192), 3),
         nn.Conv2d(192, classes, 1),
     ]
-    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    pool = SpatialPyramidPool((1,), mode="average")
     return PyramidClassifier(nn.Sequential(*layers), pool, nn.Identity())
 
 

@@ -179,7 +179,7 @@ def _files(given: list[Path], number: int) -> list[Path]:
 
 
 def _train_and_test(data: Path) -> "tuple[Dataset, Dataset]":
-    from sppdet.datasets import open_dataset, splits
+    from sppdet.datasets import read_dataset, splits
 
     available = splits(data)
     chosen = []
@@ -190,7 +190,7 @@ def _train_and_test(data: Path) -> "tuple[Dataset, Dataset]":
                 f"{data}: --map needs a split {' or '.join(wanted)}; it has "
                 f"{', '.join(available) or 'no splits'}"
             )
-        chosen.append(open_dataset(data, names[0]))
+        chosen.append(read_dataset(data, names[0]))
     return chosen[0], chosen[1]
 
 

@@ -41,7 +41,7 @@ PROPOSALS = ("fast", "quality", "tiny", "opencv-fast", "opencv-quality")
 """Methods of :func:`sppdet.proposals.propose`."""
 
 FORMATS = ("voc", "coco", "yolo", "folder")
-"""Formats of data sets, see :func:`sppdet.datasets.open_dataset`."""
+"""Formats of data sets, see :func:`sppdet.datasets.read_dataset`."""
 
 BOX_STYLES = ("xyxy", "xywh", "cxcywh", "yolo")
 """Four numbers in a text file, see :func:`sppdet.evaluation.results.read_results`."""

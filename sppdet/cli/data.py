@@ -34,7 +34,7 @@ def data_check(
     """
     from sppdet.cli.data_tables import show
     from sppdet.cli.progress import progress_bar
-    from sppdet.datasets import open_dataset, recognise, splits
+    from sppdet.datasets import read_dataset, recognise, splits
     from sppdet.datasets.check import check
     from sppdet.datasets.contact_sheet import contact_sheet
     from sppdet.drawing import save_picture
@@ -46,7 +46,7 @@ def data_check(
         parts = list(splits(data, kind))
     found: dict[str, Any] = {}
     for part in parts:
-        dataset = open_dataset(data, part, format=kind)
+        dataset = read_dataset(data, part, format=kind)
         with progress_bar() as bar:
             task = bar.add_task("checking", total=len(dataset.images))
             result = check(dataset, lambda task=task, bar=bar: bar.advance(task))  # type: ignore[misc]

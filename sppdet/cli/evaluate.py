@@ -82,7 +82,7 @@ def evaluate(
         raise SppdetError("give one of --model, --results and --proposals")
     from sppdet.cli.evaluate_tables import print_figures
     from sppdet.cli.progress import console, finish_batch
-    from sppdet.datasets import open_dataset
+    from sppdet.datasets import read_dataset
     from sppdet.evaluation.export import export
     from sppdet.evaluation.intervals import bootstrap
     from sppdet.evaluation.intervals import compare as compare_results
@@ -90,7 +90,7 @@ def evaluate(
     from sppdet.evaluation.voc import evaluate_voc
     from sppdet.runtime.files import write_text
 
-    dataset = open_dataset(data, split or _test_split(data, format), format=format)
+    dataset = read_dataset(data, split or _test_split(data, format), format=format)
     for problem in dataset.problems:
         console.print(f"note: {problem}", markup=False, soft_wrap=True)
     if not any(len(entry) for entry in dataset.all_annotations()):

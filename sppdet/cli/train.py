@@ -108,7 +108,7 @@ def train(
     """
     from sppdet.cli.common import choose_device, images_at_a_time, layer_settings, made_by
     from sppdet.cli.progress import Bars, console, finish_batch, progress_bar
-    from sppdet.datasets import open_dataset
+    from sppdet.datasets import read_dataset
     from sppdet.features.rcnn import RcnnRegionFeatures
     from sppdet.features.spp import SppRegionFeatures
     from sppdet.heads.linear import LinearSvms
@@ -117,7 +117,7 @@ def train(
 
     start = time.perf_counter()
     _check_output(output)
-    dataset = open_dataset(data, split or _training_split(data, format), format=format)
+    dataset = read_dataset(data, split or _training_split(data, format), format=format)
     for problem in getattr(dataset, "problems", ()):
         console.print(f"note: {problem}", markup=False, soft_wrap=True)
     where = choose_device(device)

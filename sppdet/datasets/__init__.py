@@ -9,19 +9,19 @@ from sppdet.datasets.base import Annotations, Dataset, Problem
 from sppdet.errors import SppdetError
 from sppdet.images import find_images
 
-__all__ = ["FORMATS", "Annotations", "Dataset", "Problem", "open_dataset", "recognise", "splits"]
+__all__ = ["FORMATS", "Annotations", "Dataset", "Problem", "read_dataset", "recognise", "splits"]
 
 FORMATS = ("voc", "coco", "yolo", "folder")
 """In the order in which they are recognised."""
 
 
-def open_dataset(
+def read_dataset(
     path: str | PathLike[str],
     split: str | None = None,
     classes: Sequence[str] | None = None,
     format: str | None = None,
 ) -> Dataset:
-    """Open a data set of any supported format.
+    """Read a data set of any supported format.
 
     Args:
         path: "voc": a folder with ImageSets/Main, or above it; "coco": a JSON file, or its folder;

@@ -44,7 +44,7 @@ def detect_all(
     for result in ordered_map(work, images, workers):
         if isinstance(result, SppdetError):
             failures.append(str(result))
-            result = Detections([], [], [], detector.classes)  # type: ignore[arg-type]
+            result = Detections.none(detector.classes)
         found.append(result)
         if progress is not None:
             progress()

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet.boxes import Boxes
-from sppdet.features.pyramid import SpatialPyramidPool
+from sppdet.features.pyramid import SpatialPyramidPool, bin_count
 from sppdet.features.regions import check_levels_of
 from sppdet.features.spp import normalize_levels
 from sppdet.features.warp import crop_windows, warp
-from sppdet.features.window_pooling import bin_count
 from sppdet.images import Rgb
 from sppdet.runtime.timing import Clock
 from sppdet.settings import RcnnSettings

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet.boxes import Boxes
+from sppdet.features.pyramid import bin_count
 from sppdet.features.regions import check_levels_of
-from sppdet.features.window_pooling import bin_count, pool_windows, pool_windows_torch
+from sppdet.features.window_pooling import pool_windows, pool_windows_torch
 from sppdet.features.windows import choose_scale, image_scales, map_windows, resize
 from sppdet.images import Rgb
 from sppdet.runtime.timing import Clock
@@ -119,9 +120,9 @@ class SppRegions:
             windows = chosen[mine, 1:]
             if device.type == "cpu":
                 whole = len(mine) == len(keys)
-                part = pool_windows(
-                    one.numpy(), windows, levels, out=pooled.numpy() if whole else None
-                )
+                out = pooled.numpy() if whole else None
+                threads = torch.get_num_threads()
+                part = pool_windows(one.numpy(), windows, levels, out, threads)
                 if not whole:
                     pooled[torch.from_numpy(mine)] = torch.from_numpy(part)
             else:

@@ -6,78 +6,92 @@ are exact maxima of the bins of every level that n divides: for (1, 2, 3, 6) the
 level 6 only.
 """
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
+from typing import Any
 
 import numba
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torchvision.ops import roi_pool
 
+from sppdet.features.pyramid import bin_count, check_levels
+from sppdet.features.windows import check_windows
+
 MapArray = NDArray[np.float32]
 
-
-def bin_count(levels: tuple[int, ...]) -> int:
-    """Number of bins of a pyramid, 50 for (1, 2, 3, 6)."""
-    return sum(level * level for level in levels)
+_FEWEST_WINDOWS = 32
+"""Windows per thread that are worth one."""
 
 
 def pool_windows(
     feature_map: MapArray,
-    windows: NDArray[np.int32],
-    levels: tuple[int, ...],
+    windows: ArrayLike,
+    levels: Iterable[int],
     out: MapArray | None = None,
     threads: int = 1,
 ) -> MapArray:
     """Max-pool every window with every level of the pyramid.
 
     Args:
-        feature_map: (rows, columns, channels) float32, C-contiguous, finite.
-        windows: (N, 4) int32 from :func:`sppdet.features.windows.map_windows`: first column, first
-            row, end column, end row, inside the map, at least one cell each.
+        feature_map: (rows, columns, channels) float32; copied where it is not C-contiguous.
+        windows: (N, 4) integers, as from :func:`sppdet.features.windows.map_windows`: first column,
+            first row, end column, end row (exclusive), inside the map, at least one cell each.
         levels: bins per side, for instance (1, 2, 3, 6).
-        out: a buffer of at least N windows to write into, (>= N, bins, channels) float32.
+        out: a buffer for at least N windows, (>= N, bins, channels) float32, C-contiguous.
         threads: windows are shared out over so many threads; the result is the same.
 
     Returns:
         (N, bins, channels) float32: level by level in the order given, within a level row by row.
 
     Raises:
-        ValueError: a window is empty or leaves the map, or the buffer does not fit.
+        TypeError: an argument, or its values, are of another type.
+        ValueError: an argument has another shape, a window is empty or leaves the map, or the
+            buffer does not fit.
+
+    Example:
+        >>> feature_map = np.arange(12, dtype=np.float32).reshape(3, 4, 1)
+        >>> pool_windows(feature_map, [[0, 0, 2, 2], [1, 0, 4, 3]], levels=(1, 2))[:, :, 0]
+        array([[ 5.,  0.,  1.,  4.,  5.],
+               [11.,  6.,  7., 10., 11.]], dtype=float32)
     """
-    _check(feature_map.shape, windows)
+    levels = check_levels(levels)
+    if not isinstance(feature_map, np.ndarray) or feature_map.dtype != np.float32:
+        raise TypeError(
+            f"feature_map is {_type_name(feature_map)}: give a float32 array, "
+            "feature_map.astype(np.float32); tensors go to pool_windows_torch"
+        )
+    windows = check_windows(windows, *_map_size(feature_map.shape))
+    if not isinstance(threads, int | np.integer) or isinstance(threads, bool):
+        raise TypeError(f"threads is {threads!r}: give a whole number")
+    if threads < 1:
+        raise ValueError(f"threads is {threads}: give 1 or more")
     shape = (len(windows), bin_count(levels), feature_map.shape[2])
     if out is None:
         out = np.empty(shape, np.float32)
-    elif out.shape[1:] != shape[1:] or len(out) < shape[0] or out.dtype != np.float32:
-        raise ValueError(f"the buffer {out.shape} {out.dtype} cannot hold {shape} float32")
+    else:
+        _check_buffer(out, shape)
     result = out[: len(windows)]
     plan = _plan(levels)
-    windows = np.ascontiguousarray(windows, np.int32)
-    if threads <= 1 or len(windows) < 64:
+    feature_map = np.ascontiguousarray(feature_map)
+    parts = min(int(threads), len(windows) // _FEWEST_WINDOWS)
+    if parts <= 1:
         _pool(feature_map, windows, plan, result)
         return result
-    parts = np.array_split(np.arange(len(windows)), threads)
-    with ThreadPoolExecutor(threads) as pool:
-        list(
-            pool.map(
-                lambda part: _pool(
-                    feature_map,
-                    windows[part[0] : part[-1] + 1],
-                    plan,
-                    result[part[0] : part[-1] + 1],
-                ),
-                parts,
-            )
-        )
+    ends = np.linspace(0, len(windows), parts + 1).astype(int)
+
+    def pool_part(first: int, end: int) -> None:
+        _pool(feature_map, windows[first:end], plan, result[first:end])
+
+    with ThreadPoolExecutor(parts) as executor:
+        list(executor.map(pool_part, ends[:-1], ends[1:]))
     return result
 
 
-def pool_windows_torch(
-    feature_map: Tensor, windows: NDArray[np.int32], levels: tuple[int, ...]
-) -> Tensor:
+def pool_windows_torch(feature_map: Tensor, windows: ArrayLike, levels: Iterable[int]) -> Tensor:
     """:func:`pool_windows` in torch operations: for a GPU, and differentiable in the map.
 
     Levels nest as there. What remains is one call of torchvision's ``roi_pool`` per finest level on
@@ -88,11 +102,18 @@ def pool_windows_torch(
 
     Args:
         feature_map: (rows, columns, channels), any floating type, on any device.
+        windows, levels: as in :func:`pool_windows`.
 
     Returns:
         (N, bins, channels), same type and device.
+
+    Raises:
+        TypeError, ValueError: as :func:`pool_windows`.
     """
-    _check(tuple(feature_map.shape), windows)
+    levels = check_levels(levels)
+    if not isinstance(feature_map, Tensor) or not feature_map.is_floating_point():
+        raise TypeError(f"feature_map is {_type_name(feature_map)}: give a tensor of floats")
+    windows = check_windows(windows, *_map_size(feature_map.shape))
     pooled: dict[int, Tensor] = {}
     for level in sorted(set(levels), reverse=True):
         sources = [finer for finer in pooled if finer % level == 0]
@@ -104,6 +125,28 @@ def pool_windows_torch(
             one_level = _roi_pool_level if feature_map.is_cuda else _pool_level
             pooled[level] = one_level(feature_map, windows, level)
     return torch.cat([pooled[level].flatten(1, 2) for level in levels], dim=1)
+
+
+def _map_size(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of a feature map."""
+    if len(shape) != 3:
+        raise ValueError(f"feature_map is {tuple(shape)}: give (rows, columns, channels)")
+    return shape[0], shape[1]
+
+
+def _check_buffer(out: MapArray, shape: tuple[int, int, int]) -> None:
+    if not isinstance(out, np.ndarray) or out.dtype != np.float32:
+        raise TypeError(f"out is {_type_name(out)}: give a float32 array")
+    if out.ndim != 3 or out.shape[1:] != shape[1:] or len(out) < shape[0]:
+        raise ValueError(f"out has the shape {out.shape}: it cannot hold {shape}")
+    if not out.flags.c_contiguous or not out.flags.writeable:
+        raise ValueError("out must be C-contiguous and writeable: give np.empty(shape, np.float32)")
+
+
+def _type_name(value: Any) -> str:
+    """What a value is, with the type of its numbers where it has one."""
+    dtype = getattr(value, "dtype", None)
+    return type(value).__name__ + (f" of {str(dtype).removeprefix('torch.')}" if dtype else "")
 
 
 def _roi_pool_level(feature_map: Tensor, windows: NDArray[np.int32], level: int) -> Tensor:
@@ -130,15 +173,6 @@ def _pool_level(feature_map: Tensor, windows: NDArray[np.int32], level: int) -> 
     maxima = _rectangle_maxima(feature_map, *rectangles)
     where = torch.from_numpy(inverse.reshape(-1)).to(maxima.device)
     return maxima[where].view(len(windows), level, level, channels)
-
-
-def _check(shape: tuple[int, ...], windows: NDArray[np.int32]) -> None:
-    rows, columns, _ = shape
-    if len(windows) == 0:
-        return
-    inside = (windows[:, :2] >= 0).all() and (windows[:, 2:] <= (columns, rows)).all()
-    if not inside or (windows[:, 2:] <= windows[:, :2]).any():
-        raise ValueError(f"windows must hold a cell and lie inside the {rows} x {columns} map")
 
 
 def _bounds(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sppdet.boxes import Boxes
 from sppdet.images import Rgb
@@ -36,6 +36,10 @@ def image_scales(
 
     Each keeps the aspect ratio; where the longer side would exceed ``longest_side`` it is made that
     long instead. Sizes that become equal by it are given once.
+
+    Example:
+        >>> [(s.width, s.height) for s in image_scales(640, 480, (240, 480, 960), 1000)]
+        [(320, 240), (640, 480), (1000, 750)]
     """
     scales = []
     for side in short_sides:
@@ -82,6 +86,14 @@ def map_windows(
 
     Returns:
         (N, 4) int32: first column, first row, end column, end row; ends are exclusive.
+
+    Example:
+        Centres lie at 8, 24, 40, ...: those of the columns 1 and 2 and of the row 0 lie inside.
+
+        >>> geometry = MapGeometry(stride=16, first_center=7.5)
+        >>> box = np.array([[10, 0, 50, 16]], np.float32)
+        >>> map_windows(box, Scale(96, 64, 1.0, 1.0), geometry, rows=4, columns=6)
+        array([[1, 0, 3, 1]], dtype=int32)
     """
     first_center = geometry.first_center + 0.5  # pixel index to half-open coordinate
     factors = np.array([scale.x, scale.y], np.float64)
@@ -96,3 +108,24 @@ def map_windows(
     limit = np.array([columns, rows]) - 1
     first, last = np.clip(first, 0, limit), np.clip(last, 0, limit)
     return np.concatenate([first, last + 1], axis=1).astype(np.int32)
+
+
+def check_windows(windows: ArrayLike, rows: int, columns: int) -> NDArray[np.int32]:
+    """Windows on a (rows, columns) map as a C-contiguous (N, 4) int32 array.
+
+    Raises:
+        TypeError: the values are not integers.
+        ValueError: the shape is not (N, 4), or a window is empty or leaves the map.
+    """
+    array = np.asarray(windows)
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise ValueError(f"windows has the shape {array.shape}: give (N, 4)")
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"windows has values of type {array.dtype}: give integers, map cells")
+    inside = (array[:, :2] >= 0).all() and (array[:, 2:] <= (columns, rows)).all()
+    if not inside or (array[:, 2:] <= array[:, :2]).any():
+        raise ValueError(
+            f"windows must hold a cell and lie inside the {rows} x {columns} map: first column, "
+            "first row, end column, end row"
+        )
+    return np.ascontiguousarray(array, np.int32)

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sppdet.errors import SppdetError
+from sppdet.images import ImageLike, as_image
 from sppdet.proposals.opencv import OpenCvSettings, opencv_search
 from sppdet.proposals.selective_search import FAST, QUALITY, TINY, SearchSettings
 from sppdet.proposals.selective_search import search as search_hierarchies
@@ -28,20 +29,23 @@ def settings_of(method: str | Settings) -> Settings:
 
     Raises:
         SppdetError: no method has this name.
+        TypeError: ``method`` is neither a name nor settings.
     """
-    if not isinstance(method, str):
+    if isinstance(method, SearchSettings | OpenCvSettings):
         return method
+    if not isinstance(method, str):
+        raise TypeError(
+            f"method is {method!r}: give one of {', '.join(METHODS)}, or settings of a method"
+        )
     if method not in METHODS:
         raise SppdetError(f"no proposal method {method!r}: choose one of {', '.join(METHODS)}")
     return METHODS[method]
 
 
 def propose(
-    image: NDArray[np.uint8],
+    image: ImageLike,
     method: str | Settings = "fast",
     max_boxes: int = 2000,
-    *,
-    threads: int = 1,
 ) -> NDArray[np.float32]:
     """Boxes that may hold objects, best first, the same on every run.
 
@@ -52,31 +56,54 @@ def propose(
     ``propose(image, max_boxes=2000)[:500]``.
 
     Args:
-        image: (H, W, 3) uint8 RGB, any size from 1 x 1 up.
+        image: (H, W, 3) uint8 RGB, any size from 1 x 1 up, or another form that
+            :func:`sppdet.images.as_image` accepts.
         method: a name in :data:`METHODS`, or settings.
-        max_boxes: at most so many boxes.
-        threads: threads for one image (our own search only); the result does not depend on it.
+        max_boxes: at most so many boxes, at least 1.
 
     Returns:
         (N, 4) float32, xyxy in pixels of ``image``, N from 0 to ``max_boxes``.
 
     Raises:
-        SppdetError: unknown method, or its part of OpenCV is missing.
-        ValueError: ``image`` is not (H, W, 3) uint8 with at least one pixel.
+        SppdetError: unknown method, its part of OpenCV is missing, or a file cannot be read.
+        TypeError, ValueError: ``image`` has another form (see :func:`sppdet.images.as_image`),
+            ``method`` is neither a name nor settings, or ``max_boxes`` is not a positive whole
+            number.
+
+    Example:
+        >>> image = np.full((60, 80, 3), 200, np.uint8)
+        >>> image[20:40, 30:60] = (180, 20, 20)
+        >>> propose(image, max_boxes=2)
+        array([[ 0.  ,  0.  , 80.  , 60.  ],
+               [29.25, 19.5 , 60.75, 40.5 ]], dtype=float32)
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise ValueError(f"an image is (H, W, 3) uint8, not {image.shape} {image.dtype}")
     settings = settings_of(method)
+    max_boxes = check_max_boxes(max_boxes)
+    image = as_image(image)
     height, width = image.shape[:2]
     small = resize_for_search(image, settings.side)
     if isinstance(settings, OpenCvSettings):
         boxes = opencv_search(small, settings.mode)
     else:
-        boxes = search_hierarchies(small, settings, threads)
+        boxes = search_hierarchies(small, settings)
     boxes = _large_enough(boxes, settings.minimum_side)
-    boxes = boxes * np.float32([width / small.shape[1], height / small.shape[0]] * 2)
-    boxes = np.clip(boxes, 0, np.float32([width, height, width, height]))
+    boxes = boxes * np.array([width / small.shape[1], height / small.shape[0]] * 2, np.float32)
+    boxes = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
     return _distinct(boxes)[:max_boxes]
+
+
+def check_max_boxes(max_boxes: int) -> int:
+    """``max_boxes`` as a Python integer.
+
+    Raises:
+        TypeError: it is not a whole number.
+        ValueError: it is below 1.
+    """
+    if not isinstance(max_boxes, int | np.integer) or isinstance(max_boxes, bool):
+        raise TypeError(f"max_boxes is {max_boxes!r}: give a whole number, such as 2000")
+    if max_boxes < 1:
+        raise ValueError(f"max_boxes is {max_boxes}: give 1 or more")
+    return int(max_boxes)
 
 
 def resize_for_search(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -87,7 +114,7 @@ def resize_for_search(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     if size == (width, height):
         return np.ascontiguousarray(image)
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    return cv2.resize(image, size, interpolation=how)
+    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
 
 
 def _large_enough(boxes: NDArray[np.float32], minimum_side: int) -> NDArray[np.float32]:

@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sppdet.errors import SppdetError
-from sppdet.images import read_image
-from sppdet.proposals import Settings, propose, settings_of
+from sppdet.images import ImageLike, as_image, read_image
+from sppdet.proposals import Settings, check_max_boxes, propose, settings_of
 from sppdet.proposals.opencv import OpenCvSettings
 from sppdet.runtime.files import atomic_path, cache_dir
 
@@ -56,27 +56,24 @@ class ProposalCache:
 
     def get(
         self,
-        image: NDArray[np.uint8] | ImagePath,
+        image: ImageLike,
         method: str | Settings = "fast",
         max_boxes: int = 2000,
-        *,
-        threads: int = 1,
     ) -> NDArray[np.float32]:
         """What :func:`sppdet.proposals.propose` returns, from disk where it is there.
 
         Args:
-            image: (H, W, 3) uint8 RGB, or the path of an image file.
-            method, max_boxes, threads: as in ``propose``.
+            image, method, max_boxes: as in ``propose``.
 
         Raises:
             SppdetError: the image cannot be read, or the entry cannot be written.
         """
-        pixels = image if isinstance(image, np.ndarray) else read_image(image)
+        pixels, max_boxes = as_image(image), check_max_boxes(max_boxes)
         settings = settings_of(method)
         path = self._entry(pixels, settings, max_boxes)
         boxes = _read_entry(path)
         if boxes is None:
-            boxes = propose(pixels, settings, max_boxes, threads=threads)
+            boxes = propose(pixels, settings, max_boxes)
             _write_entry(path, boxes)
         return boxes
 
@@ -107,9 +104,9 @@ class ProposalCache:
         Raises:
             SppdetError: unknown method, or the cache cannot be written.
         """
-        paths = [Path(path) for path in paths]
+        files = [Path(path) for path in paths]
         settings = settings_of(method)
-        workers = min(workers or _cores(), max(len(paths), 1))
+        workers = min(workers or _cores(), max(len(files), 1))
         failures: dict[int, Failure] = {}
         bar = Progress(
             TextColumn("{task.description}"),
@@ -120,17 +117,17 @@ class ProposalCache:
             disable=not progress,
         )
         with bar, _pool(settings, workers) as pool:
-            task = bar.add_task("proposals", total=len(paths))
+            task = bar.add_task("proposals", total=len(files))
             waiting: dict[Future[str | None], int] = {
                 pool.submit(_search_file, self.folder, path, settings, max_boxes): index
-                for index, path in enumerate(paths)
+                for index, path in enumerate(files)
             }
             try:
                 for future in as_completed(waiting):
                     message = future.result()
                     if message is not None:
                         index = waiting[future]
-                        failures[index] = Failure(paths[index], message)
+                        failures[index] = Failure(files[index], message)
                     bar.advance(task)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)

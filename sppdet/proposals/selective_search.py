@@ -2,7 +2,6 @@
 
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,32 +50,23 @@ QUALITY = SearchSettings(
 TINY = SearchSettings(minimum_size=40, side=640, minimum_side=10)
 
 
-def search(
-    image: NDArray[np.uint8], settings: SearchSettings, threads: int = 1
-) -> NDArray[np.float32]:
+def search(image: NDArray[np.uint8], settings: SearchSettings) -> NDArray[np.float32]:
     """All boxes of the search in ``image``, distinct, best first.
 
     Args:
         image: (H, W, 3) uint8 RGB, searched at its own size.
         settings: ``side`` is the caller's business.
-        threads: colour spaces searched at a time; the result does not depend on it.
 
     Returns:
         (N, 4) float32 with sides of at least ``settings.minimum_side`` pixels.
     """
     compile_once()
-    return _search(image, settings, threads)
+    return _search(image, settings)
 
 
-def _search(
-    image: NDArray[np.uint8], settings: SearchSettings, threads: int
-) -> NDArray[np.float32]:
+def _search(image: NDArray[np.uint8], settings: SearchSettings) -> NDArray[np.float32]:
     smoothed = smooth(image)
-    if threads > 1 and len(settings.spaces) > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            found = list(pool.map(lambda s: _hierarchies(smoothed, s, settings), settings.spaces))
-    else:
-        found = [_hierarchies(smoothed, space, settings) for space in settings.spaces]
+    found = [_hierarchies(smoothed, space, settings) for space in settings.spaces]
     return rank([hierarchy for several in found for hierarchy in several], settings.minimum_side)
 
 
@@ -133,7 +123,7 @@ def compile_once() -> None:
         try:
             image = np.zeros((40, 40, 3), np.uint8)
             image[10:30, 10:30] = 200
-            _search(image, SearchSettings(), threads=1)
+            _search(image, SearchSettings())
         finally:
             notice.cancel()
         _compiled = True

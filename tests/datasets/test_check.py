@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sppdet.cli.data import data_check
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.datasets.check import check
 from sppdet.datasets.contact_sheet import choose_images, contact_sheet
 
@@ -38,7 +38,7 @@ def folder(tmp_path, make_image, make_xml):
 
 
 def test_counts_and_findings(folder):
-    result = check(open_dataset(folder))
+    result = check(read_dataset(folder))
     facts = result.to_json()
     assert facts["images"] == 5
     assert facts["images_unreadable"] == 2
@@ -71,7 +71,7 @@ def test_rare_classes_come_first(tmp_path, make_image, make_xml):
     for k in range(20):
         make_image(tmp_path / f"{k:02}.jpg")
         make_xml(tmp_path / f"{k:02}.xml", ("rare" if k == 13 else "common", 1, 1, 50, 50))
-    dataset = open_dataset(tmp_path)
+    dataset = read_dataset(tmp_path)
     order = choose_images(dataset)
     assert sorted(order) == list(range(20))
     assert 13 in order[:2]

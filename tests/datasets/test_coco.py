@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from sppdet.datasets import open_dataset, splits
+from sppdet.datasets import read_dataset, splits
 from sppdet.errors import SppdetError
 
 CATEGORIES = [{"id": 90, "name": "owl"}, {"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}]
@@ -33,7 +33,7 @@ def folder(tmp_path, make_image):
 
 
 def test_ids_are_mapped_to_labels(folder):
-    for dataset in (open_dataset(folder), open_dataset(folder / "instances.json")):
+    for dataset in (read_dataset(folder), read_dataset(folder / "instances.json")):
         assert dataset.format == "coco"
         assert dataset.classes == ("cat", "dog", "owl")
         assert dataset.category_ids == {"cat": 3, "dog": 7, "owl": 90}
@@ -48,11 +48,11 @@ def test_ids_are_mapped_to_labels(folder):
 
 
 def test_chosen_classes(folder):
-    dataset = open_dataset(folder, classes=["owl", "dog"])
+    dataset = read_dataset(folder, classes=["owl", "dog"])
     assert dataset.category_ids == {"owl": 90, "dog": 7}
     assert dataset.annotations(1).labels.tolist() == [0]
     with pytest.raises(SppdetError, match="has no category emu"):
-        open_dataset(folder, classes=["emu"])
+        read_dataset(folder, classes=["emu"])
 
 
 def test_splits_are_annotation_files(tmp_path, make_image):
@@ -63,13 +63,13 @@ def test_splits_are_annotation_files(tmp_path, make_image):
         make_image(tmp_path / split / "b.jpg")
     (tmp_path / "annotations" / "captions_val2017.json").write_text("{}")
     assert splits(tmp_path) == ["train2017", "val2017"]
-    dataset = open_dataset(tmp_path, "val2017")
+    dataset = read_dataset(tmp_path, "val2017")
     assert dataset.images[0] == tmp_path / "val2017" / "b.jpg"
     assert [problem.kind for problem in dataset.problems] == ["missing image"]
     with pytest.raises(SppdetError, match="choose a split with --split: train2017, val2017"):
-        open_dataset(tmp_path)
+        read_dataset(tmp_path)
     with pytest.raises(SppdetError, match="has no split test; it has train2017, val2017"):
-        open_dataset(tmp_path, "test")
+        read_dataset(tmp_path, "test")
 
 
 def test_flaws_are_reported(folder):
@@ -84,7 +84,7 @@ def test_flaws_are_reported(folder):
         "no annotation",
     ]
     (folder / "instances.json").write_text(json.dumps(content(annotations=bad)))
-    dataset = open_dataset(folder)
+    dataset = read_dataset(folder)
     np.testing.assert_array_equal(dataset.annotations(1).boxes, [[90, 2, 100, 42]])
     assert sorted(problem.kind for problem in dataset.problems) == sorted(
         ["bad object"] * 5 + ["inverted box", "tiny box", "outside box"]
@@ -103,7 +103,7 @@ def test_flaws_are_reported(folder):
 def test_other_json_is_named(tmp_path, text, message):
     (tmp_path / "instances.json").write_text(text)
     with pytest.raises(SppdetError, match=message):
-        open_dataset(tmp_path)
+        read_dataset(tmp_path)
 
 
 def test_sizes_that_are_missing_come_from_the_image(folder):
@@ -111,12 +111,12 @@ def test_sizes_that_are_missing_come_from_the_image(folder):
     annotations = [{"id": 1, "image_id": 5, "category_id": 3, "bbox": [90, 2, 50, 40]}]
     text = json.dumps(content(images=images, annotations=annotations))
     (folder / "instances.json").write_text(text)
-    dataset = open_dataset(folder)
+    dataset = read_dataset(folder)
     np.testing.assert_array_equal(dataset.annotations(0).boxes, [[90, 2, 100, 42]])
 
 
 def test_coco128(shared_data):
-    dataset = open_dataset(shared_data / "coco128")
+    dataset = read_dataset(shared_data / "coco128")
     assert len(dataset) == 128
     assert len(dataset.classes) == 80
     assert dataset.problems == []

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.datasets.scenes import CLASSES, render_scene, write_scenes
 from sppdet.images import read_image
 
@@ -44,7 +44,7 @@ def test_a_box_is_tight_around_a_fruit_alone() -> None:
 
 def test_written_scenes_are_a_data_set(tmp_path: Path) -> None:
     paths = write_scenes(tmp_path, 3, seed=1, size=(200, 150))
-    dataset = open_dataset(tmp_path)
+    dataset = read_dataset(tmp_path)
     assert list(dataset.images) == paths
     assert not dataset.problems
     for index in range(3):

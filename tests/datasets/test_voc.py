@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sppdet.datasets import open_dataset, splits
+from sppdet.datasets import read_dataset, splits
 from sppdet.errors import SppdetError
 
 
@@ -22,7 +22,7 @@ def photos(tmp_path, make_image, make_xml):
 
 
 def test_a_folder_with_xml_beside_the_images(photos):
-    for dataset in (open_dataset(photos, "train"), open_dataset(photos / "train")):
+    for dataset in (read_dataset(photos, "train"), read_dataset(photos / "train")):
         assert dataset.format == "folder"
         assert [path.name for path in dataset.images] == ["a.jpg", "b.jpg", "c.jpg"]
         assert dataset.classes == ("cat", "dog")
@@ -33,19 +33,19 @@ def test_a_folder_with_xml_beside_the_images(photos):
         assert first.labels.tolist() == [1, 0]
         assert first.difficult.tolist() == [False, True]
         assert len(dataset.annotations(2)) == 0
-    assert open_dataset(photos, "train").split == "train"
+    assert read_dataset(photos, "train").split == "train"
     assert splits(photos) == ["test", "train"]
     assert splits(photos / "train") == []
 
 
 def test_no_split_reads_everything(photos):
-    dataset = open_dataset(photos)
+    dataset = read_dataset(photos)
     assert len(dataset) == 4
     assert dataset.classes == ("cat", "dog", "owl")
 
 
 def test_chosen_classes_keep_their_order(photos):
-    dataset = open_dataset(photos, "train", classes=["owl", "cat"])
+    dataset = read_dataset(photos, "train", classes=["owl", "cat"])
     assert dataset.classes == ("owl", "cat")
     assert dataset.annotations(0).labels.tolist() == [1]
 
@@ -56,7 +56,7 @@ def test_chosen_classes_keep_their_order(photos):
 )
 def test_a_split_that_is_not_there(photos, split, message):
     with pytest.raises(SppdetError, match=message):
-        open_dataset(photos, split)
+        read_dataset(photos, split)
 
 
 def test_flaws_are_reported_not_raised(tmp_path, make_image, make_xml):
@@ -72,7 +72,7 @@ def test_flaws_are_reported_not_raised(tmp_path, make_image, make_xml):
     (tmp_path / "f.xml").write_text("<html></html>")
     make_xml(tmp_path / "g.xml", ("cat", 1, 1, 20, 20), size=(640, 480))
     make_xml(tmp_path / "lonely.xml", ("cat", 1, 1, 20, 20))
-    dataset = open_dataset(tmp_path)
+    dataset = read_dataset(tmp_path)
     assert [path.stem for path in dataset.images] == list("abcdg")
     np.testing.assert_array_equal(dataset.annotations(0).boxes, [[10, 10, 30, 30]])
     np.testing.assert_array_equal(dataset.annotations(1).boxes, [[0, 40, 50, 80]])
@@ -96,7 +96,7 @@ def test_flaws_are_reported_not_raised(tmp_path, make_image, make_xml):
 def test_a_size_of_zero_is_taken_from_the_image(tmp_path, make_image, make_xml, size):
     make_image(tmp_path / "a.jpg")
     make_xml(tmp_path / "a.xml", ("cat", 50, 50, 300, 300), size=size)
-    dataset = open_dataset(tmp_path)
+    dataset = read_dataset(tmp_path)
     np.testing.assert_array_equal(dataset.annotations(0).boxes, [[49, 49, 100, 80]])
 
 
@@ -105,7 +105,7 @@ def test_a_rotated_photograph_has_its_upright_size(tmp_path, make_image, make_xm
     exif[0x0112] = 6
     make_image(tmp_path / "a.jpg", 100, 80, exif=exif)
     make_xml(tmp_path / "a.xml", ("cat", 1, 1, 80, 100), size=(80, 100))
-    dataset = open_dataset(tmp_path)
+    dataset = read_dataset(tmp_path)
     assert dataset.problems == []
     np.testing.assert_array_equal(dataset.annotations(0).boxes, [[0, 0, 80, 100]])
 
@@ -129,16 +129,16 @@ def devkit(tmp_path, make_image, make_xml):
 def test_a_devkit_at_any_level(devkit, up):
     path = devkit.parents[up - 1] if up else devkit
     assert splits(path) == ["my_own", "test", "trainval"]
-    dataset = open_dataset(path, "trainval")
+    dataset = read_dataset(path, "trainval")
     assert dataset.format == "voc"
     assert [image.stem for image in dataset.images] == ["000001", "000003"]
-    assert len(open_dataset(path)) == 3
+    assert len(read_dataset(path)) == 3
     with pytest.raises(SppdetError, match="has no split train; it has my_own, test, trainval"):
-        open_dataset(path, "train")
+        read_dataset(path, "train")
 
 
 def test_a_list_may_name_missing_files(devkit):
-    dataset = open_dataset(devkit, "my_own")
+    dataset = read_dataset(devkit, "my_own")
     assert [problem.kind for problem in dataset.problems] == [
         "missing image",
         "unreadable annotation",
@@ -149,7 +149,7 @@ def test_a_list_may_name_missing_files(devkit):
 def test_two_devkits_need_a_choice(devkit):
     (devkit.parent / "VOC2012" / "ImageSets" / "Main").mkdir(parents=True)
     with pytest.raises(SppdetError, match=r"several.*VOC2007.*VOC2012"):
-        open_dataset(devkit.parent)
+        read_dataset(devkit.parent)
 
 
 @pytest.mark.parametrize(
@@ -163,28 +163,28 @@ def test_two_devkits_need_a_choice(devkit):
 def test_what_is_no_data_set(tmp_path, make, message):
     make(tmp_path / "it")
     with pytest.raises(SppdetError, match=message):
-        open_dataset(tmp_path / "it")
+        read_dataset(tmp_path / "it")
 
 
 def test_images_without_any_annotation(tmp_path, make_image):
     make_image(tmp_path / "a.jpg")
     with pytest.raises(SppdetError, match="images, but no annotations"):
-        open_dataset(tmp_path)
-    assert len(open_dataset(tmp_path, format="folder")) == 1
+        read_dataset(tmp_path)
+    assert len(read_dataset(tmp_path, format="folder")) == 1
     with pytest.raises(SppdetError, match="no VOC devkit"):
-        open_dataset(tmp_path, format="voc")
+        read_dataset(tmp_path, format="voc")
     with pytest.raises(SppdetError, match="choose one of voc, coco, yolo, folder"):
-        open_dataset(tmp_path, format="pascal")
+        read_dataset(tmp_path, format="pascal")
 
 
 def test_the_fruit_photographs(shared_data):
-    dataset = open_dataset(shared_data / "fruit", "train")
+    dataset = read_dataset(shared_data / "fruit", "train")
     assert (len(dataset), dataset.classes) == (240, ("apple", "banana", "orange"))
     assert sum(map(len, dataset.all_annotations())) == 465
 
 
 def test_the_blood_cells(shared_data):
-    dataset = open_dataset(shared_data / "bccd", "trainval")
+    dataset = read_dataset(shared_data / "bccd", "trainval")
     assert dataset.classes == ("Platelets", "RBC", "WBC")
     assert len(dataset) == 292
     assert {problem.kind for problem in dataset.problems} <= {"tiny box"}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sppdet.datasets import open_dataset, splits
+from sppdet.datasets import read_dataset, splits
 from sppdet.datasets.yolo import read_classes
 from sppdet.errors import SppdetError
 
@@ -29,7 +29,7 @@ def test_layouts(tmp_path, make_image, image, label, split, classes):
     make_image((tmp_path / image).with_name("b.jpg"))
     write(tmp_path / label, LINE)
     write(tmp_path / classes, "names: [cat, dog]" if classes == "data.yaml" else "cat\ndog\n")
-    dataset = open_dataset(tmp_path, split)
+    dataset = read_dataset(tmp_path, split)
     assert dataset.format == "yolo"
     assert dataset.classes == ("cat", "dog")
     assert splits(tmp_path) == ([split] if split else [])
@@ -47,7 +47,7 @@ def test_flaws_and_polygons(tmp_path, make_image):
     lines = ["0 .1 .1 .5 .1 .5 .6", "2 .5 .5 .2 .2", "0 .5 .5 .2", "0 .5 x .2 .2", "-1 .5 .5 .2 .2"]
     lines += ["0 0.9 0.5 0.4 0.5", "0 0.5 0.5 -0.1 0.5"]
     write(tmp_path / "a.txt", "\n".join(lines))
-    dataset = open_dataset(tmp_path)
+    dataset = read_dataset(tmp_path)
     np.testing.assert_allclose(
         dataset.annotations(0).boxes, [[10, 8, 50, 48], [70, 20, 100, 60]], rtol=1e-6
     )
@@ -81,11 +81,11 @@ def test_missing_class_file_and_names(tmp_path, make_image):
     make_image(tmp_path / "a.jpg")
     write(tmp_path / "a.txt", LINE)
     with pytest.raises(SppdetError, match="need a class file"):
-        open_dataset(tmp_path, format="yolo")
+        read_dataset(tmp_path, format="yolo")
     write(tmp_path / "classes.txt", "\n")
     with pytest.raises(SppdetError, match="names no class"):
-        open_dataset(tmp_path)
+        read_dataset(tmp_path)
     write(tmp_path / "classes.txt", "cat\ndog\n")
-    assert open_dataset(tmp_path, classes=["dog"]).annotations(0).labels.tolist() == [0]
+    assert read_dataset(tmp_path, classes=["dog"]).annotations(0).labels.tolist() == [0]
     with pytest.raises(SppdetError, match="does not name the class emu"):
-        open_dataset(tmp_path, classes=["emu"])
+        read_dataset(tmp_path, classes=["emu"])

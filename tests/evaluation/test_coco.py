@@ -9,7 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.detections import Detections
 from sppdet.evaluation.coco import FIGURES, evaluate_coco
 from sppdet.evaluation.export import export
@@ -51,7 +51,7 @@ def direct(annotation_file, result_file):
 
 @pytest.fixture(scope="module")
 def coco128(shared_data):
-    return open_dataset(shared_data / "coco128")
+    return read_dataset(shared_data / "coco128")
 
 
 def test_equals_pycocotools_called_directly(coco128, tmp_path):
@@ -140,7 +140,7 @@ def test_no_detections_give_zeros(coco128):
 
 
 def test_voc_data_without_flaws_get_the_same_ap50_both_ways(shared_data):
-    dataset = open_dataset(shared_data / "fruit", "test")
+    dataset = read_dataset(shared_data / "fruit", "test")
     found = perturbed(dataset)
     figures = evaluate_coco(dataset, found)
     own = evaluate_voc(found, dataset.all_annotations(), dataset.classes)
@@ -149,7 +149,7 @@ def test_voc_data_without_flaws_get_the_same_ap50_both_ways(shared_data):
 
 
 def test_a_difficult_box_is_neither_found_nor_missed(make_folder):
-    dataset = open_dataset(make_folder({"a": [("cat", 1, 1, 50, 50), ("cat", 60, 60, 90, 90, 1)]}))
+    dataset = read_dataset(make_folder({"a": [("cat", 1, 1, 50, 50), ("cat", 60, 60, 90, 90, 1)]}))
     found = [Detections([[60, 60, 90, 90], [0, 0, 50, 50]], [0, 0], [0.9, 0.8], dataset.classes)]
     assert evaluate_coco(dataset, found)["AP"] == pytest.approx(1)
     assert json.dumps(evaluate_coco(dataset, found))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sppdet.cli import run
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.detector import Detector
 from sppdet.evaluation.detecting import detect_all
 from sppdet.evaluation.voc import evaluate_voc
@@ -29,7 +29,7 @@ def detector():
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_every_image_in_order_and_past_a_bad_one(detector, make_folder, workers):
-    dataset = open_dataset(make_folder(BOXES))
+    dataset = read_dataset(make_folder(BOXES))
     dataset.images[1].write_text("no image")
     steps = []
     found, failures = detect_all(detector, dataset.images, workers, lambda: steps.append(1))
@@ -54,7 +54,7 @@ def test_the_command_matches_classes_by_name(detector, make_folder, tmp_path, ca
     assert "the model does not know owl: AP 0" in error
     assert "the data have no dog: left out" in error
     content = json.loads(file.read_text())
-    dataset = open_dataset(data)
+    dataset = read_dataset(data)
     found, _ = detect_all(detector, dataset.images)
     wanted = evaluate_voc(found, dataset.all_annotations(), dataset.classes)
     assert content["classes"] == wanted.to_json()["classes"]

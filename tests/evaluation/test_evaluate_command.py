@@ -5,7 +5,7 @@ import pytest
 
 from sppdet.boxes import iou
 from sppdet.cli import run
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.detections import Detections
 from sppdet.evaluation.export import export
 from sppdet.images import read_image
@@ -22,7 +22,7 @@ def data(make_folder):
 
 @pytest.fixture
 def results(data, tmp_path):
-    dataset = open_dataset(data, "test")
+    dataset = read_dataset(data, "test")
     found = [
         Detections([[10, 10, 50, 50]], [0], [0.9], dataset.classes),
         Detections([[4, 4, 80, 70], [0, 0, 9, 9]], [1, 0], [0.8, 0.7], dataset.classes),
@@ -86,7 +86,7 @@ def test_proposals(data, tmp_path, capsys):
     assert content["numbers"][-1] == 2000
     assert list(content["recall"]) == ["0.5", "0.7"]
     assert set(content["average_best_overlap"]) == {"cat", "owl"}
-    dataset = open_dataset(data, "test")
+    dataset = read_dataset(data, "test")
     boxes = [propose(read_image(path), "fast") for path in dataset.images]
     best = [
         iou(truth.boxes, found).max(axis=1)

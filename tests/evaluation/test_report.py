@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.detections import Detections
 from sppdet.evaluation.errors import analyse, groups_of
 from sppdet.evaluation.gallery import worst_misses, worst_mistakes
@@ -21,7 +21,7 @@ def dataset(make_folder):
         "b": [("cat", 1, 1, 60, 60)],
         "c": [],
     }
-    return open_dataset(make_folder(images))
+    return read_dataset(make_folder(images))
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_an_image_that_went_away_is_left_out(dataset, found, tmp_path):
 
 
 def test_many_scores_stay_a_small_page(make_folder, tmp_path):
-    dataset = open_dataset(make_folder({"a": [("cat", 1, 1, 50, 50)]}))
+    dataset = read_dataset(make_folder({"a": [("cat", 1, 1, 50, 50)]}))
     random = np.random.default_rng(0)
     corner = random.uniform(0, 50, (20_000, 2))
     boxes = np.concatenate([corner, corner + 20], axis=1)

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
 from sppdet.evaluation.export import export
@@ -18,7 +18,7 @@ IMAGES = {
 
 @pytest.fixture
 def dataset(make_folder):
-    return open_dataset(make_folder(IMAGES))
+    return read_dataset(make_folder(IMAGES))
 
 
 @pytest.fixture

@@ -3,11 +3,10 @@ import pytest
 import torch
 import torchvision
 
-from sppdet.features.pyramid import SpatialPyramidPool
+from sppdet.features.pyramid import SpatialPyramidPool, bin_count
 from sppdet.features.window_pooling import (
     _pool_level,
     _roi_pool_level,
-    bin_count,
     pool_windows,
     pool_windows_torch,
 )
@@ -39,7 +38,7 @@ def slow_pool(feature_map: np.ndarray, windows: np.ndarray, levels: tuple) -> np
 
 
 @pytest.mark.parametrize("levels", LEVELS)
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, 2, np.int64(3), 1000])
 def test_equals_the_slow_one(levels: tuple, threads: int) -> None:
     feature_map, windows = random_case(0)
     fast = pool_windows(feature_map, windows, levels, threads=threads)
@@ -123,6 +122,101 @@ def test_windows_that_leave_the_map_or_are_empty_are_refused(window: list[int]) 
     for pool in (pool_windows, lambda m, w, n: pool_windows_torch(torch.from_numpy(m), w, n)):
         with pytest.raises(ValueError, match="windows"):
             pool(feature_map, np.array([window], np.int32), (1, 2))
+
+
+def torch_pool(feature_map, windows, levels, **_):
+    return pool_windows_torch(torch.from_numpy(np.ascontiguousarray(feature_map)), windows, levels)
+
+
+BOTH = pytest.mark.parametrize("pool", [pool_windows, torch_pool])
+
+
+@BOTH
+@pytest.mark.parametrize("count", [1, 2, 63, 64, 65])
+def test_more_threads_than_windows(pool, count: int) -> None:
+    feature_map, windows = random_case(11, count=count)
+    found = pool(feature_map, windows, (1, 2), threads=200)
+    np.testing.assert_array_equal(found, slow_pool(feature_map, windows, (1, 2)))
+
+
+@BOTH
+@pytest.mark.parametrize("form", [list, np.int64, np.uint8, np.asfortranarray])
+def test_forms_of_windows(pool, form) -> None:
+    feature_map, windows = random_case(12, count=9)
+    given = windows.astype(form) if isinstance(form, type) and form is not list else form(windows)
+    found = pool(feature_map, given, (1, 2))
+    np.testing.assert_array_equal(found, slow_pool(feature_map, windows, (1, 2)))
+
+
+@BOTH
+@pytest.mark.parametrize("levels", [[2, 1], np.array([2, 1]), (n for n in (2, 1))])
+def test_forms_of_levels(pool, levels) -> None:
+    feature_map, windows = random_case(13, count=5)
+    if not hasattr(levels, "__len__"):
+        levels = iter([2, 1])  # a generator serves one call only
+    found = pool(feature_map, windows, levels)
+    np.testing.assert_array_equal(found, slow_pool(feature_map, windows, (2, 1)))
+
+
+@pytest.mark.parametrize(
+    "view", [lambda m: m[::-1], lambda m: m[:, ::2], lambda m: m.transpose(1, 0, 2)]
+)
+def test_views_of_a_map(view) -> None:
+    feature_map = view(random_case(14)[0])
+    windows = np.array([[0, 0, 5, 6], [3, 2, 4, 8]])
+    found = pool_windows(feature_map, windows, (1, 3))
+    np.testing.assert_array_equal(found, slow_pool(feature_map, windows, (1, 3)))
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        ("feature_map", np.zeros((4, 4), "f4"), ValueError),
+        ("feature_map", np.zeros((4, 4, 2), int), TypeError),
+        ("windows", np.zeros((1, 4), "f4"), TypeError),
+        ("windows", np.ones((1, 4), bool), TypeError),
+        ("windows", np.zeros((1, 5), int), ValueError),
+        ("windows", np.array([0, 0, 1, 1]), ValueError),
+        ("windows", np.array([[0, 0, 2**40, 1]]), ValueError),
+        ("windows", np.array([[2**32, 0, 2**32 + 1, 1]]), ValueError),
+        ("levels", (), ValueError),
+        ("levels", (0,), ValueError),
+        ("levels", (1.0,), TypeError),
+        ("levels", (True,), TypeError),
+        ("levels", 3, TypeError),
+    ],
+)
+def test_wrong_arguments_are_named(pool, argument: str, value, error: type) -> None:
+    arguments = {
+        "feature_map": np.zeros((4, 4, 2), "f4"),
+        "windows": np.array([[0, 0, 2, 2]]),
+        "levels": (1, 2),
+    }
+    with pytest.raises(error, match=argument):
+        pool(**{**arguments, argument: value})
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        ("feature_map", np.zeros((4, 4, 2)), TypeError),
+        ("feature_map", torch.zeros((4, 4, 2)), TypeError),
+        ("threads", 0, ValueError),
+        ("threads", 1.5, TypeError),
+        ("threads", True, TypeError),
+        ("out", np.zeros((1, 5, 2)), TypeError),
+        ("out", np.zeros((1, 4, 2), "f4"), ValueError),
+        ("out", np.zeros((0, 5, 2), "f4"), ValueError),
+        ("out", np.zeros((5, 2), "f4"), ValueError),
+        ("out", np.zeros((2, 5, 2), "f4")[:, :, ::-1], ValueError),
+        ("out", np.broadcast_to(np.float32(0), (1, 5, 2)), ValueError),
+    ],
+)
+def test_wrong_arguments_of_the_kernel_are_named(argument: str, value, error: type) -> None:
+    arguments = {"feature_map": np.zeros((4, 4, 2), "f4"), argument: value}
+    with pytest.raises(error, match=argument):
+        pool_windows(windows=np.array([[0, 0, 2, 2]]), levels=(1, 2), **arguments)
 
 
 def test_no_windows() -> None:

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from sppdet.errors import SppdetError
 from sppdet.proposals import METHODS, propose, resize_for_search
@@ -42,7 +44,6 @@ def test_result_is_valid_distinct_and_a_prefix(scene, method):
     if method == "opencv-quality":
         return  # seconds per search, and cut like opencv-fast
     np.testing.assert_array_equal(propose(scene, method, max_boxes=7), boxes[:7])
-    assert propose(scene, method, max_boxes=0).shape == (0, 4)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -72,10 +73,43 @@ def test_unknown_method_names_the_known_ones(scene):
         propose(scene, "slow")
 
 
-@pytest.mark.parametrize("shape", [(10, 10), (10, 10, 4), (0, 10, 3)])
-def test_not_an_image(shape):
-    with pytest.raises(ValueError, match="uint8"):
-        propose(np.zeros(shape, np.uint8))
+@pytest.mark.parametrize("method", [None, 3, ("fast",)])
+def test_method_of_another_type(scene, method):
+    with pytest.raises(TypeError, match=r"method.*opencv-fast"):
+        propose(scene, method)
+
+
+def test_forms_of_an_image(scene, tmp_path):
+    expected = propose(scene, max_boxes=50)
+    Image.fromarray(scene).save(tmp_path / "scene.png")
+    for form in (tmp_path / "scene.png", Image.fromarray(scene), torch.from_numpy(scene)):
+        np.testing.assert_array_equal(propose(form, max_boxes=50), expected)
+
+
+@pytest.mark.parametrize(
+    ("image", "error"),
+    [
+        (np.zeros((0, 10, 3), np.uint8), ValueError),
+        (np.zeros((10, 10, 3)), TypeError),
+        ("nowhere.png", SppdetError),
+    ],
+)
+def test_not_an_image(image, error):
+    with pytest.raises(error):
+        propose(image)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(0, ValueError), (-1, ValueError), (1.0, TypeError), (True, TypeError), (None, TypeError)],
+)
+def test_wrong_number_of_boxes(scene, number, error):
+    with pytest.raises(error, match="max_boxes"):
+        propose(scene, max_boxes=number)
+
+
+def test_number_of_boxes_as_a_numpy_integer(scene):
+    assert len(propose(scene, max_boxes=np.uint8(3))) == 3
 
 
 def test_small_images_are_enlarged_at_most_four_times():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sppdet.boxes import iou
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.datasets.scenes import write_scenes
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.settings import DetectorSettings, SppSettings, TrainSettings
@@ -34,7 +34,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedImage:
     write_scenes(folder, 6, seed=3, size=(210, 150))
     extractor = SppRegionFeatures(load_trunk("small"), SppSettings((160,)))
     settings = TrainSettings(detector=DetectorSettings(max_boxes=400), workers=1)
-    images = TrainingImages(open_dataset(folder), extractor, settings, lambda *_: None)
+    images = TrainingImages(read_dataset(folder), extractor, settings, lambda *_: None)
     for _, view in images.each("views", [View(1)], lambda view: view):
         assert view is not None
         return view

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sppdet.boxes import flip
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.datasets.scenes import write_scenes
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.images import read_image
@@ -38,7 +38,7 @@ def images(
     settings = TrainSettings(
         detector=DetectorSettings(max_boxes=200), workers=workers, store_bytes=store_bytes
     )
-    return TrainingImages(open_dataset(folder), extractor, settings, lambda *_: None)
+    return TrainingImages(read_dataset(folder), extractor, settings, lambda *_: None)
 
 
 def views(folder: Path, extractor: SppRegionFeatures, **settings: int) -> list[PreparedImage]:
@@ -50,7 +50,7 @@ def views(folder: Path, extractor: SppRegionFeatures, **settings: int) -> list[P
 
 def test_a_mirrored_image_is_the_image_mirrored(folder: Path, extractor: SppRegionFeatures) -> None:
     """Against the slow way: mirror the pixels and all boxes, and prepare that."""
-    dataset = open_dataset(folder)
+    dataset = read_dataset(folder)
     seen = views(folder, extractor)
     for index, path in enumerate(dataset.images):
         image, annotations = read_image(path), dataset.annotations(index)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.datasets.scenes import write_scenes
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
@@ -22,7 +22,7 @@ def extractor() -> SppRegionFeatures:
 
 
 def test_the_whole_chain_learns_to_find_fruit(scenes: Path, detector: Detector) -> None:
-    dataset = open_dataset(scenes, "test", classes=detector.classes)
+    dataset = read_dataset(scenes, "test", classes=detector.classes)
     found = [detector.detect(read_image(path)) for path in dataset.images]
     truth = [dataset.annotations(index) for index in range(len(dataset.images))]
     result = evaluate_voc(found, truth, dataset.classes)
@@ -32,7 +32,7 @@ def test_the_whole_chain_learns_to_find_fruit(scenes: Path, detector: Detector) 
 
 def test_probabilities_are_calibrated(scenes: Path, detector: Detector) -> None:
     """Of the detections shown at the default threshold, most are right."""
-    dataset = open_dataset(scenes, "test", classes=detector.classes)
+    dataset = read_dataset(scenes, "test", classes=detector.classes)
     found = [detector.detect(read_image(path), threshold=0.5) for path in dataset.images]
     truth = [dataset.annotations(index) for index in range(len(dataset.images))]
     result = evaluate_voc(found, truth, dataset.classes)
@@ -48,7 +48,7 @@ def few(tmp_path: Path) -> Path:
 
 def small_run(folder: Path, **changes: object) -> TrainResult:
     settings = TrainSettings(calibration_images=6, **changes)  # type: ignore[arg-type]
-    return train(open_dataset(folder), extractor(), settings)
+    return train(read_dataset(folder), extractor(), settings)
 
 
 def test_equal_seeds_give_equal_detectors_whatever_the_workers(few: Path, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_an_interrupted_training_goes_on_where_it_was(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(open_dataset(few), extractor(), TrainSettings(workers=1), interrupt)
+        train(read_dataset(few), extractor(), TrainSettings(workers=1), interrupt)
     prepared = []
     whole = SppRegionFeatures.prepare
 
@@ -97,7 +97,7 @@ def test_mirrored_images_are_examples_too(few: Path) -> None:
         stages[stage] = total
 
     settings = TrainSettings(calibration_images=6)
-    both = train(open_dataset(few), extractor(), settings, watch)
+    both = train(read_dataset(few), extractor(), settings, watch)
     assert (stages["features"], stages["mining"], stages["calibration"]) == (16, 16, 6)
     plain = small_run(few, mirror=False)
     assert sum(both.examples.values()) > 1.2 * sum(plain.examples.values())
@@ -119,13 +119,13 @@ def test_no_image_can_be_read(few: Path) -> None:
 
 
 def test_no_objects_at_all(few: Path) -> None:
-    dataset = open_dataset(few, classes=("pear",))
+    dataset = read_dataset(few, classes=("pear",))
     with pytest.raises(SppdetError, match="no image has an annotated object"):
         train(dataset, extractor())
 
 
 def test_a_class_without_examples_is_never_found(few: Path) -> None:
-    dataset = open_dataset(few, classes=("apple", "pear", "orange", "banana"))
+    dataset = read_dataset(few, classes=("apple", "pear", "orange", "banana"))
     result = train(dataset, extractor(), TrainSettings(calibration_images=6))
     assert result.examples["pear"] == 0
     found = result.detector.detect(read_image(dataset.images[0]))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.detector import Detector
 from sppdet.evaluation.voc import evaluate_voc
 from sppdet.heads.base import Judged
@@ -21,7 +21,7 @@ def test_judged_as_detected_and_evaluated(
     scenes: Path, detector: Detector, regression: bool
 ) -> None:
     """Judged with all that the detector has learned, proposals score and hit as in detection."""
-    dataset = open_dataset(scenes, "test", classes=detector.classes)
+    dataset = read_dataset(scenes, "test", classes=detector.classes)
     settings = TrainSettings(detector=detector.settings, workers=1, store_bytes=0)
     images = TrainingImages(dataset, detector.extractor, settings, lambda *_: None)
     assert detector.regression is not None
@@ -50,7 +50,7 @@ def test_judged_as_detected_and_evaluated(
 def test_detections_of_difficult_objects_and_crowds_are_left_out(
     scenes: Path, detector: Detector
 ) -> None:
-    dataset = open_dataset(scenes, "test", classes=detector.classes)
+    dataset = read_dataset(scenes, "test", classes=detector.classes)
     settings = TrainSettings(detector=detector.settings, workers=1, store_bytes=0)
     images = TrainingImages(dataset, detector.extractor, settings, lambda *_: None)
     fold, selection = Fold(np.arange(1), detector.scorer, None), detector.settings.selection
