@@ -5,16 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sppdet import model_file
-from sppdet.boxes import Boxes, as_boxes
+from sppdet.boxes import Boxes, check_boxes
 from sppdet.detections import Detections
 from sppdet.features.regions import RegionExtractor
 from sppdet.heads.base import Heads, Scorer
 from sppdet.heads.path import find
 from sppdet.heads.regression import BoxRegression
-from sppdet.images import Rgb
+from sppdet.images import ImageLike, Rgb, as_image
 from sppdet.proposals import propose
 from sppdet.runtime.timing import Clock
 from sppdet.settings import DetectorSettings
@@ -61,37 +62,50 @@ class Detector:
 
     @torch.inference_mode()
     def detect(
-        self, image: Rgb, threshold: float | None = None, boxes: Boxes | None = None
+        self,
+        image: ImageLike,
+        threshold: float | None = None,
+        boxes: ArrayLike | None = None,
+        *,
+        channels: str = "RGB",
     ) -> Detections:
         """Find the objects in an image.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
-            threshold: least probability of a detection; None keeps all that survive suppression,
-                at most ``selection.max_per_class`` per class, as evaluation wants them.
-            boxes: proposals computed before, (N, 4); by default they are searched for. On a CPU
-                torch's number of threads is then lowered while the search runs: threads of one
-                process that detect side by side should set it to 1.
+            image: a path, the bytes of an image file, an open binary file, a ``PIL.Image``, an
+                array (H, W, 3) uint8, or what else :func:`sppdet.images.as_image` accepts.
+            threshold: least probability of a detection, 0 to 1; None keeps all that survive
+                suppression, at most ``selection.max_per_class`` per class, as evaluation wants
+                them.
+            boxes: proposals computed before, (N, 4), pixels of the image; by default they are
+                searched for. On a CPU torch's number of threads is then lowered while the search
+                runs: threads of one process that detect side by side should set it to 1.
+            channels: ``"BGR"`` for an array that OpenCV has read.
 
         Returns:
             Detections with calibrated scores, and with the seconds of the stages ``proposals``,
             ``convolution``, ``windows``, ``pooling``, ``scoring``, ``regression``, ``suppression``
             and ``total``. The first two run at the same time where there is a core for each, so
             that the total can be less than the sum.
+
+        Raises:
+            SppdetError: the image file cannot be read.
+            TypeError, ValueError: an argument is none of the above; the message names it.
         """
-        clock = Clock(self.extractor.trunk.device)
+        image = as_image(image, channels)
         size = image.shape[1], image.shape[0]
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ValueError(f"threshold is {threshold}: give a probability from 0 to 1, or None")
+        given = check_boxes(boxes, *size) if boxes is not None else None
+        clock = Clock(self.extractor.trunk.device)
         with clock.stage("total"):
-            if boxes is None:
-                boxes, maps = self._look(image, clock)
-            else:
-                boxes, maps = as_boxes(boxes), None
+            proposals, maps = (given, None) if given is not None else self._look(image, clock)
             found = Detections.none(self.classes)
-            if len(boxes):
-                regions = self.extractor.prepare(image, boxes, clock, maps)
+            if len(proposals):
+                regions = self.extractor.prepare(image, proposals, clock, maps)
                 scored = find(
                     regions,
-                    boxes,
+                    proposals,
                     size,
                     self.scorer,
                     self.regression,

@@ -28,6 +28,12 @@ class SppRegionFeatures:
         self.settings = settings
         self.dimension = trunk.feature_length(bin_count(settings.levels))
 
+    @classmethod
+    def of(cls, trunk: Trunk, longest_side: int = SppSettings.longest_side) -> "SppRegionFeatures":
+        """With the scales, and the pyramid if need be, that suit the trunk."""
+        levels = trunk.levels or SppSettings.levels
+        return cls(trunk, SppSettings(trunk.spec.scales, longest_side, levels))
+
     def prepare(
         self,
         image: Rgb,

@@ -20,6 +20,7 @@ from sppdet.datasets import Dataset
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.features.regions import RegionExtractor
+from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.base import Heads
 from sppdet.heads.examples import Chosen, Examples
 from sppdet.heads.linear import LinearSvms
@@ -30,6 +31,7 @@ from sppdet.training.first_examples import FirstExamples, Quotas, first_examples
 from sppdet.training.images import PreparedImage, Progress, TrainingImages, views_of
 from sppdet.training.mining import mine
 from sppdet.training.unseen import Fold, judge_unseen, split
+from sppdet.trunks import load_trunk
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class TrainResult:
 @torch.inference_mode()
 def train(
     dataset: Dataset,
-    extractor: RegionExtractor,
+    extractor: RegionExtractor | None = None,
     settings: TrainSettings | None = None,
     progress: Progress | None = None,
     heads: Heads | None = None,
@@ -59,7 +61,7 @@ def train(
 
     Args:
         dataset: images with annotations.
-        extractor: makes the region features.
+        extractor: makes the region features; by default SPP-net on the trunk that ships.
         settings: by default :class:`sppdet.settings.TrainSettings`.
         progress: told of every image of every pass.
         heads: what learns from the features; by default linear SVMs, the papers'.
@@ -68,6 +70,7 @@ def train(
         SppdetError: the data set has no image that can be read, or no object to learn.
     """
     settings, heads = settings or TrainSettings(), heads or LinearSvms()
+    extractor = extractor or SppRegionFeatures.of(load_trunk("small"))
     progress = progress or (lambda *_: None)
     images = TrainingImages(dataset, extractor, settings, progress)
 
