@@ -23,9 +23,6 @@ from sppdet.trunks.geometry import MapGeometry
 LENGTHS = (448, 896, 1792)
 """Lengths of the strips in pixels: multiples of the strides 4, 7, 8, 14, 16, 28, 32, 56 and 64."""
 
-_NOISES = 2
-"""Strips of noise whose changes are added, because on one strip some ReLUs let nothing through."""
-
 _LOUDNESS = 1e6
 """Factor of the cells, so that the faint changes at a receptive field's border do not underflow."""
 
@@ -75,14 +72,17 @@ def growth_stride(network: nn.Module, side: int, axis: int = 3) -> float:
 def _line_along(network: nn.Module, side: int, axis: int) -> _Line:
     """The regular line of cells along an axis of the image, 2 or 3."""
     for length in LENGTHS:
+        if not _inside(_changes(network, side, length, axis, cells=1, noises=1)):
+            continue
         changes = _changes(network, side, length, axis)
-        ends = {cell: np.flatnonzero(change)[[0, -1]] for cell, change in changes.items()}
-        if all(first > 0 and last < length - 1 for first, last in ends.values()):
-            centers = {cell: float(pair.mean()) for cell, pair in ends.items()}
-            line = _fit(centers, float(np.diff(list(centers.values())).mean()), tolerance=0.0)
-            if line is not None:
-                return line
-            break  # the centres of the receptive fields are not regular, as with shifted windows
+        if not _inside(changes):
+            continue
+        centers = {cell: float(_ends(change).mean()) for cell, change in changes.items()}
+        line = _fit(centers, float(np.diff(list(centers.values())).mean()), tolerance=0.0)
+        if line is not None:
+            return line
+        break  # the centres of the receptive fields are not regular, as with shifted windows
+    changes = _changes(network, side, LENGTHS[1], axis)
     stride = growth_stride(network, side, axis)
     line = _fit({k: _strongest(change) for k, change in changes.items()}, stride, stride / 4)
     if line is None and stride != round(stride):
@@ -92,26 +92,37 @@ def _line_along(network: nn.Module, side: int, axis: int) -> _Line:
     return line
 
 
+def _ends(change: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The first and the last pixel that change a cell."""
+    return np.flatnonzero(change)[[0, -1]]
+
+
+def _inside(changes: dict[int, NDArray[np.float64]]) -> bool:
+    """Whether the strip goes on beyond all pixels that change the cells."""
+    return all(change[0] == 0 and change[-1] == 0 for change in changes.values())
+
+
 def _changes(
-    network: nn.Module, side: int, length: int, axis: int
+    network: nn.Module, side: int, length: int, axis: int, cells: int = 6, noises: int = 2
 ) -> dict[int, NDArray[np.float64]]:
-    """For some cells in the middle of a strip: how much each pixel's perturbation changes them.
+    """For the cells in the middle of a strip: how much each pixel's perturbation changes them.
 
     The values are the squares of the gradient of a random sum over the cell's channels, summed over
-    the strip's breadth, the colours and the noises.
+    the strip's breadth, the colours and the strips of noise. One strip does not show all of the
+    pixels, because some ReLUs let nothing through.
     """
     random = torch.Generator().manual_seed(0)
     found: dict[int, NDArray[np.float64]] = {}
-    for _ in range(_NOISES):
+    for _ in range(noises):
         image = _noise(side, length, axis, random).requires_grad_(True)
         with torch.enable_grad(), _WholeMapValuesAreConstant():
             result = network(image)
         if not result.requires_grad:
             raise SppdetError("the network gives no gradient")
         count = result.shape[axis]
-        if count < 6:
+        if count < cells:
             raise SppdetError(f"its map of an image of {length} px has only {count} cells")
-        for cell in range(count // 2 - 3, count // 2 + 3):
+        for cell in range((count - cells) // 2, (count + cells) // 2):
             chosen = result.select(axis, cell)
             weights = _LOUDNESS * torch.randn(chosen.shape, generator=random)
             (gradient,) = torch.autograd.grad((chosen * weights).sum(), image, retain_graph=True)

@@ -15,15 +15,15 @@ def seeded(build, *arguments) -> nn.Module:
         return build(*arguments).eval().requires_grad_(False)
 
 
-def features(name: str) -> nn.Module:
-    return torchvision.models.get_model(name, weights=None).features
+def features(name: str, end: int | None = None) -> nn.Module:
+    return torchvision.models.get_model(name, weights=None).features[:end]
 
 
 def stages(name: str, last: str) -> nn.Module:
     return cut_behind(torchvision.models.get_model(name, weights=None), last)
 
 
-@pytest.mark.parametrize("name", sorted(set(SPECS) - {"resnet50", "squeezenet1_0"}))
+@pytest.mark.parametrize("name", sorted(set(SPECS) - {"resnet50", "squeezenet1_0", "vgg16"}))
 def test_named_trunks_lie_where_their_graph_says(name: str) -> None:
     network = seeded(build_network, SPECS[name])
     assert perturbed_geometry(network, 64) == map_geometry(network)
@@ -52,7 +52,7 @@ def test_other_networks_lie_where_their_graph_says(build, arguments, stride: int
     ("build", "arguments", "expected"),
     [
         (stages, ("shufflenet_v2_x0_5", "conv5"), MapGeometry(32, 0.0)),
-        (features, ("convnext_tiny",), MapGeometry(32, 15.5)),
+        (features, ("convnext_tiny", 4), MapGeometry(8, 3.5)),
     ],
 )
 def test_networks_whose_graph_cannot_be_followed(build, arguments, expected: MapGeometry) -> None:
