@@ -1,8 +1,8 @@
 """A trunk of one's own: any network that maps an image to a feature map.
 
 Here it is the trunk that ships, cut one pooling earlier: cells of 8 px instead of 16 px. Where the
-cells lie is derived from the layers; for a network that cannot be followed it is found by perturbing
-pixels, or given as `geometry=MapGeometry(stride, first_center)`.
+cells lie is derived from the layers. For a network that cannot be followed it is found by
+perturbing pixels, or given as `geometry=MapGeometry(stride, first_center)`.
 
     python examples/own_trunk.py            # rendered scenes, about a minute
     python examples/own_trunk.py photos     # labelled photographs in photos/train, photos/test

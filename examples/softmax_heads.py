@@ -75,7 +75,7 @@ class Softmax:
         weight = torch.zeros(len(examples) + 1, examples.dimension)
         bias = torch.full((len(examples) + 1,), -torch.inf)
         if len(np.unique(joint.labels[known])) > 1:
-            model = LogisticRegression(C=self.cost, max_iter=200)
+            model = LogisticRegression(C=self.cost, max_iter=60, tol=1e-2)
             model.fit(joint.features[torch.from_numpy(known)].float().numpy(), joint.labels[known])
             rows = torch.from_numpy(model.classes_[-len(model.coef_) :])
             bias[model.classes_[0]] = 0  # with two labels, scikit-learn gives the second's row only

@@ -1,7 +1,7 @@
 """Training from Python, with every choice written out.
 
 python examples/train_from_python.py            # rendered scenes, about a minute
-python examples/train_from_python.py photos     # labelled photographs in photos/train, photos/test
+python examples/train_from_python.py photos     # photographs in photos/train and photos/test
 """
 
 import sys
