@@ -19,17 +19,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+import sppdet
 from sppdet.boxes import Boxes
-from sppdet.datasets import open_dataset
 from sppdet.datasets.scenes import write_scenes
-from sppdet.evaluation.detecting import detect_all
-from sppdet.evaluation.voc import evaluate_voc
 from sppdet.features.windows import image_scales, map_windows, resize
 from sppdet.images import Rgb
 from sppdet.runtime.timing import Clock
 from sppdet.settings import DetectorSettings, TrainSettings
-from sppdet.training.train import train
-from sppdet.trunks import Trunk, load_trunk
+from sppdet.trunks import Trunk
 
 
 class AverageRegions:
@@ -124,9 +121,9 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_scenes(Path(folder) / "train", given.scenes, seed=0, size=(320, 240))
         write_scenes(Path(folder) / "test", given.scenes // 2, seed=1, size=(320, 240))
-        training = open_dataset(folder, "train")
-        test = open_dataset(folder, "test", training.classes)
-        extractor = AveragePooling(load_trunk("small"))
+        training = sppdet.read_dataset(folder, "train")
+        test = sppdet.read_dataset(folder, "test", training.classes)
+        extractor = AveragePooling(sppdet.load_trunk("small"))
         # Fewer boxes, no mirrored images, no box regression: the example is quick.
         settings = TrainSettings(
             detector=DetectorSettings(max_boxes=500),
@@ -134,10 +131,9 @@ def main(arguments: list[str] | None = None) -> None:
             box_regression=False,
             store_bytes=0,
         )
-        detector = train(training, extractor, settings).detector
-        found, _ = detect_all(detector, test.images)
-        result = evaluate_voc(found, test.all_annotations(), test.classes)
-        print(f"average pooling: mAP {result.map_11 or 0:.3f} on {len(test)} scenes")
+        detector = sppdet.train(training, extractor, settings).detector
+        figures = sppdet.evaluate(detector, test)
+        print(f"average pooling: mAP {figures.map_11:.3f} on {len(test)} scenes")
 
 
 if __name__ == "__main__":

@@ -11,22 +11,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from sppdet.datasets import Dataset, open_dataset
+import sppdet
 from sppdet.datasets.scenes import write_scenes
-from sppdet.detector import Detector
-from sppdet.evaluation.detecting import detect_all
-from sppdet.evaluation.voc import evaluate_voc
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.settings import DetectorSettings, SppSettings, TrainSettings
-from sppdet.training.train import train
-from sppdet.trunks import load_trunk
-
-
-def mean_ap(detector: Detector, dataset: Dataset) -> float:
-    """The VOC 2007 mAP at an IoU of 0.5."""
-    found, _ = detect_all(detector, dataset.images)
-    result = evaluate_voc(found, dataset.all_annotations(), dataset.classes)
-    return result.map_11 or 0.0
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,8 +26,8 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_scenes(Path(folder) / "train", given.scenes, seed=0, size=(320, 240))
         write_scenes(Path(folder) / "test", given.scenes // 2, seed=1, size=(320, 240))
-        training = open_dataset(folder, "train")
-        test = open_dataset(folder, "test", training.classes)
+        training = sppdet.read_dataset(folder, "train")
+        test = sppdet.read_dataset(folder, "test", training.classes)
         # Fewer boxes, no mirrored images, no box regression: the example is quick.
         settings = TrainSettings(
             detector=DetectorSettings(max_boxes=500),
@@ -47,13 +35,14 @@ def main(arguments: list[str] | None = None) -> None:
             box_regression=False,
             store_bytes=0,
         )
-        trunk = load_trunk("small")
+        trunk = sppdet.load_trunk("small")
         for text in given.pyramids:
             levels = tuple(int(level) for level in text.split(","))
             extractor = SppRegionFeatures(trunk, SppSettings((320,), levels=levels))
-            detector = train(training, extractor, settings).detector
+            detector = sppdet.train(training, extractor, settings).detector
+            figures = sppdet.evaluate(detector, test)
             length = extractor.dimension
-            print(f"levels {text:10} {length:6} features  mAP {mean_ap(detector, test):.3f}")
+            print(f"levels {text:10} {length:6} features  mAP {figures.map_11:.3f}")
 
 
 if __name__ == "__main__":

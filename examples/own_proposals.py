@@ -16,8 +16,6 @@ import numpy as np
 
 import sppdet
 from sppdet.boxes import Boxes, as_boxes
-from sppdet.detector import Detector
-from sppdet.images import read_image
 
 SHIPPED = Path(sppdet.__file__).parent / "weights" / "detector.safetensors"
 
@@ -35,8 +33,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--threshold", type=float, default=0.35, help="least probability")
     given = parser.parse_args(arguments)
 
-    image = read_image(given.image)
-    detector = Detector.load(given.model)
+    image = sppdet.read_image(given.image)
+    detector = sppdet.Detector.load(given.model)
     boxes = read_boxes(given.boxes) if given.boxes else detector.propose(image)
     found = detector.detect(image, given.threshold, boxes)
 
