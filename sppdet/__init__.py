@@ -5,8 +5,8 @@ sppdet`` loads neither torch nor NumPy.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # type checkers take it as true; the module typing is slow to import
 if TYPE_CHECKING:
     from sppdet.datasets import read_dataset
     from sppdet.detections import Detections
