@@ -16,6 +16,7 @@ NAMES = [
     "__version__",
     "evaluate",
     "load_trunk",
+    "make_trunk",
     "pool_windows",
     "propose",
     "read_dataset",
