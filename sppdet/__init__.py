@@ -5,8 +5,8 @@ sppdet`` loads neither torch nor NumPy.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # type checkers take it as true; the module typing is slow to import
 if TYPE_CHECKING:
     from sppdet.datasets import read_dataset
     from sppdet.detections import Detections
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sppdet.images import read_image
     from sppdet.proposals import propose
     from sppdet.training.train import train
-    from sppdet.trunks import load_trunk
+    from sppdet.trunks import load_trunk, make_trunk
 
 __version__ = "0.2.0"
 
@@ -30,6 +30,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "load_trunk",
+    "make_trunk",
     "pool_windows",
     "propose",
     "read_dataset",
@@ -44,6 +45,7 @@ _MODULES = {
     "SppdetError": "sppdet.errors",
     "evaluate": "sppdet.evaluation.evaluate",
     "load_trunk": "sppdet.trunks",
+    "make_trunk": "sppdet.trunks",
     "pool_windows": "sppdet.features.window_pooling",
     "propose": "sppdet.proposals",
     "read_dataset": "sppdet.datasets",

@@ -16,6 +16,7 @@ NAMES = [
     "__version__",
     "evaluate",
     "load_trunk",
+    "make_trunk",
     "pool_windows",
     "propose",
     "read_dataset",
@@ -52,15 +53,12 @@ def test_import_is_light() -> None:
 
 
 def test_import_is_fast() -> None:
-    """The time of the module itself and of all that it imports, as the interpreter reports it."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "import sppdet"],
-        capture_output=True,
-        text=True,
-        check=True,
+    """Processor time of the module and of all that it imports, which other work does not raise."""
+    program = (
+        "import time; start = time.process_time(); import sppdet; "
+        "print(time.process_time() - start)"
     )
-    line = next(line for line in done.stderr.splitlines() if line.endswith(" sppdet"))
-    assert int(line.split("|")[1]) < 100_000  # microseconds
+    assert float(run_python(program)) < 0.1
 
 
 def test_submodules_stay_reachable() -> None:
