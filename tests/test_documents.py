@@ -4,9 +4,11 @@ import argparse
 import ast
 import importlib.util
 import json
+import os
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 import torchvision
 import typer.core
+import yaml
 
 import sppdet
 from sppdet.classification.networks import NETWORKS
@@ -88,8 +91,8 @@ def strip(words: list[str]) -> list[str]:
         return []
     program = words[0].removeprefix(".venv/bin/")
     if re.fullmatch(r"python3?", program):
-        return words[1:] if words[1:2] == ["-c"] or words[1:] and SCRIPT.match(words[1]) else []
-    if SCRIPT.fullmatch(program) and len(words) > 1 or program in ("sppdet", "make"):
+        return words[1:] if words[1:2] == ["-c"] or (words[1:] and SCRIPT.match(words[1])) else []
+    if (SCRIPT.fullmatch(program) and len(words) > 1) or program in ("sppdet", "make"):
         return [program, *words[1:]]
     return []
 
@@ -296,10 +299,20 @@ def test_a_wrong_file_of_results_is_refused(
 @pytest.mark.parametrize(
     ("document", "result", "row", "quote"),
     [
-        ("README.md", "detection", ("Fruit", "small, 320 px"), "{2:.2f} ({3[0]:.2f} to {3[1]:.2f})"),
+        (
+            "README.md",
+            "detection",
+            ("Fruit", "small, 320 px"),
+            "{2:.2f} ({3[0]:.2f} to {3[1]:.2f})",
+        ),
         ("README.md", "detection", ("Fruit", "small, 320 px"), "{6} s"),
         ("README.md", "detection", ("BCCD", "small, 320 px"), "{2:.2f} ({3[0]:.2f} to {3[1]:.2f})"),
-        ("README.md", "detection", ("Fruit", "squeezenet1_0"), "{2:.2f} ({3[0]:.2f} to {3[1]:.2f})"),
+        (
+            "README.md",
+            "detection",
+            ("Fruit", "squeezenet1_0"),
+            "{2:.2f} ({3[0]:.2f} to {3[1]:.2f})",
+        ),
         ("README.md", "detection", ("BCCD", "squeezenet1_0"), "{2:.2f} ({3[0]:.2f} to {3[1]:.2f})"),
         ("README.md", "detect_stages", ("small, 320 px", "2"), "| {9:.2f} |"),
         ("README.md", "detect_stages", ("squeezenet1_0, 480 px", "2"), "| {9:.2f} |"),
@@ -370,3 +383,38 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {})
     assert (tmp_path / "mine.safetensors").is_file()
+
+
+# ---------------------------------------------------------------- the pages of docs/
+
+
+def test_the_pages_build_strictly_without_a_connection(tmp_path: Path) -> None:
+    """With every socket closed; the pages fetch nothing from elsewhere either."""
+    program = (
+        "import socket, sys\n"
+        "def closed(*rest): raise OSError('no connection in this test')\n"
+        "socket.socket.connect = closed\n"
+        "from mkdocs.__main__ import cli\n"
+        "cli(['build', '--strict', '--site-dir', sys.argv[1]])\n"
+    )
+    built = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )
+    assert built.returncode == 0, built.stderr
+    page = (tmp_path / "reference" / "proposals.html").read_text(encoding="utf-8")
+    assert "Boxes that may hold objects" in page or "Boxes that may contain objects" in page
+    for path in tmp_path.rglob("*.html"):
+        fetched = r'<(?:script|link|img)[^>]*(?:src|href)="?(?:https?:)?//'
+        assert not re.search(fetched, path.read_text(encoding="utf-8")), path
+
+
+def test_the_changelog_and_the_citation_have_the_version_and_the_papers() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["cff-version"] == "1.2.0"
+    assert {"title", "message", "authors", "version", "license"} <= set(citation)
+    assert [entry["year"] for entry in citation["references"]] == [2015, 2014, 2013]
+    assert f"## {citation['version']}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
