@@ -104,9 +104,14 @@ def all_commands() -> dict[str, list[str]]:
     texts = [(path, code(path.read_text(encoding="utf-8"))) for path in DOCUMENTS]
     for path in RESULTS:
         texts.append((path, iter(json.loads(path.read_text(encoding="utf-8"))["command"])))
-    for path in sorted((ROOT / "sppdet" / "cli").glob("*.py")):
-        shown = re.findall(r"\[bold\](.*?)\[/bold\]", path.read_text(encoding="utf-8"), re.DOTALL)
-        texts.append((path, (" ".join(text.split()) for text in shown)))
+    for path in sorted((ROOT / "sppdet" / "cli").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                shown = re.findall(
+                    r"Example:(.+?)(?:\n\n|$)", ast.get_docstring(node) or "", re.DOTALL
+                )
+                plain = (re.sub(r"\[/?bold\]", "", " ".join(one.split())) for one in shown)
+                texts.append((path, plain))
     for folder in ("benchmarks", "data", "examples"):
         for path in sorted((ROOT / folder).glob("*.py")):
             shown_by = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
