@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet.boxes import Boxes
-from sppdet.datasets import open_dataset
+from sppdet.datasets import read_dataset
 from sppdet.datasets.scenes import write_scenes
 from sppdet.evaluation.detecting import detect_all
 from sppdet.evaluation.voc import evaluate_voc
@@ -124,8 +124,8 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_scenes(Path(folder) / "train", given.scenes, seed=0, size=(320, 240))
         write_scenes(Path(folder) / "test", given.scenes // 2, seed=1, size=(320, 240))
-        training = open_dataset(folder, "train")
-        test = open_dataset(folder, "test", training.classes)
+        training = read_dataset(folder, "train")
+        test = read_dataset(folder, "test", training.classes)
         extractor = AveragePooling(load_trunk("small"))
         # Fewer boxes, no mirrored images, no box regression: the example is quick.
         settings = TrainSettings(

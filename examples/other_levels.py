@@ -11,7 +11,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from sppdet.datasets import Dataset, open_dataset
+from sppdet.datasets import Dataset, read_dataset
 from sppdet.datasets.scenes import write_scenes
 from sppdet.detector import Detector
 from sppdet.evaluation.detecting import detect_all
@@ -38,8 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_scenes(Path(folder) / "train", given.scenes, seed=0, size=(320, 240))
         write_scenes(Path(folder) / "test", given.scenes // 2, seed=1, size=(320, 240))
-        training = open_dataset(folder, "train")
-        test = open_dataset(folder, "test", training.classes)
+        training = read_dataset(folder, "train")
+        test = read_dataset(folder, "test", training.classes)
         # Fewer boxes, no mirrored images, no box regression: the example is quick.
         settings = TrainSettings(
             detector=DetectorSettings(max_boxes=500),

@@ -70,7 +70,7 @@ def propose(
             ``method`` is neither a name nor settings, or ``max_boxes`` is not a positive whole
             number.
 
-    Example:
+    Examples:
         >>> image = np.full((60, 80, 3), 200, np.uint8)
         >>> image[20:40, 30:60] = (180, 20, 20)
         >>> propose(image, max_boxes=2)
