@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 FACE := sppdet/__init__.py sppdet/detector.py sppdet/detections.py sppdet/settings.py sppdet/boxes.py \
 	sppdet/images.py sppdet/model_file.py sppdet/errors.py sppdet/heads sppdet/features sppdet/training
 
-.PHONY: install detect test test-all package types lint clean
+.PHONY: install detect test test-all package types lint docs clean
 
 install: $(VENV)/.installed
 
@@ -40,6 +40,9 @@ package: install
 lint: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) out dist .coverage .mypy_cache .pytest_cache .ruff_cache

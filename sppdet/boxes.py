@@ -40,7 +40,7 @@ def check_boxes(boxes: ArrayLike | torch.Tensor, width: int, height: int) -> Box
         ValueError: the shape is not (N, 4), or a box is not finite, is empty or inverted
             (x2 <= x1 or y2 <= y1), or lies wholly outside the image; the message names its row.
 
-    Example:
+    Examples:
         >>> check_boxes([[-5, 0, 10, 20]], width=64, height=48).tolist()
         [[-5.0, 0.0, 10.0, 20.0]]
         >>> check_boxes([[10, 0, 5, 20]], width=64, height=48)
@@ -84,7 +84,7 @@ def check_boxes(boxes: ArrayLike | torch.Tensor, width: int, height: int) -> Box
 def area(boxes: Boxes) -> NDArray[np.float32]:
     """Areas in square pixels, shape (N,); 0 for an inverted box.
 
-    Example:
+    Examples:
         >>> area(as_boxes([[0, 0, 4, 3], [4, 0, 0, 3]])).tolist()
         [12.0, 0.0]
     """
@@ -95,7 +95,7 @@ def area(boxes: Boxes) -> NDArray[np.float32]:
 def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     """Intersection over union of every pair: (N, 4), (M, 4) to (N, M); 0 where both are empty.
 
-    Example:
+    Examples:
         >>> iou(as_boxes([[0, 0, 4, 4]]), as_boxes([[0, 0, 4, 2], [4, 0, 8, 4]])).tolist()
         [[0.5, 0.0]]
     """
@@ -110,7 +110,7 @@ def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
 def clip(boxes: Boxes, width: int, height: int) -> Boxes:
     """Boxes cut to an image of ``width`` x ``height`` pixels; a box outside becomes empty.
 
-    Example:
+    Examples:
         >>> clip(as_boxes([[-2, 1, 9, 3]]), width=8, height=6).tolist()
         [[0.0, 1.0, 8.0, 3.0]]
     """
@@ -121,7 +121,7 @@ def clip(boxes: Boxes, width: int, height: int) -> Boxes:
 def flip(boxes: Boxes, width: int) -> Boxes:
     """Boxes in the image mirrored left to right.
 
-    Example:
+    Examples:
         >>> flip(as_boxes([[0, 1, 2, 3]]), width=8).tolist()
         [[6.0, 1.0, 8.0, 3.0]]
     """
@@ -133,7 +133,7 @@ def flip(boxes: Boxes, width: int) -> Boxes:
 def unique(boxes: Boxes) -> Boxes:
     """The boxes without exact repetitions, in the order of their first appearance.
 
-    Example:
+    Examples:
         >>> unique(as_boxes([[2, 0, 3, 1], [0, 0, 1, 1], [2, 0, 3, 1]])).tolist()
         [[2.0, 0.0, 3.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
     """
@@ -157,7 +157,7 @@ def nms(boxes: Boxes, scores: NDArray[np.floating], threshold: float) -> NDArray
     Returns:
         The kept indices, best first, int64.
 
-    Example:
+    Examples:
         >>> boxes = as_boxes([[0, 0, 4, 4], [0, 0, 4, 3], [9, 9, 12, 12]])
         >>> nms(boxes, np.array([0.6, 0.9, 0.5]), threshold=0.3).tolist()
         [1, 2]
@@ -178,7 +178,7 @@ def encode(proposals: Boxes, truths: Boxes) -> NDArray[np.float32]:
     Both are (N, 4) with positive sides. Returns (N, 4): the shift of the centre in units of the
     proposal's sides, and the logarithms of the ratios of the sides.
 
-    Example:
+    Examples:
         >>> encode(as_boxes([[0, 0, 10, 20]]), as_boxes([[5, 0, 15, 20]])).tolist()
         [[0.5, 0.0, 0.0, 0.0]]
     """
@@ -193,7 +193,7 @@ def decode(proposals: Boxes, deltas: NDArray[np.floating]) -> Boxes:
 
     The change of a side is limited to a factor of e**4, so that no delta overflows.
 
-    Example:
+    Examples:
         >>> decode(as_boxes([[0, 0, 10, 20]]), np.array([[0.5, 0, 0, 0]])).tolist()
         [[5.0, 0.0, 15.0, 20.0]]
     """

@@ -24,7 +24,7 @@ class Detections:
         classes: the names of all classes that the detector knows.
         seconds: the time that each stage took, in seconds, in the order of the stages.
 
-    Example:
+    Examples:
         >>> boxes = [[0, 0, 5, 5], [2, 2, 8, 9]]
         >>> Detections(boxes, [1, 0], [0.41, 0.93], ("apple", "pear"))
         Detections(2: apple .93, pear .41)

@@ -99,7 +99,7 @@ def as_image(image: ImageLike, channels: str = "RGB") -> Rgb:
         TypeError: ``image`` is none of the above, or its values are not uint8.
         ValueError: its shape is none of the above, it has no pixel, or ``channels`` is unknown.
 
-    Example:
+    Examples:
         >>> as_image(np.zeros((4, 6), np.uint8)).shape
         (4, 6, 3)
         >>> as_image(np.array([[[255, 0, 10]]], np.uint8), channels="BGR").tolist()

@@ -1,1 +1,1 @@
-"""R-CNN against SPP-net: speed, how it grows, and mean AP beside it."""
+"""R-CNN against SPP-net: speed, its growth with proposals and image size, and mean AP."""

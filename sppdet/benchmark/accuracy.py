@@ -1,4 +1,4 @@
-"""Mean AP of both methods with equal training: what a user gains and loses."""
+"""Mean AP of both methods with equal training."""
 
 import time
 from collections.abc import Callable
@@ -49,14 +49,14 @@ def measure_accuracy(
     seed: int = 0,
     progress: Callable[[str], Progress] | None = None,
 ) -> list[Accuracy]:
-    """Train and test every contender on the same images, as they are, and proposals.
+    """Train and test every contender on the same images, not mirrored, and the same proposals.
 
     Args:
         training, test: two splits.
-        contenders: the first is the one that the others are compared with.
+        contenders: the others are compared with the first.
         boxes: proposals per image.
         workers: images at a time.
-        progress: makes, for the title of a contender, the function that is told of its progress.
+        progress: makes, from the title of a contender, the function that receives its progress.
     """
     results: list[Accuracy] = []
     first: VocResult | None = None

@@ -1,4 +1,4 @@
-"""What is compared: one detector per row, alike in everything but its region features."""
+"""The compared detectors, which differ only in their region features."""
 
 import time
 from dataclasses import dataclass

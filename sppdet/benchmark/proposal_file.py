@@ -1,4 +1,4 @@
-"""Proposals computed before, as a JSON file: ``{"photo.jpg": [[x1, y1, x2, y2], ...], ...}``."""
+"""Proposals computed earlier, as JSON: ``{"photo.jpg": [[x1, y1, x2, y2], ...], ...}``."""
 
 import json
 from pathlib import Path
@@ -27,14 +27,14 @@ def read_proposals(path: Path, images: list[Path]) -> list[Boxes]:
     """The boxes of each image, (N, 4), in the images' order; files are found by their name.
 
     Raises:
-        SppdetError: the file cannot be read, is no such JSON, or lacks an image.
+        SppdetError: the file cannot be read, is not such a JSON file, or has no boxes for an image.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SppdetError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
-        raise SppdetError(f"{path}: is no JSON ({error})") from None
+        raise SppdetError(f"{path}: is not JSON ({error})") from None
     if not isinstance(content, dict):
         raise SppdetError(f"{path}: is not a JSON object of image names and boxes")
     found = []

@@ -1,4 +1,4 @@
-"""How the cost grows with the number of proposals and with the image's size."""
+"""The cost against the number of proposals and against the size of the image."""
 
 import cv2
 
@@ -26,7 +26,7 @@ def measure_scaling(
 ) -> list[dict[str, object]]:
     """Seconds for features on one image, by proposals and by size.
 
-    The boxes are random ones, so that there are exactly as many as asked for.
+    The boxes are random, so that their number is exact.
 
     Returns:
         ``{"axis": "boxes" | "side", "value": .., "method": .., "scales": .., "seconds": ..}`` each.

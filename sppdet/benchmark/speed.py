@@ -18,7 +18,7 @@ from sppdet.detector import Detector
 from sppdet.images import Rgb
 
 NOT_FEATURES = ("proposals", "scoring", "regression", "suppression", "total")
-"""Stages that are no part of the features."""
+"""Stages that do not belong to the features."""
 
 CLAIMS = {1: "102 x, 64 x", 5: "38 x, 24 x"}
 """Features against R-CNN by number of scales: SPP-net paper, conference and journal version."""
@@ -57,7 +57,7 @@ class Row:
 
 @contextmanager
 def using_threads(threads: int) -> Iterator[None]:
-    """So many threads for torch and OpenCV within the block."""
+    """Within the block torch and OpenCV use this number of threads."""
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)

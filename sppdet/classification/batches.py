@@ -109,7 +109,7 @@ def normalized(batch: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 
 def whole_image(image: Rgb, side: int | None) -> Rgb:
-    """The whole image with its shorter side scaled to ``side`` pixels (None: as it is)."""
+    """The whole image with its shorter side scaled to ``side`` pixels (None: unscaled)."""
     height, width = image.shape[:2]
     if side is None or min(height, width) == side:
         return image

@@ -20,7 +20,7 @@ def save_state(
     groups: Mapping[str, Mapping[str, Tensor]],
     about: Mapping[str, Any],
 ) -> None:
-    """Write named groups of tensors and a JSON object, whole or not at all.
+    """Write named groups of tensors and a JSON object; an interruption leaves no partial file.
 
     Raises:
         SppdetError: the file cannot be written.
@@ -40,7 +40,7 @@ def load_state(
     """Read what :func:`save_state` wrote: the groups and the JSON object.
 
     Raises:
-        SppdetError: the file is missing or is no such file.
+        SppdetError: the file is missing or has another format.
     """
     path = Path(path)
     if not path.is_file():
@@ -54,7 +54,7 @@ def load_state(
                 groups.setdefault(group, {})[key] = file.get_tensor(name)
     except (safetensors.SafetensorError, OSError, KeyError, ValueError):
         raise SppdetError(
-            f"{path}: is no checkpoint of sppdet classify; "
+            f"{path}: is not a checkpoint of sppdet classify; "
             "give RUN/best.safetensors or RUN/last.safetensors"
         ) from None
     return groups, about

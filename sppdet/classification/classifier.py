@@ -72,7 +72,7 @@ def load_classifier(path: str | os.PathLike[str], device: torch.device) -> Class
         network = build_network(settings.network, len(classes), settings.levels, settings.dropout)
         network.load_state_dict(tensors)
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise SppdetError(f"{path}: is no classifier of sppdet ({error})") from None
+        raise SppdetError(f"{path}: is not a classifier of sppdet ({error})") from None
     except RuntimeError:
         raise SppdetError(f"{path}: its tensors do not fit a {settings.network}") from None
     network.eval().requires_grad_(False)

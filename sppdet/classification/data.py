@@ -20,7 +20,7 @@ Rgb = NDArray[np.uint8]
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"))
 PACK_LIMIT = 4 * 2**30
-"""Images of one common size are held in memory up to so many bytes; others are read when needed."""
+"""Bytes of images of equal size that are held in memory; others are read when needed."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Classification networks by name: the paper's and the field's, and torchvision's."""
+"""Classification networks by name: this project's, NIN, ZF-5 with a pyramid, and torchvision's."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class PyramidClassifier(nn.Module):
 
 
 class FixedFlatten(nn.Module):
-    """The map itself as a vector: what networks did before pyramids, for maps of one size only."""
+    """The map itself as a vector, as in networks without a pyramid; for maps of one size only."""
 
     def __init__(self, side: int) -> None:
         super().__init__()

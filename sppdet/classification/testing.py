@@ -43,12 +43,12 @@ def evaluate(
     """Test on all images.
 
     Args:
-        network: its first result per image is tested.
+        network: the class with the highest score is tested.
         data: the images; their classes are in the order of the network's scores.
         preprocessing: what the network expects.
-        side: the shorter side of the whole images, in pixels; None: as they are.
+        side: the shorter side of the whole images, in pixels; None: unscaled.
         device: where the network lives.
-        batch_size: images of equal shape go through together, up to so many.
+        batch_size: the most images of equal shape in one batch.
         views: several views per image in place of one.
         listener: called with (views done, views) after each batch.
     """

@@ -21,7 +21,7 @@ from sppdet.errors import SppdetError
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch gave: losses in nats, accuracies as parts of 1; training's on varied crops."""
+    """The figures of one epoch: losses in nats, accuracies from 0 to 1; trained on random crops."""
 
     number: int
     sizes: str
@@ -38,10 +38,10 @@ Listener = Callable[[int, int, float, float], None]
 
 
 class Training:
-    """A network on its way: call :meth:`run_epoch` until :attr:`finished`.
+    """A network in training: call :meth:`run_epoch` until :attr:`finished`.
 
-    The state after an epoch depends on the settings and the data only, and each epoch's chance on
-    (seed, epoch): a training resumed from its file gives, bit for bit, what it would have given.
+    The state after an epoch depends on the settings and the data only, and the random
+    numbers of an epoch only on (seed, epoch): a resumed training gives the same result bit for bit.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Training:
         return float(loss.detach()), int((scores.detach().argmax(dim=1) == labels).sum())
 
     def result(self) -> nn.Module:
-        """The network to test and to keep: with averaged weights, if there are such."""
+        """The network to test and to keep: with averaged weights, if the settings ask for them."""
         if self.average is None:
             return self.network
         chosen = self.settings
@@ -191,7 +191,7 @@ class Training:
         """Continue from a file of :meth:`save`.
 
         Raises:
-            SppdetError: the file is no such file, or of another version.
+            SppdetError: the file has another format or version.
         """
         groups, about = load_state(path)
         try:

@@ -15,14 +15,14 @@ from sppdet.trunks.geometry import map_geometry
 
 @dataclass(frozen=True)
 class Views:
-    """Which parts of an image vote.
+    """The parts of an image whose scores are averaged.
 
     Attributes:
         sides: the image is seen with its shorter side at each of these, in pixels.
         view: side of the square views, in pixels of the resized image; at each of ``sides`` nine of
             them (the middle, the corners, the middles of the edges), where it is larger than a
             view, and the whole image.
-        flip: the mirror images vote too.
+        flip: the mirror images are averaged too.
     """
 
     sides: tuple[int, ...]
@@ -62,7 +62,7 @@ def multi_view_scores(network: nn.Module, images: Tensor, view: int, flip: bool)
         (B, classes) probabilities.
 
     Raises:
-        SppdetError: the network has no pooling that takes any window.
+        SppdetError: the network has no pooling for windows of any size.
     """
     if not isinstance(network, PyramidClassifier) or isinstance(network.pool, FixedFlatten):
         raise SppdetError("several views need a network whose pooling takes maps of any size")

@@ -27,13 +27,14 @@ def read_dataset(
         path: "voc": a folder with ImageSets/Main, or above it; "coco": a JSON file, or its folder;
             "yolo": a folder of images, labels and a class file; "folder": images with VOC XML
             beside them, directly in the folder or in a subfolder per split.
-        split: the part to read, one of :func:`splits`. None reads everything there is (of COCO
-            JSON, the only file).
-        classes: the classes wanted, in this order; objects of others are left out. By default,
-            those of the class file or the categories; without these, all that occur, sorted.
+        split: the part to read, one of :func:`splits`. None reads all parts (of COCO JSON, the
+            only file).
+        classes: the classes wanted, in this order; objects of other classes are left out. By
+            default those of the class file or of the categories; without these, all that occur,
+            sorted.
         format: one of :data:`FORMATS`; by default it is recognised.
 
-    Flaws of single files do not stop it; they are listed in ``Dataset.problems``.
+    Errors in single files do not stop it; they are listed in ``Dataset.problems``.
 
     Raises:
         SppdetError: nothing there is a data set, or the split does not exist.
@@ -80,7 +81,7 @@ def recognise(path: str | PathLike[str]) -> str:
     if path.is_file():
         if coco.find_json(path):
             return "coco"
-        raise SppdetError(f"{path}: is no data set; give a folder, or a COCO JSON file")
+        raise SppdetError(f"{path}: is not a data set; give a folder, or a COCO JSON file")
     if voc.find_devkit(path) is not None:
         return "voc"
     if coco.find_json(path):
@@ -102,7 +103,7 @@ def _parts(path: Path, kind: str) -> dict[str, Path]:
     if kind == "voc":
         devkit = voc.find_devkit(path)
         if devkit is None:
-            raise SppdetError(f"{path}: is no VOC devkit (it has no folder ImageSets/Main)")
+            raise SppdetError(f"{path}: is not a VOC devkit (it has no folder ImageSets/Main)")
         return {"": devkit, **dict.fromkeys(voc.devkit_splits(devkit), devkit)}
     if kind == "coco":
         parts = coco.find_json(path)

@@ -1,4 +1,4 @@
-"""What every reader returns: images, their annotations, and a list of what was wrong."""
+"""What every reader returns: images, their annotations, and a list of problems."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sppdet.boxes import Boxes, as_boxes
 
 TOLERANCE = 1.0
-"""Pixels by which a box may stick out of its image without a word: labelling tools round."""
+"""Pixels by which a box may leave its image without a report, because labelling tools round."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Annotations:
     Attributes:
         boxes: (N, 4) float32, xyxy, 0-based, half-open, inside the image.
         labels: (N,) int64, index into the classes of the data set.
-        difficult: (N,) bool; such a box is neither an example nor a mistake (VOC).
+        difficult: (N,) bool; such an object counts neither as a positive nor as a negative (VOC).
         crowd: (N,) bool; such a box surrounds a group of objects (COCO).
     """
 
@@ -54,7 +54,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class RawObject:
-    """One object as a file tells it: the box is xyxy, 0-based, half-open, not yet checked."""
+    """One object as a file describes it: the box is xyxy, 0-based, half-open, not yet checked."""
 
     name: str
     box: tuple[float, float, float, float]
@@ -69,7 +69,7 @@ class Record:
     Attributes:
         image: the image file.
         source: the file that its objects come from.
-        size: (width, height) in pixels; None when nobody knows, boxes are then not clipped.
+        size: (width, height) in pixels; None when it is unknown; boxes are then not clipped.
         objects: in the order of the file.
     """
 
@@ -88,7 +88,7 @@ class Dataset:
         split: the name of the part, or None for the whole.
         images: the image files.
         classes: the class names; labels index into them.
-        problems: what was wrong in the files, in their order.
+        problems: the problems of the files, in the order of the files.
         image_ids: for COCO JSON the id of each image, otherwise None.
         category_ids: for COCO JSON the category id of each class, otherwise None.
         annotation_file: the COCO JSON file, otherwise None.
@@ -174,15 +174,18 @@ Box = tuple[float, float, float, float]
 def check_box(
     entry: RawObject, size: tuple[int, int] | None
 ) -> tuple[Box | None, tuple[str, str] | None]:
-    """The box of an object cut to its image, or None where it is useless; and what was wrong.
+    """The box of an object cut to its image, or None where it is unusable; and the problem or None.
 
-    A box is useless when it is inverted, or when a side of the part inside the image is at most 1
-    pixel. Parts outside are cut off, without a word up to :data:`TOLERANCE` pixels.
+    A box is unusable when it is inverted, or when a side of the part inside the image is at most 1
+    pixel. Parts outside are cut off; up to :data:`TOLERANCE` pixels this is not a problem.
     """
     x1, y1, x2, y2 = entry.box
     text = f"box [{x1:g}, {y1:g}, {x2:g}, {y2:g}]"
     if not np.isfinite(entry.box).all():
-        return None, ("bad object", f"{text} has a coordinate that is no number, left out")
+        return None, (
+            "bad object",
+            f"{text} has a coordinate that is not finite, left out",
+        )
     if x2 < x1 or y2 < y1:
         return None, ("inverted box", f"{text} ends before it begins, left out")
     problem = None

@@ -1,4 +1,4 @@
-"""What is in a data set, and what is wrong with it."""
+"""The contents of a data set, and its problems."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -25,7 +25,7 @@ SIZE_LIMITS = (32**2, 96**2)
 class Check:
     """Attributes:
     summary: the counts, ready for JSON.
-    problems: everything that is wrong: those of the reader, and those of the check.
+    problems: all problems: those of the reader, and those of the check.
     """
 
     summary: dict[str, Any]
@@ -40,7 +40,7 @@ class Check:
 
 
 def check(dataset: Dataset, progress: Callable[[], None] | None = None) -> Check:
-    """Read every image and look at every box. Nothing that it finds stops it.
+    """Read every image and look at every box. A problem does not stop it.
 
     Args:
         dataset: what to check.

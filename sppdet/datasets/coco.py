@@ -50,15 +50,15 @@ def read_json(file: Path) -> dict[str, Any]:
     """The content of a COCO annotation file.
 
     Raises:
-        SppdetError: it is no JSON, or not in the COCO format.
+        SppdetError: it is not JSON, or not in the COCO format.
     """
     try:
         content = json.loads(file.read_bytes())
     except (ValueError, OSError) as error:
-        raise SppdetError(f"{file}: is no readable JSON ({error})") from None
+        raise SppdetError(f"{file}: is not readable JSON ({error})") from None
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise SppdetError(f'{file}: is no COCO annotation file (it has no list "{key}")')
+            raise SppdetError(f'{file}: is not a COCO annotation file (it has no list "{key}")')
     return content
 
 

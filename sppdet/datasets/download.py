@@ -180,7 +180,7 @@ def _md5(file: Path, progress: Progress) -> str:
 
 
 def unpack(file: Path, folder: Path, only: str, progress: Progress) -> None:
-    """Unpack a tar or zip archive; every file appears whole or not at all.
+    """Unpack a tar or zip archive; no file is left partly written.
 
     Raises:
         SppdetError: it is damaged, or holds a link, a device, or a name outside the folder.

@@ -25,7 +25,7 @@ _OVERSAMPLING = 2
 
 @dataclass(frozen=True)
 class Scene:
-    """A rendered image and its truth.
+    """A rendered image and its ground truth.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
@@ -106,7 +106,7 @@ def write_scenes(
 
 
 def write_scene(scene: Scene, path: Path) -> None:
-    """Write the image to ``path`` and its truth as VOC XML (1-based, inclusive) beside it."""
+    """Write the image to ``path`` and its objects as VOC XML (1-based, inclusive) beside it."""
     save_picture(scene.image, path)
     height, width = scene.image.shape[:2]
     objects = "".join(
@@ -157,7 +157,7 @@ def _ground(random: np.random.Generator, width: int, height: int, kind: str | No
 def _free_place(
     random: np.random.Generator, owner: NDArray[np.int32], mask: Field, left: int, top: int
 ) -> tuple[int, int]:
-    """Of a few random places, the first that hides little; most fruit should be seen whole."""
+    """The first of a few random places that hides little, so that most fruit is fully visible."""
     side = len(mask)
     for _ in range(6):
         under = owner[top : top + side, left : left + side]

@@ -134,19 +134,19 @@ def _size(image: Path, problems: list[Problem]) -> tuple[int, int] | None:
 
 
 def read_xml(path: Path, problems: list[Problem]) -> tuple[tuple[int, int] | None, list[RawObject]]:
-    """The size that a VOC XML file tells (None where it is absent or 0) and its objects.
+    """The size in a VOC XML file (None where it is absent or 0) and its objects.
 
-    An object without a name or with a box that is no box goes to ``problems``.
+    An object without a name or with an invalid box goes to ``problems``.
 
     Raises:
-        SppdetError: the file is no VOC annotation.
+        SppdetError: the file is not a VOC annotation.
     """
     try:
         root = ET.fromstring(path.read_bytes())
     except (ET.ParseError, ValueError, LookupError, OSError) as error:
-        raise SppdetError(f"{path}: is no readable XML ({error})") from None
+        raise SppdetError(f"{path}: is not readable XML ({error})") from None
     if root.tag != "annotation":
-        raise SppdetError(f"{path}: is no VOC annotation (its root is <{root.tag}>)")
+        raise SppdetError(f"{path}: is not a VOC annotation (its root is <{root.tag}>)")
     objects = []
     for number, entry in enumerate(root.findall("object"), 1):
         name = (entry.findtext("name") or "").strip()

@@ -1,1 +1,1 @@
-"""Evaluation: VOC and COCO figures, results of others, intervals, error kinds, reports."""
+"""Evaluation: VOC and COCO figures, results of other programs, intervals, error kinds, reports."""

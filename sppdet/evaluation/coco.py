@@ -28,12 +28,12 @@ def evaluate_coco(
 ) -> dict[str, Any]:
     """AP and AR over IoU 0.5:0.95, by size and by number of detections (Lin et al., 2014).
 
-    For COCO data the ground truth is its own file, masks' areas and crowds included. Other data are
-    converted: the area is that of the box, and ``difficult`` boxes become crowds, which is how COCO
-    lets a box be neither found nor missed.
+    For COCO data the ground truth is its own file, with the areas of the masks and the crowds.
+    Other data are converted: the area is that of the box, and ``difficult`` boxes become crowds,
+    because COCO counts a crowd neither as a true positive nor as a missed object.
 
     Args:
-        dataset: the truth.
+        dataset: the ground truth.
         detections: one entry per image.
         records: for COCO data, the entries of a results file, taken instead of ``detections``
             without rounding.

@@ -1,4 +1,4 @@
-"""What kinds of mistakes a detector makes, and what each kind costs (Hoiem et al., 2012)."""
+"""The kinds of a detector's errors, and the AP that each kind costs (Hoiem et al., 2012)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,20 +19,21 @@ VOC_GROUPS = (
     ("chair", "diningtable", "sofa"),
     ("bird", "cat", "cow", "dog", "horse", "sheep"),
 )
-"""Classes that are similar to each other, of the same paper; every other class stands alone."""
+"""Classes that are similar to each other, from the same paper. No other classes are similar."""
 
 
 @dataclass(frozen=True)
 class Errors:
-    """The mistakes of an evaluation.
+    """The false positives and missed objects of an evaluation.
 
     Attributes:
-        kind: (D,) int64, index into KINDS for every mistake, -1 for every other detection; the rows
-            are those of ``VocResult.matching``.
-        top: per class, the number of each kind among its best detections, as many as it has truths.
-        gains: mean area AP gained if a kind did not occur: localisation errors put right (the best
-            one of each object that is missed; the others removed), the other kinds removed; and
-            "missed": if the objects that no detection found were not there.
+        kind: (D,) int64, index into KINDS for every false positive, -1 for all other
+            detections; the rows are those of ``VocResult.matching``.
+        top: per class, the number of each kind among its best N detections, where N is the number
+            of its objects.
+        gains: mean area AP gained if a kind did not occur: localisation errors become true
+            positives (the best one of each missed object; the others are removed); errors of the
+            other kinds are removed; "missed": objects that no detection found are removed.
     """
 
     kind: NDArray[np.int64]
@@ -41,11 +42,12 @@ class Errors:
 
 
 def analyse(result: VocResult, groups: Sequence[Sequence[str]] = VOC_GROUPS) -> Errors:
-    """Sort the mistakes of a result into kinds.
+    """Sort the false positives of a result into kinds.
 
-    A mistake is a duplicate when it overlaps an object of its class enough but comes second, a
-    localisation error when that IoU is between 0.1 and the threshold; otherwise it is a confusion
-    when it overlaps an object of a similar or another class by at least 0.1, and background else.
+    With o the greatest IoU with an object of its class and t the threshold, a false positive is a
+    duplicate if o >= t (a better detection has found the object) and a localisation error if
+    0.1 <= o < t. Otherwise it is a confusion if its IoU with an object of a similar or another
+    class is at least 0.1, and background if it is not.
 
     Args:
         result: the evaluation.
@@ -113,7 +115,7 @@ def _gains(result: VocResult, kind: NDArray[np.int64]) -> dict[str, float]:
 
 
 def _mean_ap(result: VocResult, outcome: NDArray[np.integer[Any]], truths: list[int]) -> float:
-    """Mean area AP with other outcomes, over the classes that have truths in ``result``."""
+    """Mean area AP with other outcomes, over the classes that have objects in ``result``."""
     values = []
     for label, entry in enumerate(result.classes):
         if entry.truths == 0:
@@ -128,7 +130,8 @@ def _mean_ap(result: VocResult, outcome: NDArray[np.integer[Any]], truths: list[
 def operating_point(entry: ClassResult) -> dict[str, float] | None:
     """The threshold with the best F1 of a class: {"score", "precision", "recall", "f1"}.
 
-    None for a class without truths or without a hit. Equal scores are never divided.
+    None for a class without objects or without a true positive. Detections with equal scores are
+    always on the same side of the threshold.
     """
     if entry.truths == 0 or not entry.hits.any():
         return None

@@ -1,4 +1,4 @@
-"""Pictures of the worst mistakes: crops with the boxes drawn, as JPEG inside the page."""
+"""Pictures of the worst errors: crops with the boxes drawn, as JPEG inside the page."""
 
 import base64
 import io
@@ -35,7 +35,7 @@ class Picture:
 def worst_mistakes(
     dataset: Dataset, result: VocResult, errors: Errors, count: int = 12
 ) -> list[Picture]:
-    """The mistakes with the highest scores, red, with the objects of the image in green."""
+    """The false positives with the highest scores, red, with the objects of the image in green."""
     found = result.matching.found
     pictures = []
     for row in np.flatnonzero(errors.kind >= 0):

@@ -27,7 +27,7 @@ class Comparison:
     """Is B better than A?
 
     Attributes:
-        difference: mean AP of B minus that of A, on the images as they are.
+        difference: mean AP of B minus that of A, on the given images, each counted once.
         low, high: 95 % interval of the difference.
         better: the part of the samples in which B is better (ties count half).
     """
@@ -43,7 +43,7 @@ class Comparison:
             return "B is better than A"
         if self.high < 0:
             return "A is better than B"
-        return "these images do not tell which is better"
+        return "these images do not show which is better"
 
     def to_json(self) -> dict[str, Any]:
         """The attributes and the verdict."""
@@ -55,8 +55,8 @@ def bootstrap(
 ) -> dict[str, Interval]:
     """95 % intervals of ``map_11``, ``map_area`` and, under its name, the area AP of every class.
 
-    Every sample draws as many images as there are, with replacement. Classes without truths in a
-    sample are left out of its mean, as everywhere.
+    A sample draws N images of N with replacement. A class without objects in a sample is left out
+    of the mean of this sample.
 
     Args:
         result: the evaluation.
@@ -116,8 +116,8 @@ def _weighted(
 ) -> NDArray[np.float64]:
     """(S, 2): 11-point and area AP where image i counts weights[s, i] times.
 
-    Copies of an image lie side by side in the ranking, so that only the points after the last copy
-    of a hit matter, and these are where the running sums are taken.
+    Copies of an image are neighbours in the ranking. Only the points after the last copy of a true
+    positive matter, and the cumulative sums are taken there.
     """
     drawn = weights[:, entry.images]
     taken = np.cumsum(drawn, axis=1)[:, entry.hits]

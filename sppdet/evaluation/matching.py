@@ -11,12 +11,12 @@ from sppdet.detections import Detections
 
 HIT, MISTAKE, IGNORED = 1, 0, -1
 _PAIRS = 2_000_000
-"""Pairs of detection and truth that are compared at a time: bounds the memory."""
+"""Pairs of a detection and an object that are compared at a time: this limits the memory."""
 
 
 @dataclass(frozen=True)
 class Flat:
-    """Detections or truths of many images in one table of N rows.
+    """Detections or objects of many images in one table of N rows.
 
     Attributes:
         boxes: (N, 4) float64.
@@ -37,7 +37,7 @@ class Flat:
 
     @property
     def counted(self) -> NDArray[np.bool_]:
-        """The truths that a detector must find: neither difficult nor crowd."""
+        """The objects that a detector must find: neither difficult nor crowd."""
         return ~(self.crowd | self.difficult)
 
 
@@ -50,12 +50,12 @@ class Matching:
 
     Attributes:
         found: the detections, D rows in the order of falling scores.
-        truths: the truths, T rows in the order of the images.
-        outcome: (D,) int8: HIT, MISTAKE or IGNORED.
-        truth: (D,) int64, the truth of its class that a detection overlaps most (the first, if
+        truths: the annotated objects, T rows in the order of the images.
+        outcome: (D,) int8: HIT (true positive), MISTAKE (false positive) or IGNORED.
+        truth: (D,) int64, the object of its class that a detection overlaps most (the first, if
             several), -1 where there is none in the image.
-        overlap: (D,) float64, the IoU with that truth.
-        hit_by: (T,) int64, the detection that found a truth, or -1.
+        overlap: (D,) float64, the IoU with that object.
+        hit_by: (T,) int64, the detection that found an object, or -1.
     """
 
     found: Flat
@@ -74,20 +74,21 @@ def match(
 ) -> Matching:
     """Match as VOCevaldet does (VOC devkit, section 6.4).
 
-    Each detection looks at the truth of its class that it overlaps most. With an IoU of at least
-    ``iou`` it is a hit if it is the best scored one there, ignored if that truth is difficult, and
-    a mistake (a duplicate) otherwise. With less it is a mistake. A mistake of which at least the
-    fraction ``iou`` lies in a crowd of its class is ignored, as COCO does.
+    Let o be the greatest IoU of a detection with an object of its class. With o >= ``iou`` the
+    detection is ignored if that object is difficult, a true positive if it has the highest score
+    of the detections of that object, and otherwise a false positive (a duplicate). With o < ``iou``
+    it is a false positive. As in COCO, a false positive is ignored if the part of its area that
+    lies in a crowd of its class is at least ``iou``.
 
     Args:
         detections: one per image; its class names are matched with ``classes``, the detections of
             other classes are left out.
         annotations: one per image, labels index into ``classes``.
         classes: names.
-        iou: least overlap of a hit, in (0, 1].
+        iou: least overlap of a true positive, in (0, 1].
 
     Raises:
-        ValueError: not as many detections as annotations.
+        ValueError: there are more or fewer detections than annotations.
     """
     if len(detections) != len(annotations):
         raise ValueError(f"{len(detections)} images with detections, {len(annotations)} annotated")
@@ -136,7 +137,7 @@ def flatten_detections(detections: Sequence[Detections], classes: Sequence[str])
 
 
 def flatten_truths(annotations: Sequence[Annotations]) -> Flat:
-    """All truths in one table, in the order of the images."""
+    """All objects in one table, in the order of the images."""
     images, rows = _places([len(entry) for entry in annotations])
     return Flat(
         np.concatenate([np.zeros((0, 4)), *(entry.boxes for entry in annotations)]),
@@ -156,7 +157,7 @@ def best_overlap(
     true_keys: NDArray[np.int64],
     of_detection: bool = False,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """For every box the truth with the same key that it overlaps most.
+    """For every box the object with the same key that it overlaps most.
 
     Args:
         boxes, keys: (N, 4) and (N,).
@@ -164,7 +165,7 @@ def best_overlap(
         of_detection: divide the intersection by the area of the box, not by the union.
 
     Returns:
-        (N,) int64 index of the truth, the first of equal ones, -1 without one of the same key; and
+        (N,) int64 index of the object, the first of equal ones, -1 without one of the same key; and
         (N,) float64 overlap, 0 without.
     """
     best, overlap = np.full(len(boxes), -1, np.int64), np.zeros(len(boxes))
@@ -204,7 +205,7 @@ def _overlap(a: NDArray[np.float64], b: NDArray[np.float64], of_first: bool) -> 
 
 
 def _places(counts: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Image and place in the image of every row, for images with so many rows."""
+    """Image and place in the image of every row, for images with these numbers of rows."""
     sizes = np.asarray(counts, np.int64)
     images = np.repeat(np.arange(len(sizes)), sizes)
     heads = np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -54,7 +54,7 @@ def write_report(
 
     Args:
         folder: where to; it is made if need be.
-        dataset: the truth, and the images for the pictures.
+        dataset: the ground truth, and the images for the pictures.
         result: the evaluation.
         content: figures for the JSON (``VocResult.to_json``, "coco", "comparison", ...).
         intervals: of :func:`.intervals.bootstrap`.
@@ -110,13 +110,13 @@ def write_report(
 
 
 MISTAKES = (
-    'The mistakes with the highest scores: <b class="red">red</b> the detection, '
+    'The false positives with the highest scores: <b class="red">red</b> the detection, '
     '<b class="green">green</b> the annotated objects.'
 )
 MISSES = (
     'The largest objects that no detection found at any score: <b class="blue">blue</b> the '
-    'missed object, <b class="green">green</b> the other annotated objects. "Best IoU" is that of '
-    "the nearest detection of the class."
+    'missed object, <b class="green">green</b> the other annotated objects. "Best IoU" is the '
+    "greatest IoU with a detection of the class."
 )
 
 
@@ -197,12 +197,13 @@ def _error_section(
     return (
         "<h2>Where mean AP is lost</h2><div class='two'><div><p>Mean area AP gained (points) if a "
         f"kind of error did not occur</p>{charts.bars(shown, lost, '', COLOURS)}</div><div><p>"
-        "Kinds among the best detections, as many per class as it has objects</p>"
+        "Kinds among the best N detections of each class, N being its number of objects</p>"
         f"{charts.bars(KINDS, parts, ' %', COLOURS)}</div></div>"
         "<p class='sub'>Localisation: IoU with an object of the class from 0.1 to "
-        f"{result.iou:g}. Duplicate: another detection of the object is surer. Similar and other "
-        "class: IoU of at least 0.1 with an object of such a class. Background: none of these. "
-        "Missed: objects that no detection of any score found. (Hoiem et al., 2012)</p>"
+        f"{result.iou:g}. Duplicate: a detection with a higher score has found the object. "
+        "Similar and other class: IoU of at least 0.1 with an object of that class. "
+        "Background: all other false positives. "
+        "Missed: objects that no detection finds at any score. (Hoiem et al., 2012)</p>"
     )
 
 
@@ -249,7 +250,7 @@ def _row(entry: ClassResult, point: dict[str, float] | None, top: dict[str, int]
 
 
 def _curve(entry: ClassResult) -> dict[str, list[float]]:
-    """The points of a curve after each hit, and the last one."""
+    """The points of a curve after each true positive, and the last one."""
     keep = entry.hits | (np.arange(len(entry.hits)) == len(entry.hits) - 1)
     return {
         "score": entry.scores[keep].tolist(),

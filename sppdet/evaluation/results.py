@@ -1,4 +1,4 @@
-"""Detections of any detector, read from the files that others write.
+"""Detections of any detector, read from the files that other programs write.
 
 Formats:
 
@@ -41,7 +41,7 @@ class Results:
         format: "coco", "voc", "text" or "sppdet".
         detections: one entry per image of the data set.
         notes: what was left out, a line each.
-        records: for "coco" the entries of the file that belong to the data set, as they are.
+        records: for "coco" the unchanged entries of the file that belong to the data set.
     """
 
     format: str
@@ -63,7 +63,8 @@ def read_results(path: Path, dataset: Dataset, boxes: str = "xyxy") -> Results:
             image's size when no number in any file is above 1.5.
 
     Raises:
-        SppdetError: there are no results, none belongs to the data set, or a line is no detection.
+        SppdetError: there are no results, none belongs to the data set, or a line is not a
+            detection.
     """
     kind = recognise_results(path)
     left_out: Counter[str] = Counter()
@@ -93,7 +94,7 @@ def recognise_results(path: Path) -> str:
     """The format of a results file or folder.
 
     Raises:
-        SppdetError: it is none.
+        SppdetError: its format is unknown.
     """
     if path.is_file():
         if COMP_FILE.fullmatch(path.name):
@@ -139,11 +140,11 @@ def _load_json(path: Path) -> list[dict[str, Any]]:
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, OSError) as error:
-        raise SppdetError(f"{path}: is no readable JSON ({error})") from None
+        raise SppdetError(f"{path}: is not readable JSON ({error})") from None
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
         content = content["annotations"]
     if not isinstance(content, list):
-        raise SppdetError(f"{path}: is no COCO results file (a list of detections)")
+        raise SppdetError(f"{path}: is not a COCO results file (a list of detections)")
     return content
 
 
@@ -187,7 +188,9 @@ class _Reader:
                 score = _score(record["score"])
                 category = record["category_id"]
             except (KeyError, TypeError, ValueError) as error:
-                raise SppdetError(f"{path}: entry {number} is no detection ({error!r})") from None
+                raise SppdetError(
+                    f"{path}: entry {number} is not a detection ({error!r})"
+                ) from None
             name = self.by_category.get(category)
             if name is None:
                 self.left_out[f"category {category} is not in the data"] += 1
@@ -220,7 +223,7 @@ class _Reader:
                     if image is not None and name is not None:
                         yield image, name, _score(entry["score"]), (x1, y1, x2, y2)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise SppdetError(f"{file}: is no result of detect ({error!r})") from None
+                raise SppdetError(f"{file}: is not a result of detect ({error!r})") from None
 
     def texts(self, path: Path, style: str) -> Iterator[Found]:
         if style not in BOX_STYLES:
@@ -284,9 +287,9 @@ def _numbers(file: Path, line: int, words: list[str]) -> list[float]:
 def _score(value: Any) -> float:
     number = float(value)
     if not np.isfinite(number):
-        raise ValueError(f"{value} is no number")
+        raise ValueError(f"{value} is not a finite number")
     return number
 
 
 def _no_detection(file: Path, line: int, wanted: str) -> SppdetError:
-    return SppdetError(f"{file}: line {line} is no detection, expected {wanted}")
+    return SppdetError(f"{file}: line {line} is not a detection, expected {wanted}")

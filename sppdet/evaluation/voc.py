@@ -18,12 +18,12 @@ class ClassResult:
 
     Attributes:
         name: the class.
-        truths: objects to be found: without difficult ones and crowds.
+        truths: number of objects to find, without difficult ones and crowds.
         scores: (D,) float64, the detections that count, best first.
-        hits: (D,) bool, which of them found an object.
+        hits: (D,) bool, which of them are true positives.
         images: (D,) int64, the image of each.
-        precision, recall_curve: (D,) float64, after each detection; recall is 0 without truths.
-        ap_11, ap_area: average precision in [0, 1]; None for a class without truths.
+        precision, recall_curve: (D,) float64, after each detection; recall is 0 without objects.
+        ap_11, ap_area: average precision in [0, 1]; None for a class without objects.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ClassResult:
 
     @property
     def recall(self) -> float | None:
-        """The part of the truths that was found at any score; None without truths."""
+        """The part of the objects that was found at any score; None without objects."""
         return float(self.hits.sum() / self.truths) if self.truths else None
 
 
@@ -47,8 +47,8 @@ class VocResult:
     """Figures per class, and the matching that they come from.
 
     Attributes:
-        iou: the least overlap of a hit.
-        classes: in the order that was asked for.
+        iou: the least IoU of a true positive.
+        classes: in the order of the argument.
         matching: every detection's outcome.
     """
 
@@ -58,17 +58,17 @@ class VocResult:
 
     @property
     def map_11(self) -> float | None:
-        """Mean of the 11-point APs of the classes with truths; None without any."""
+        """Mean of the 11-point APs of the classes with objects; None without any."""
         return _mean([entry.ap_11 for entry in self.classes])
 
     @property
     def map_area(self) -> float | None:
-        """Mean of the area APs of the classes with truths; None without any."""
+        """Mean of the area APs of the classes with objects; None without any."""
         return _mean([entry.ap_area for entry in self.classes])
 
     def to_json(self) -> dict[str, Any]:
         """``{"map_11", "map_area", "iou", "classes": {NAME: {"ap_11", "ap_area", "truths",
-        "recall"}}}``; figures of classes without truths are None."""
+        "recall"}}}``; figures of classes without objects are None."""
         return {
             "map_11": self.map_11,
             "map_area": self.map_area,
@@ -124,20 +124,21 @@ def evaluate_voc(
 def ap_11(found: NDArray[np.number], precision: NDArray[np.float64], truths: float) -> float:
     """Mean of the highest precisions at recall of at least 0, 0.1, ..., 1 (VOC 2007 devkit).
 
-    Recall is compared in whole objects (10 * found >= k * truths), so that a recall of exactly 0.3
-    counts as 0.3 whatever the rounding.
+    AP = 1/11 * sum over k = 0 ... 10 of max {precision : 10 * found >= k * truths}. This comparison
+    is exact; with recall >= k / 10 rounding can exclude a recall of exactly 0.3.
 
     Args:
         found: (D,) objects found after each detection, not falling.
         precision: (D,) after each detection.
-        truths: objects to be found, positive.
+        truths: number of objects to find, positive.
     """
     best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
     return float(best[np.searchsorted(10 * found, np.arange(11) * truths, "left")].mean())
 
 
 def ap_area(found: NDArray[np.number], precision: NDArray[np.float64], truths: float) -> float:
-    """Area under the precision-recall curve made monotonous (VOC 2010 devkit, section 3.4.1).
+    """Area under the precision-recall curve with precisions that do not rise (VOC 2010 devkit,
+    section 3.4.1): the precision at a recall becomes the greatest precision at any higher recall.
 
     Arguments as in :func:`ap_11`.
     """

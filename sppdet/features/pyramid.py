@@ -19,7 +19,7 @@ def check_levels(levels: Iterable[int]) -> tuple[int, ...]:
         TypeError: ``levels`` is not iterable, or one of them is not a whole number.
         ValueError: there is no level, or one is below 1.
 
-    Example:
+    Examples:
         >>> check_levels(np.array([1, 2, 3, 6]))
         (1, 2, 3, 6)
     """
@@ -40,7 +40,7 @@ def check_levels(levels: Iterable[int]) -> tuple[int, ...]:
 def bin_count(levels: tuple[int, ...]) -> int:
     """Number of bins of a pyramid: the sum of the squared levels.
 
-    Example:
+    Examples:
         >>> bin_count((1, 2, 3, 6))
         50
     """
@@ -68,7 +68,7 @@ class SpatialPyramidPool(nn.Module):
         TypeError: a level is not a whole number.
         ValueError: no level is given, one is below 1, or ``mode`` is unknown.
 
-    Example:
+    Examples:
         >>> pool = SpatialPyramidPool((1, 2))
         >>> pool(torch.arange(12.0).reshape(1, 1, 3, 4))
         tensor([[11.,  5.,  7.,  9., 11.]])

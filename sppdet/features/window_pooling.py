@@ -52,7 +52,7 @@ def pool_windows(
         ValueError: an argument has another shape, a window is empty or leaves the map, or the
             buffer does not fit.
 
-    Example:
+    Examples:
         >>> feature_map = np.arange(12, dtype=np.float32).reshape(3, 4, 1)
         >>> pool_windows(feature_map, [[0, 0, 2, 2], [1, 0, 4, 3]], levels=(1, 2))[:, :, 0]
         array([[ 5.,  0.,  1.,  4.,  5.],

@@ -37,7 +37,7 @@ def image_scales(
     Each keeps the aspect ratio; where the longer side would exceed ``longest_side`` it is made that
     long instead. Sizes that become equal by it are given once.
 
-    Example:
+    Examples:
         >>> [(s.width, s.height) for s in image_scales(640, 480, (240, 480, 960), 1000)]
         [(320, 240), (640, 480), (1000, 750)]
     """
@@ -87,7 +87,7 @@ def map_windows(
     Returns:
         (N, 4) int32: first column, first row, end column, end row; ends are exclusive.
 
-    Example:
+    Examples:
         Centres lie at 8, 24, 40, ...: those of the columns 1 and 2 and of the row 0 lie inside.
 
         >>> geometry = MapGeometry(stride=16, first_center=7.5)

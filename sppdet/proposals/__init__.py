@@ -47,7 +47,7 @@ def propose(
     method: str | Settings = "fast",
     max_boxes: int = 2000,
 ) -> NDArray[np.float32]:
-    """Boxes that may hold objects, best first, the same on every run.
+    """Boxes that may contain objects, best first, the same on every run.
 
     The image is searched at a longer side of ``side`` pixels (a setting of the method; small images
     are enlarged at most four times) and the boxes are mapped back. Repeated boxes, and boxes with a
@@ -59,7 +59,7 @@ def propose(
         image: (H, W, 3) uint8 RGB, any size from 1 x 1 up, or another form that
             :func:`sppdet.images.as_image` accepts.
         method: a name in :data:`METHODS`, or settings.
-        max_boxes: at most so many boxes, at least 1.
+        max_boxes: the largest number of boxes, at least 1.
 
     Returns:
         (N, 4) float32, xyxy in pixels of ``image``, N from 0 to ``max_boxes``.
@@ -70,7 +70,7 @@ def propose(
             ``method`` is neither a name nor settings, or ``max_boxes`` is not a positive whole
             number.
 
-    Example:
+    Examples:
         >>> image = np.full((60, 80, 3), 200, np.uint8)
         >>> image[20:40, 30:60] = (180, 20, 20)
         >>> propose(image, max_boxes=2)

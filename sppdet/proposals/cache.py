@@ -44,8 +44,8 @@ class ProposalCache:
     """Proposals of images, searched when they are first asked for and read from disk afterwards.
 
     An entry is found by the image's pixels, the settings and the version of the algorithm: a file
-    may be moved or edited. Entries are written to a temporary name and renamed: an interruption, or
-    several processes at once, do no harm. A damaged entry is searched again.
+    may be moved or edited. Entries are written to a temporary name and renamed: an interruption
+    or several processes at once do not damage them. A damaged entry is searched again.
 
     Args:
         folder: where the entries go; by default ``proposals`` in the cache folder of sppdet.
@@ -99,7 +99,8 @@ class ProposalCache:
             progress: show the bar.
 
         Returns:
-            The images that could not be searched, in the order of ``paths``. They stop nothing.
+            The images that could not be searched, in the order of ``paths``. They do not
+            stop the search of the other images.
 
         Raises:
             SppdetError: unknown method, or the cache cannot be written.

@@ -9,12 +9,17 @@ from sppdet.proposals.segmentation import find
 
 @numba.njit(nogil=True, cache=True)
 def group(sizes, boxes, histograms, pairs, image_area, weights):  # type: ignore[no-untyped-def]
-    """Group n connected regions into one; every region on the way is a candidate.
+    """Group n connected regions into one; all 2 n - 1 regions are candidates.
 
-    The pair with the greatest similarity is joined first; among equals the one with the lower
-    numbers. The neighbours of a region are a linked list: joining two appends one list to the
-    other, and repetitions are unlinked when the list is next walked. The queue is a heap whose
-    outdated entries are skipped.
+    Step k joins the neighbours (a, b) = argmax s(a, b) into region n + k, with s of
+    :func:`similarity`; among equal pairs the one with the lower numbers. The new region has
+
+        size = size_a + size_b, histogram = histogram_a + histogram_b,
+        box = (min x1, min y1, max x2, max y2),
+
+    and the neighbours of both. The neighbours of a region are a linked list: a join appends one
+    list to the other, and the next pass over the list removes repetitions. The queue is a heap;
+    entries with a region that is already joined are skipped.
 
     Args:
         sizes: (n,) int32.
@@ -102,7 +107,7 @@ def group(sizes, boxes, histograms, pairs, image_area, weights):  # type: ignore
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "nnan"})
 def _overlap(counts_a, counts_b, share_a, share_b):  # type: ignore[no-untyped-def]
-    """Intersection of two histograms; the sum in any order, so that it runs in vectors."""
+    """sum over i of min(a_i / size_a, b_i / size_b), in any order, so that it is vectorised."""
     total = np.float32(0)
     for i in range(len(counts_a)):
         total += min(counts_a[i] * share_a, counts_b[i] * share_b)
@@ -111,7 +116,16 @@ def _overlap(counts_a, counts_b, share_a, share_b):  # type: ignore[no-untyped-d
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def similarity(sizes, boxes, histograms, a, b, image_area, weights):  # type: ignore[no-untyped-def]
-    """Weighted sum of the four similarities (section 3.2), each from 0 to 1."""
+    """Weighted sum of the four similarities (section 3.2), each from 0 to 1.
+
+    With the shares h = counts / size of a region's histograms, C = 3 channels, T = 3 channels times
+    directions, and box(a, b) the area of the box around both:
+
+        colour  = sum over the colour bins of min(h_a, h_b) / C
+        texture = sum over the texture bins of min(h_a, h_b) / T
+        size    = 1 - (size_a + size_b) / image_area
+        fill    = 1 - (box(a, b) - size_a - size_b) / image_area
+    """
     size_a, size_b = np.float32(sizes[a]), np.float32(sizes[b])
     share_a, share_b = np.float32(1) / size_a, np.float32(1) / size_b
     result = np.float32(0)

@@ -1,4 +1,4 @@
-"""How much of the annotated objects proposals reach, against their number."""
+"""The recall of the annotated objects against the number of proposals."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class Recall:
     """Overlap of every object with its best proposal, at several numbers of proposals.
 
     numbers: (K,) the numbers of proposals.
-    overlaps: (K, N) float32, for N objects: the greatest IoU with one of the first so many
-        proposals of the object's image; 0 without proposals.
+    overlaps: (K, N) float32, for N objects: row k has the greatest IoU with one of the first
+        numbers[k] proposals of the object's image; 0 without proposals.
     labels: (N,) int64, the objects' classes.
     """
 

@@ -1,4 +1,4 @@
-"""What selective search compares: size, box, colour and texture of regions, and neighbours."""
+"""What selective search compares: size, box, colour, texture and neighbours of regions."""
 
 import numba
 import numpy as np

@@ -45,8 +45,8 @@ QUALITY = SearchSettings(
     spaces=("hsv", "lab", "rgi", "hue", "intensity"),
     similarities=(ALL, NO_COLOUR, FILL),
 )
-# Small objects, such as blood cells and platelets. It finds more boxes than the others: give it
-# room, max_boxes of 4,000 or more.
+# Small objects, such as blood cells and platelets. It finds more boxes than the other
+# settings: use max_boxes of 4,000 or more.
 TINY = SearchSettings(minimum_size=40, side=640, minimum_side=10)
 
 
@@ -55,7 +55,7 @@ def search(image: NDArray[np.uint8], settings: SearchSettings) -> NDArray[np.flo
 
     Args:
         image: (H, W, 3) uint8 RGB, searched at its own size.
-        settings: ``side`` is the caller's business.
+        settings: ``side`` is not used; the caller resizes the image.
 
     Returns:
         (N, 4) float32 with sides of at least ``settings.minimum_side`` pixels.
@@ -96,7 +96,7 @@ def _hierarchies(
     return found
 
 
-# A search that has been compiled before is ready sooner than this, in seconds.
+# A search that was compiled earlier is ready in less than this number of seconds.
 _NOTICE_AFTER = 2.0
 _compiling = threading.Lock()
 _compiled = False

@@ -46,7 +46,7 @@ def test_files_that_are_no_classifiers(tmp_path: Path, shared_data: Path) -> Non
     with pytest.raises(SppdetError, match="no such file"):
         load_classifier(tmp_path / "none", CPU)
     (tmp_path / "x").write_text("hello")
-    with pytest.raises(SppdetError, match="is no classifier"):
+    with pytest.raises(SppdetError, match="is not a classifier"):
         load_classifier(tmp_path / "x", CPU)
     with pytest.raises(SppdetError, match="checkpoint"):
         load_classifier(shared_data / "squeezenet1_0.safetensors", CPU)

@@ -121,7 +121,7 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(SppdetError, match="no such checkpoint"):
         load_state(file)
     file.write_bytes(b"\x00" * 100)
-    with pytest.raises(SppdetError, match="is no checkpoint"):
+    with pytest.raises(SppdetError, match="is not a checkpoint"):
         load_state(file)
     save_state(file, {"model": {"a": torch.zeros(1)}}, {"settings": {}, "classes": []})
     with pytest.raises(SppdetError, match="does not fit"):

@@ -94,7 +94,7 @@ def test_flaws_are_reported(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "no readable JSON"),
+        ("{", "not readable JSON"),
         ("[]", 'has no list "images"'),
         ('{"images": [], "annotations": []}', 'has no list "categories"'),
         ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "lacks 'file_name'"),

@@ -157,7 +157,7 @@ def test_two_devkits_need_a_choice(devkit):
     [
         (lambda path: None, "no such file"),
         (lambda path: path.mkdir(), "neither images nor annotations"),
-        (lambda path: path.write_text("x"), "is no data set"),
+        (lambda path: path.write_text("x"), "is not a data set"),
     ],
 )
 def test_what_is_no_data_set(tmp_path, make, message):
@@ -171,7 +171,7 @@ def test_images_without_any_annotation(tmp_path, make_image):
     with pytest.raises(SppdetError, match="images, but no annotations"):
         read_dataset(tmp_path)
     assert len(read_dataset(tmp_path, format="folder")) == 1
-    with pytest.raises(SppdetError, match="no VOC devkit"):
+    with pytest.raises(SppdetError, match="not a VOC devkit"):
         read_dataset(tmp_path, format="voc")
     with pytest.raises(SppdetError, match="choose one of voc, coco, yolo, folder"):
         read_dataset(tmp_path, format="pascal")

@@ -60,7 +60,7 @@ def test_report_export_and_comparison(data, results, tmp_path, capsys):
     first, second = (json.loads((tmp_path / f"{k}.json").read_text()) for k in "ab")
     assert first["classes"] == second["classes"]
     assert first["comparison"]["map_area"]["difference"] == 0
-    assert "do not tell" in capsys.readouterr().out
+    assert "do not show" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

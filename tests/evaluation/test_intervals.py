@@ -51,7 +51,7 @@ def test_comparison_with_itself_and_with_a_worse_one():
     result = evaluate_voc(found, annotations, CLASSES)
     same = compare(result, result, 100, 200)["map_area"]
     assert (same.difference, same.low, same.high, same.better) == (0, 0, 0, 0.5)
-    assert "do not tell" in same.verdict()
+    assert "do not show" in same.verdict()
     half = [f.select(slice(None, None, 2)) for f in found]
     worse = evaluate_voc(half, annotations, CLASSES)
     change = compare(result, worse, 100, 200)["map_area"]

@@ -114,13 +114,13 @@ def test_other_images_and_classes_are_counted(dataset, tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"b_2.txt": "cat 0.5 1 1 9\n"}, r"b_2.txt: line 1 is no detection"),
-        ({"b_2.txt": "cat 0.5 1 1 9 9\ncat nan 1 1 9 9\n"}, r"b_2.txt: line 2 is no detection"),
+        ({"b_2.txt": "cat 0.5 1 1 9\n"}, r"b_2.txt: line 1 is not a detection"),
+        ({"b_2.txt": "cat 0.5 1 1 9 9\ncat nan 1 1 9 9\n"}, r"b_2.txt: line 2 is not a detection"),
         ({"b_2.txt": "cat 0.5 50 50 20 20\n"}, "are these xyxy.*--boxes"),
         ({"other.txt": "cat 0.5 1 1 9 9\n"}, "nothing in it belongs to"),
-        ({"comp4_det_test_cat.txt": "b_2 0.5 1 1 9\n"}, "line 1 is no detection"),
-        ({"b_2.json": "{}"}, "is no result of detect"),
-        ({"b_2.json": "[]"}, "is no result of detect"),
+        ({"comp4_det_test_cat.txt": "b_2 0.5 1 1 9\n"}, "line 1 is not a detection"),
+        ({"b_2.json": "{}"}, "is not a result of detect"),
+        ({"b_2.json": "[]"}, "is not a result of detect"),
         ({}, "holds no results"),
     ],
 )
@@ -136,9 +136,9 @@ def test_wrong_folders_are_named(dataset, tmp_path, files, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[", "no readable JSON"),
-        ('{"a": 1}', "no COCO results file"),
-        ('[{"image_id": 7}]', "entry 0 is no detection"),
+        ("[", "not readable JSON"),
+        ('{"a": 1}', "not a COCO results file"),
+        ('[{"image_id": 7}]', "entry 0 is not a detection"),
         ('[{"image_id": 7, "category_id": 1, "bbox": [1, 2, 3], "score": 1}]', "entry 0"),
         ('[{"image_id": 7, "category_id": 9, "bbox": [1, 2, 3, 4], "score": 1}]', "category 9"),
     ],
