@@ -7,7 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The public face is checked strictly.
 FACE := sppdet/__init__.py sppdet/detector.py sppdet/detections.py sppdet/settings.py sppdet/boxes.py \
-	sppdet/images.py sppdet/model_file.py sppdet/errors.py sppdet/heads sppdet/features sppdet/training
+	sppdet/images.py sppdet/model_file.py sppdet/errors.py sppdet/heads sppdet/features sppdet/training sppdet/trunks \
+	sppdet/proposals/__init__.py sppdet/evaluation/evaluate.py
 
 .PHONY: install detect test test-all package types lint docs clean
 

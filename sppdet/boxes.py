@@ -88,7 +88,7 @@ def area(boxes: Boxes) -> NDArray[np.float32]:
         >>> area(as_boxes([[0, 0, 4, 3], [4, 0, 0, 3]])).tolist()
         [12.0, 0.0]
     """
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    sides: NDArray[np.float32] = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
     return sides[:, 0] * sides[:, 1]
 
 
@@ -104,7 +104,9 @@ def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     sides = np.maximum(upper - lower, 0)
     shared = sides[..., 0] * sides[..., 1]
     union = area(a)[:, None] + area(b)[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    overlap: NDArray[np.float32] = np.zeros_like(shared)
+    np.divide(shared, union, out=overlap, where=union > 0)
+    return overlap
 
 
 def clip(boxes: Boxes, width: int, height: int) -> Boxes:
@@ -164,12 +166,13 @@ def nms(boxes: Boxes, scores: NDArray[np.floating], threshold: float) -> NDArray
     """
     if len(boxes) == 0:
         return np.zeros(0, np.int64)
-    kept = torchvision.ops.nms(
+    kept: torch.Tensor = torchvision.ops.nms(
         torch.from_numpy(np.ascontiguousarray(boxes, np.float32)),
         torch.from_numpy(np.ascontiguousarray(scores, np.float32)),
         threshold,
     )
-    return kept.numpy()
+    indices: NDArray[np.int64] = kept.numpy()
+    return indices
 
 
 def encode(proposals: Boxes, truths: Boxes) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sppdet.errors import SppdetError
 
@@ -64,7 +64,7 @@ def _decode(source: Path | BinaryIO, name: str) -> Rgb:
         raise SppdetError(f"{name}: no such file") from None
     except IsADirectoryError:
         raise SppdetError(f"{name}: is a folder, not an image") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise SppdetError(
             f"{name}: is not an image that can be read ({', '.join(s[1:] for s in SUFFIXES)})"
         ) from None

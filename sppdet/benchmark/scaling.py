@@ -1,6 +1,7 @@
 """The cost against the number of proposals and against the size of the image."""
 
 import cv2
+import numpy as np
 
 from sppdet.benchmark.contenders import Contender
 from sppdet.benchmark.speed import Progress, random_boxes, stage_seconds, using_threads
@@ -38,7 +39,8 @@ def measure_scaling(
         factor = side / max(height, width)
         size = (max(round(width * factor), 1), max(round(height * factor), 1))
         how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-        cases.append(("side", side, cv2.resize(image, size, interpolation=how), SIDE_BOXES))
+        resized = np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+        cases.append(("side", side, resized, SIDE_BOXES))
     with using_threads(threads):
         for axis, value, shown, count in cases:
             boxes = random_boxes(shown, count)

@@ -53,7 +53,8 @@ def resized_crop(image: Rgb, crop: NDArray[np.int64], width: int, height: int, f
     if part.shape[:2] != (height, width):
         shrinks = part.shape[0] > height and part.shape[1] > width
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        part = cv2.resize(part, (width, height), interpolation=method)
+        resized = cv2.resize(part, (width, height), interpolation=method)
+        part = np.asarray(resized, np.uint8)
     return part[:, ::-1] if flip else part
 
 

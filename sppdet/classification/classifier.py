@@ -76,7 +76,7 @@ def load_classifier(path: str | os.PathLike[str], device: torch.device) -> Class
     except RuntimeError:
         raise SppdetError(f"{path}: its tensors do not fit a {settings.network}") from None
     network.eval().requires_grad_(False)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Classifier(network, classes, settings)
 
 

@@ -81,7 +81,7 @@ def small(classes: int, levels: Levels, dropout: float) -> nn.Module:
     return PyramidClassifier(small_trunk().get_submodule("features"), pool, head)
 
 
-def _five_convolutions() -> nn.Module:
+def _five_convolutions() -> nn.Sequential:
     first, second, third, fourth, fifth = SPP5_CHANNELS
     layers = OrderedDict(
         conv1=ConvBlock(3, first),

@@ -54,7 +54,7 @@ class Training:
         network = build_network(
             settings.network, len(classes), settings.levels, settings.dropout, settings.seed
         )
-        self.network = network.to(device, memory_format=torch.channels_last)
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         decayed = [p for p in network.parameters() if p.ndim > 1]
         others = [p for p in network.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.SGD(
@@ -160,7 +160,7 @@ class Training:
             chosen.network, len(self.classes), chosen.levels, chosen.dropout, chosen.seed
         )
         network.load_state_dict(self.average.tensors)
-        return network.to(self.device, memory_format=torch.channels_last)
+        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def test(self, data: LabelledImages) -> TestResult:
         """Accuracy of :meth:`result` on whole images."""

@@ -26,7 +26,7 @@ def contact_sheet(dataset: Dataset, count: int = 24, columns: int = 4, seed: int
     Returns:
         (H, W, 3) uint8.
     """
-    pictures = []
+    pictures: list[Image.Image] = []
     for index in choose_images(dataset, seed):
         if len(pictures) == count:
             break

@@ -141,4 +141,5 @@ def smooth_noise(random: np.random.Generator, height: int, width: int, cell: flo
     """Smooth noise of about unit variance whose features are ``cell`` pixels wide."""
     rows, columns = max(int(height / cell) + 2, 2), max(int(width / cell) + 2, 2)
     coarse = random.standard_normal((rows, columns)).astype(np.float32)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(fine, np.float32)

@@ -76,8 +76,8 @@ def render_scene(
             left, top = _free_place(random, owner, patch[2], left, top)
         whole.append(int((patch[2] > 0.5).sum()))
         _lay(canvas, owner, patch, (left, top), light, index)
-    canvas = cv2.GaussianBlur(canvas, (0, 0), random.uniform(0.6, 1.2))
-    image = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA) * random.uniform(0.85, 1.1)
+    blurred = cv2.GaussianBlur(canvas, (0, 0), random.uniform(0.6, 1.2))
+    image = cv2.resize(blurred, size, interpolation=cv2.INTER_AREA) * random.uniform(0.85, 1.1)
     image += random.normal(0, random.uniform(0.003, 0.012), image.shape)
     owner = owner[::_OVERSAMPLING, ::_OVERSAMPLING]
     boxes, kept, difficult = [], [], []
@@ -180,8 +180,8 @@ def _lay(
     colour, normals, mask, gloss = patch
     left, top = place
     side = len(mask)
-    shift = np.float32(
-        [[1, 0, left - 0.10 * side * light[0]], [0, 1, top - 0.10 * side * light[1]]]
+    shift = np.array(
+        [[1, 0, left - 0.10 * side * light[0]], [0, 1, top - 0.10 * side * light[1]]], np.float32
     )
     shadow = cv2.warpAffine(mask, shift, canvas.shape[1::-1])
     shadow = cv2.GaussianBlur(shadow, (0, 0), 0.05 * side)

@@ -27,13 +27,13 @@ def precision_recall(entry: ClassResult, point: dict[str, float] | None) -> str:
             x, y = np.append(x, x[-1]), np.append(y, 0)
             body.append(_line(x, y, BLUE, 1, 1.8))
     if point is not None:
-        x, y = _x(point["recall"]), _y(point["precision"])
-        body.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{GREEN}"/>')
+        left, top = _x(point["recall"]), _y(point["precision"])
+        body.append(f'<circle cx="{left:.1f}" cy="{top:.1f}" r="4" fill="{GREEN}"/>')
         text = f"F1 {point['f1']:.2f}"
-        side = "end" if x > WIDTH / 2 else "start"
+        side = "end" if left > WIDTH / 2 else "start"
         shift = -7 if side == "end" else 7
-        drop = 14 if y < TOP + 16 else -6
-        body.append(_text(x + shift, y + drop, text, side, GREEN))
+        drop = 14 if top < TOP + 16 else -6
+        body.append(_text(left + shift, top + drop, text, side, GREEN))
     return _svg(body, f"Precision and recall of {entry.name}")
 
 

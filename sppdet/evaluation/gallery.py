@@ -37,7 +37,7 @@ def worst_mistakes(
 ) -> list[Picture]:
     """The false positives with the highest scores, red, with the objects of the image in green."""
     found = result.matching.found
-    pictures = []
+    pictures: list[Picture] = []
     for row in np.flatnonzero(errors.kind >= 0):
         if len(pictures) == count:
             break
@@ -60,7 +60,7 @@ def worst_misses(dataset: Dataset, result: VocResult, count: int = 12) -> list[P
     best = np.zeros(len(truths.labels))
     same = result.matching.truth >= 0
     np.maximum.at(best, result.matching.truth[same], result.matching.overlap[same])
-    pictures = []
+    pictures: list[Picture] = []
     for row in missed[np.argsort(-sizes, kind="stable")]:
         if len(pictures) == count:
             break

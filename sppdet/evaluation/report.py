@@ -161,7 +161,7 @@ def _table(
     result: VocResult, intervals: dict[str, Interval], points: dict[str, dict[str, float] | None]
 ) -> str:
     rows = []
-    for entry in sorted(result.classes, key=lambda e: -(e.ap_area if e.truths else -1)):
+    for entry in sorted(result.classes, key=lambda e: -(e.ap_area or 0.0) if e.truths else 1.0):
         if not entry.truths:
             continue
         point = points[entry.name] or {}

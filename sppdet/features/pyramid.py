@@ -96,7 +96,7 @@ class SpatialPyramidPool(nn.Module):
         Raises:
             ValueError: the input has not four axes, or a map has no cell.
         """
-        if torch.jit.is_scripting():
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
             return self._pool(maps)
         if torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
             return _pool_in_basic_operations(maps, self.levels, self.mode)
@@ -142,11 +142,12 @@ def _pool_axis(maps: Tensor, axis: int, size: int, level: int, mode: str) -> Ten
     first = index * size // level
     last = ((index + 1) * size + level - 1) // level - 1
     cells = first[:, None] + torch.arange(size // level + 2, device=maps.device)
-    taken = maps.index_select(axis, cells.minimum(last[:, None]).flatten())
-    taken = taken.unflatten(axis, (level, size // level + 2))
+    taken: Tensor = maps.index_select(axis, cells.minimum(last[:, None]).flatten())
+    taken = taken.unflatten(axis, (level, size // level + 2))  # type: ignore[no-untyped-call]
     if mode == "max":
         return taken.amax(dim=axis + 1)
     outside, count = cells > last[:, None], last - first + 1
     if axis == 2:
         outside, count = outside[:, :, None], count[:, None]
-    return taken.masked_fill(outside, 0.0).sum(dim=axis + 1) / count
+    total: Tensor = taken.masked_fill(outside, 0.0).sum(dim=axis + 1)
+    return total / count

@@ -111,7 +111,8 @@ class SppRegions:
         if self._head is None:
             return pooled.flatten(1)
         with clock.stage("fully connected"):
-            return self._head(pooled)
+            values: Tensor = self._head(pooled)
+            return values
 
     def _pool(self, keys: NDArray[np.int64]) -> Tensor:
         """(len(keys), bins, channels)."""

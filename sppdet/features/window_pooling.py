@@ -155,7 +155,8 @@ def _roi_pool_level(feature_map: Tensor, windows: NDArray[np.int32], level: int)
     corners = torch.from_numpy(windows).to(batch.device, batch.dtype)
     images = corners.new_zeros(len(corners), 1)
     rois = torch.cat([images, corners[:, :2], corners[:, 2:] - 1], dim=1)  # last cells included
-    return roi_pool(batch, rois, level).permute(0, 2, 3, 1)
+    pooled: Tensor = roi_pool(batch, rois, level)
+    return pooled.permute(0, 2, 3, 1)
 
 
 def _pool_level(feature_map: Tensor, windows: NDArray[np.int32], level: int) -> Tensor:

@@ -68,7 +68,8 @@ def choose_scale(boxes: Boxes, scales: list[Scale]) -> NDArray[np.int64]:
     """
     sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
     areas = (sides[:, 0] * sides[:, 1])[:, None] * np.array([s.x * s.y for s in scales])
-    return np.abs(areas - WINDOW_SIDE**2).argmin(axis=1)
+    nearest: NDArray[np.int64] = np.abs(areas - WINDOW_SIDE**2).argmin(axis=1)
+    return nearest
 
 
 def map_windows(

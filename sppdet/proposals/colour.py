@@ -12,7 +12,9 @@ SPACES = ("hsv", "lab", "rgi", "hue", "intensity", "rgb")
 
 def smooth(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Gaussian smoothing with sigma 0.8 pixels; (H, W, 3) uint8 to the same."""
-    return cv2.GaussianBlur(image, (0, 0), SIGMA, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(
+        cv2.GaussianBlur(image, (0, 0), SIGMA, borderType=cv2.BORDER_REPLICATE), np.uint8
+    )
 
 
 def convert(image: NDArray[np.uint8], space: str) -> NDArray[np.uint8]:
@@ -25,21 +27,24 @@ def convert(image: NDArray[np.uint8], space: str) -> NDArray[np.uint8]:
         ValueError: the space is not one of :data:`SPACES`.
     """
     if space == "hsv":
-        return cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL), np.uint8)
     if space == "lab":
-        return cv2.cvtColor(image, cv2.COLOR_RGB2Lab)
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2Lab), np.uint8)
     if space == "rgb":
         return np.ascontiguousarray(image)
     if space == "hue":
         hue = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)[:, :, 0]
-        return cv2.merge([hue, hue, hue])
+        return np.asarray(cv2.merge([hue, hue, hue]), np.uint8)
     intensity = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if space == "intensity":
-        return cv2.merge([intensity, intensity, intensity])
+        return np.asarray(cv2.merge([intensity, intensity, intensity]), np.uint8)
     if space == "rgi":
         total = np.maximum(image.sum(axis=2, dtype=np.uint16), 1)
         parts = image[:, :, :2].astype(np.uint16) * np.uint16(255) // total[:, :, None]
-        return cv2.merge(
-            [parts[:, :, 0].astype(np.uint8), parts[:, :, 1].astype(np.uint8), intensity]
+        return np.asarray(
+            cv2.merge(
+                [parts[:, :, 0].astype(np.uint8), parts[:, :, 1].astype(np.uint8), intensity]
+            ),
+            np.uint8,
         )
     raise ValueError(f"a colour space is one of {', '.join(SPACES)}, not {space!r}")

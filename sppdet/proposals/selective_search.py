@@ -91,7 +91,8 @@ def _hierarchies(
             regions = aggregate(coarse, *finest)
         pairs = neighbours(edge_a, edge_b, coarse, len(regions[0]))
         for weights in settings.similarities:
-            grouped = group(*regions, pairs, area, np.array(weights, np.float32))
+            chosen = np.array(weights, np.float32)
+            grouped = group(*regions, pairs, area, chosen)  # type: ignore[call-arg]
             found.append(Hierarchy(*grouped))
     return found
 
