@@ -387,8 +387,8 @@ def test_the_readme_has_one_block_of_python() -> None:
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a folder with rendered scenes where the block expects photographs."""
     (block,) = python_blocks(ROOT / "README.md")
-    write_scenes(tmp_path / "photos" / "train", 24, seed=0, size=(320, 240))
-    write_scenes(tmp_path / "photos" / "test", 6, seed=1, size=(320, 240))
+    write_scenes(tmp_path / "photos" / "train", 12, seed=0, size=(320, 240))
+    write_scenes(tmp_path / "photos" / "test", 3, seed=1, size=(320, 240))
     (tmp_path / "photo.jpg").write_bytes(
         (tmp_path / "photos" / "test" / "scene_0000.jpg").read_bytes()
     )
