@@ -39,6 +39,11 @@ GROUPS = {
 
 def run_program(arguments: Sequence[str] | None) -> None:
     """All commands as one program, see :func:`sppdet.cli.main`."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for count in (1, 2):  # the way of most calls: it leaves the other commands out
+        name = " ".join(words[:count])
+        if name in COMMANDS:
+            run_command(name, words[count:], f"sppdet {name}")
     program = _new_app(
         help=importlib.import_module("sppdet").__doc__,
         add_completion=True,
@@ -50,17 +55,18 @@ def run_program(arguments: Sequence[str] | None) -> None:
     for name in COMMANDS:
         if " " not in name:
             program.command(name)(_guarded(_function(name)))
-    _call(program, arguments, "sppdet")
+    _call(program, words, "sppdet")
 
 
-def run_command(name: str, arguments: Sequence[str] | None) -> None:
-    """One command or group as a program, see :func:`sppdet.cli.run`."""
+def run_command(name: str, arguments: Sequence[str] | None, program: str | None = None) -> NoReturn:
+    """One command or group as a program of this name, see :func:`sppdet.cli.run`."""
     if name in GROUPS:
         app = _group(name)
     else:
         app = _new_app()
         app.command()(_guarded(_function(name)))
-    _call(app, arguments, None)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    _call(app, words, program)
 
 
 def _group(group: str) -> typer.Typer:
@@ -107,11 +113,12 @@ def _options_of_the_program(
     pass
 
 
-def _call(app: typer.Typer, arguments: Sequence[str] | None, program: str | None) -> None:
+def _call(app: typer.Typer, words: list[str], program: str | None) -> NoReturn:
     try:
-        app(list(sys.argv[1:] if arguments is None else arguments), prog_name=program)
+        app(words, prog_name=program)
     except SppdetError as error:  # from the choice of an option: the command has not begun
         _fail(str(error), 2)
+    raise SystemExit(0)
 
 
 def _guarded(function: Callable[..., None]) -> Callable[..., None]:
