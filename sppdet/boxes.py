@@ -132,19 +132,6 @@ def flip(boxes: Boxes, width: int) -> Boxes:
     return flipped
 
 
-def unique(boxes: Boxes) -> Boxes:
-    """The boxes without exact repetitions, in the order of their first appearance.
-
-    Examples:
-        >>> unique(as_boxes([[2, 0, 3, 1], [0, 0, 1, 1], [2, 0, 3, 1]])).tolist()
-        [[2.0, 0.0, 3.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
-    """
-    if len(boxes) == 0:
-        return boxes
-    _, first = np.unique(boxes, axis=0, return_index=True)
-    return boxes[np.sort(first)]
-
-
 def nms(boxes: Boxes, scores: NDArray[np.floating], threshold: float) -> NDArray[np.int64]:
     """Greedy non-maximum suppression (R-CNN paper, section 2.2).
 

@@ -77,11 +77,6 @@ def test_clip_and_flip() -> None:
     np.testing.assert_array_equal(bx.flip(bx.flip(box, 40), 40), box)
 
 
-def test_unique_keeps_the_first_of_equals_in_order() -> None:
-    boxes = bx.as_boxes([[3, 0, 4, 1], [1, 0, 2, 1], [3, 0, 4, 1]])
-    assert bx.unique(boxes).tolist() == [[3, 0, 4, 1], [1, 0, 2, 1]]
-
-
 @pytest.mark.parametrize("wrong", [[[1, 2, 3]], [1, 2, 3, 4]])
 def test_as_boxes_refuses_other_shapes(wrong: list) -> None:
     with pytest.raises(ValueError, match="shape"):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sppdet.boxes import iou
+
 NUMBERS = (100, 500, 1000, 2000)
 
 
@@ -59,7 +61,7 @@ def measure_recall(
     overlaps, labels = [np.zeros((len(numbers), 0), np.float32)], [np.zeros(0, np.int64)]
     for proposals, truths, classes in images:
         best = np.zeros((len(numbers), len(truths)), np.float32)
-        pairwise = _iou(truths, proposals)
+        pairwise = iou(truths, proposals)
         for row, number in enumerate(numbers):
             best[row] = pairwise[:, :number].max(axis=1, initial=0)
         overlaps.append(best)
@@ -71,9 +73,3 @@ def _mean(values: NDArray[np.generic]) -> NDArray[np.float64]:
     if values.shape[1] == 0:
         return np.full(len(values), np.nan)
     return values.mean(axis=1, dtype=np.float64)
-
-
-def _iou(truths: NDArray[np.float32], proposals: NDArray[np.float32]) -> NDArray[np.float32]:
-    from sppdet.boxes import iou  # here, because it imports torch, which the search does not need
-
-    return iou(truths, proposals)

@@ -7,13 +7,10 @@ the regions for larger k.
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 # Weights are Euclidean colour distances of 8-bit channels in steps of 1/8: at most 3534.
 STEPS = 8
 _BINS = 3536
-
-Ints = NDArray[np.int32]
 
 
 @numba.njit(nogil=True, cache=True, inline="always")

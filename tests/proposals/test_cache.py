@@ -64,48 +64,6 @@ def test_damaged_entry_is_searched_again(photographs, tmp_path, damage):
     assert len(entry.read_bytes()) == 16 + expected.nbytes
 
 
-@pytest.mark.parametrize("method", ["fast", "opencv-fast"])
-def test_fill_reports_unreadable_files_and_searches_the_rest(
-    photographs, tmp_path, method, monkeypatch, capsys
-):
-    broken = tmp_path / "broken.jpg"
-    broken.write_text("no image")
-    cache = ProposalCache(tmp_path / "cache")
-    failures = cache.fill(
-        [photographs[0], broken, *photographs[1:], tmp_path / "missing.png"], method, workers=2
-    )
-    assert [failure.path.name for failure in failures] == ["broken.jpg", "missing.png"]
-    assert "broken.jpg" in failures[0].message
-    assert "proposals" in capsys.readouterr().err
-    expected = [propose(np.array(Image.open(path)), method) for path in photographs]
-    forbid_search(monkeypatch)
-    for path, boxes in zip(photographs, expected, strict=True):
-        np.testing.assert_array_equal(cache.get(path, method), boxes)
-    assert cache.fill(photographs, method, workers=1, progress=False) == []
-
-
-def test_fill_of_nothing(tmp_path):
-    assert ProposalCache(tmp_path).fill([], progress=False) == []
-
-
-def test_interruption_keeps_what_is_finished(photographs, tmp_path, monkeypatch):
-    cache = ProposalCache(tmp_path / "cache")
-    calls = []
-
-    def interrupted(pixels, *args, **kwargs):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return propose(pixels, *args, **kwargs)
-
-    monkeypatch.setattr(cache_module, "propose", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        cache.fill(photographs, workers=1, progress=False)
-    finished = entries(cache.folder)
-    assert len(finished) >= 2
-    assert all(path.suffix == ".boxes" and not path.name.startswith(".") for path in finished)
-
-
 def test_threads_asking_for_the_same_image(photographs, tmp_path):
     cache = ProposalCache(tmp_path / "cache")
     found: list[np.ndarray] = []
