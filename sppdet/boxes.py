@@ -163,10 +163,17 @@ def nms(boxes: Boxes, scores: NDArray[np.floating], threshold: float) -> NDArray
 
 
 def encode(proposals: Boxes, truths: Boxes) -> NDArray[np.float32]:
-    """Regression targets from proposals to truths (R-CNN paper, appendix C, equations 6 to 9).
+    """Regression targets from proposals to ground truth (R-CNN paper, appendix C, eq. 6 to 9).
 
-    Both are (N, 4) with positive sides. Returns (N, 4): the shift of the centre in units of the
-    proposal's sides, and the logarithms of the ratios of the sides.
+    With the centre (x, y) and the sides (w, h) of a proposal P and of its ground truth G:
+
+        t = ((G_x - P_x) / P_w, (G_y - P_y) / P_h, log(G_w / P_w), log(G_h / P_h))
+
+    Args:
+        proposals, truths: (N, 4) with positive sides.
+
+    Returns:
+        (N, 4) float32.
 
     Examples:
         >>> encode(as_boxes([[0, 0, 10, 20]]), as_boxes([[5, 0, 15, 20]])).tolist()
@@ -179,9 +186,20 @@ def encode(proposals: Boxes, truths: Boxes) -> NDArray[np.float32]:
 
 
 def decode(proposals: Boxes, deltas: NDArray[np.floating]) -> Boxes:
-    """The boxes that ``deltas`` (N, 4) make of ``proposals``; the inverse of :func:`encode`.
+    """The boxes that ``deltas`` make of ``proposals``; the inverse of :func:`encode`.
 
-    The change of a side is limited to a factor of e**4, so that no delta overflows.
+    Equations 1 to 4 of the R-CNN paper's appendix C, with the centre (x, y) and the sides (w, h):
+
+        x = P_x + P_w d_x,   y = P_y + P_h d_y,   w = P_w exp(d_w),   h = P_h exp(d_h)
+
+    d_w and d_h are clipped to -4 ... 4, so that no delta overflows.
+
+    Args:
+        proposals: (N, 4).
+        deltas: (N, 4).
+
+    Returns:
+        (N, 4) float32.
 
     Examples:
         >>> decode(as_boxes([[0, 0, 10, 20]]), np.array([[0.5, 0, 0, 0]])).tolist()

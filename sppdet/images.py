@@ -195,7 +195,7 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """(width, height) of an image file after EXIF rotation, from its header alone.
 
     Raises:
-        SppdetError: the file is missing or is no image.
+        SppdetError: the file is missing or is not an image.
     """
     try:
         with Image.open(path) as image:

@@ -52,7 +52,7 @@ class SelectionSettings:
     """From scored boxes to detections.
 
     Attributes:
-        max_candidates: the best boxes of a class in an image, at most so many, are candidates.
+        max_candidates: number of boxes of a class in an image, the best, that are candidates.
         nms_iou: a detection is suppressed if its IoU with a better one of its class exceeds this
             (R-CNN paper, section 2.2; 0.3 in the released code).
         voter_iou: candidates whose IoU with a detection exceeds this vote on its box; 1 turns

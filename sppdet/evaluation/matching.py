@@ -23,7 +23,7 @@ class Flat:
         labels: (N,) int64, index into the classes of the evaluation.
         images: (N,) int64, the image of each row.
         rows: (N,) int64, the place of each row in its image.
-        scores: (N,) float64; 0 for truths.
+        scores: (N,) float64; 0 for ground truth.
         crowd, difficult: (N,) bool; False for detections.
     """
 

@@ -42,7 +42,7 @@ def pool_windows(
             first row, end column, end row (exclusive), inside the map, at least one cell each.
         levels: bins per side, for instance (1, 2, 3, 6).
         out: a buffer for at least N windows, (>= N, bins, channels) float32, C-contiguous.
-        threads: windows are shared out over so many threads; the result is the same.
+        threads: number of threads that share the windows; the result does not depend on it.
 
     Returns:
         (N, bins, channels) float32: level by level in the order given, within a level row by row.

@@ -32,7 +32,7 @@ class RegressionExamples:
         self._images: list[NDArray[np.int64]] = []
 
     def add(self, features: Tensor, proposals: Boxes, truths: Boxes, image: int = 0) -> None:
-        """Add (M, dimension) features, (M, 4) proposals and the (M, 4) truths that they overlap.
+        """Add (M, dimension) features, (M, 4) proposals and the (M, 4) ground truth they overlap.
 
         ``image`` is the number of the image from which they come.
         """
@@ -47,17 +47,25 @@ class RegressionExamples:
         workers: int = 1,
         folds: Sequence[NDArray[np.int64]] = (),
     ) -> list[BoxRegressor | None]:
-        """Ridge regression with an unpenalised intercept; None with fewer than two examples.
+        """Ridge regression with an unpenalised intercept (R-CNN paper, appendix C, equation 5).
 
-        The penalty is meant for features multiplied by ``scale``; the regressor is for features as
-        they were added.
+        With features x_i and targets t_i of :func:`sppdet.boxes.encode` it minimises
+
+            sum_i |t_i - W s x_i - b|^2 + ridge |W|^2
+
+        where s is ``scale``. The regressor holds s W and b: it takes features without the scale.
+        The released code whitens the targets first. Ridge regression with one penalty commutes with
+        any linear map of the targets, so that whitening changes nothing and is left out.
+
+        Args:
+            ridge: the penalty.
+            scale: factor that brings the features to the norm for which ``ridge`` is meant.
+            workers: threads for the products.
+            folds: numbers of images, for each fold.
 
         Returns:
-            The regressor of all examples, then, for each of ``folds``, the one of the examples that
-            come from other images.
-
-        The released code whitens the four targets first. Ridge regression with one penalty commutes
-        with any linear map of the targets, so that this changes nothing and is left out.
+            The regressor of all examples; then, for each fold, that of the examples from other
+            images. None where there are fewer than two examples.
         """
         if sum(map(len, self._targets)) < 2:
             return [None] * (1 + len(folds))

@@ -21,12 +21,14 @@ class Quotas:
     """How many examples there may be over all images; each image gives its share of them.
 
     Attributes:
-        positives, negatives, regressed: of one class: for its SVM, and for its box regression.
+        positives, negatives: examples of one class for its SVM.
+        regressed: examples of one class for its box regression.
         images: images in all, mirrored ones included.
         images_with: (K,) int64, images with an object of each class.
-        positive_iou: proposals that overlap a truth by more than this are positives.
-        regression_iou: proposals above this are examples of box regression; None without it.
-        seed: of the choice, together with the image's number.
+        positive_iou: proposals whose IoU with the ground truth exceeds this are positives.
+        regression_iou: proposals whose IoU exceeds this are examples of box regression; None means
+            no box regression.
+        seed: of the random choice, together with the number of the view.
     """
 
     positives: int
@@ -99,7 +101,7 @@ def _to_regress(
     images_with: int,
     random: np.random.Generator,
 ) -> tuple[Tensor, Boxes, Boxes]:
-    """Features, proposals and truths of one class's regression examples."""
+    """Features, proposals and ground truth of one class's regression examples."""
     roles = prepared.roles
     if quotas.regression_iou is None:
         rows = np.zeros(0, np.int64)

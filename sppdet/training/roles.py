@@ -15,10 +15,11 @@ class Roles:
     """What the boxes of one image are, for K classes.
 
     Attributes:
-        truths: (G,) rows of the boxes that are truths to learn from, and ``truth_labels`` (G,).
-        negative: (N, K) bool, a negative of the class.
-        best_iou: (N, K) float32, the greatest overlap with a truth of the class to learn from.
-        best_truth: (N, K) int64, the row of that truth among the boxes.
+        truths: (G,) int64, rows of the ground-truth boxes to learn from.
+        truth_labels: (G,) int64, their classes.
+        negative: (N, K) bool, whether a box is a negative of the class.
+        best_iou: (N, K) float32, the greatest IoU with such a ground-truth box of the class.
+        best_truth: (N, K) int64, the row of that ground-truth box.
     """
 
     truths: NDArray[np.int64]
@@ -38,7 +39,7 @@ def assign_roles(
 ) -> Roles:
     """Decide the roles of :func:`training_boxes`.
 
-    Difficult and crowd boxes are no truths to learn from; what overlaps them is no negative either.
+    Nothing is learned from difficult and crowd boxes, and boxes that overlap them are not negatives.
     """
     usable = ~(annotations.difficult | annotations.crowd)
     truths = np.flatnonzero(usable)

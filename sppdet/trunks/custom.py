@@ -135,7 +135,7 @@ def _smallest_side(network: nn.Module, name: str) -> tuple[int, int]:
         )
     if long.shape[:3] != small.shape[:3] or long.shape[3] <= small.shape[3]:
         raise SppdetError(
-            f"network {name}: its output is no map that grows with the image: "
+            f"network {name}: its output is not a map that grows with the image: "
             f"{tuple(small.shape)} for {side} x {side} px, {tuple(long.shape)} for "
             f"{_LONG} x {side} px; cut the network before its global pooling"
         )

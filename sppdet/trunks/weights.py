@@ -39,7 +39,7 @@ class Preprocessing:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            ValueError: the text is no such object.
+            ValueError: the text is not such an object.
         """
         try:
             values = json.loads(text)
