@@ -94,7 +94,7 @@ def compare(
 def _sampled(
     result: VocResult, images: int, samples: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """11-point and area AP of every sample and class, (samples, classes); NaN without ground truth."""
+    """11-point and area AP, (samples, classes) each; NaN for a class without ground truth."""
     random = np.random.default_rng(seed)
     truths = result.matching.truths
     per_image = np.zeros((images, len(result.classes)))

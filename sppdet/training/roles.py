@@ -39,7 +39,7 @@ def assign_roles(
 ) -> Roles:
     """Decide the roles of :func:`training_boxes`.
 
-    Nothing is learned from difficult and crowd boxes, and boxes that overlap them are not negatives.
+    Nothing is learned from difficult and crowd boxes. Boxes that overlap them are not negatives.
     """
     usable = ~(annotations.difficult | annotations.crowd)
     truths = np.flatnonzero(usable)
