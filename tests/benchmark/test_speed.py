@@ -8,6 +8,8 @@ from sppdet.benchmark.speed import measure, random_boxes, using_threads
 from sppdet.datasets.scenes import render_scene
 from sppdet.trunks import Trunk, build_trunk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def trunk() -> Trunk:

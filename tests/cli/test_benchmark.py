@@ -9,6 +9,8 @@ from sppdet.cli import run
 from sppdet.detector import Detector
 from sppdet.images import read_image
 
+pytestmark = pytest.mark.slow
+
 
 def command(name: str, *arguments: object) -> int:
     with pytest.raises(SystemExit) as stop:

@@ -9,6 +9,8 @@ from PIL import Image
 from sppdet.cli import run
 from sppdet.images import read_image
 
+pytestmark = pytest.mark.slow
+
 
 def detect(*arguments: object) -> int:
     with pytest.raises(SystemExit) as stop:

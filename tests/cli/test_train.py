@@ -13,6 +13,8 @@ from sppdet.cli import main, run
 from sppdet.datasets.scenes import write_scenes
 from sppdet.detector import Detector
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

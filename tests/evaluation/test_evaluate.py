@@ -11,6 +11,8 @@ from sppdet.evaluation.detecting import detect_all
 from sppdet.evaluation.evaluate import evaluate
 from sppdet.evaluation.voc import evaluate_voc
 
+pytestmark = pytest.mark.slow
+
 IMAGES = {
     "a": [("cat", 11, 11, 50, 50)],
     "b": [("cat", 1, 1, 60, 60), ("owl", 5, 5, 40, 40)],

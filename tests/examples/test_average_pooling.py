@@ -16,6 +16,8 @@ from sppdet.runtime.timing import Clock
 from sppdet.settings import SppSettings
 from sppdet.trunks import load_trunk
 
+pytestmark = pytest.mark.slow
+
 IMAGE = render_scene(3, (200, 150)).image
 LEVELS = (1, 3, 2)
 

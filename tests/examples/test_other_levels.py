@@ -3,6 +3,8 @@ from types import ModuleType
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def test_each_pyramid_is_trained_and_evaluated(
     example: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str]

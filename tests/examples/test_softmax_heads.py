@@ -8,10 +8,12 @@ from sppdet.datasets import read_dataset
 from sppdet.datasets.scenes import write_scenes
 from sppdet.detector import Detector
 from sppdet.evaluation.evaluate import evaluate
+from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.examples import Chosen, Examples
 from sppdet.images import read_image
-from sppdet.settings import TrainSettings
+from sppdet.settings import SppSettings, TrainSettings
 from sppdet.training.train import train
+from sppdet.trunks import load_trunk
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +72,9 @@ def test_it_trains_saves_loads_and_finds(softmax, tmp_path: Path) -> None:
     write_scenes(tmp_path / "test", 12, seed=1, size=(240, 180))
     dataset = read_dataset(tmp_path, "test")
     settings = TrainSettings(calibration_images=9)
+    extractor = SppRegionFeatures(load_trunk("small"), SppSettings((240,), levels=(1, 2)))
     detector = train(
-        read_dataset(tmp_path, "train"), None, settings, heads=softmax.Softmax()
+        read_dataset(tmp_path, "train"), extractor, settings, heads=softmax.Softmax()
     ).detector
     figures = evaluate(detector, dataset)
     assert (figures.map_11 or 0) > 0.6

@@ -16,6 +16,8 @@ from sppdet.settings import SppSettings, TrainSettings
 from sppdet.training.train import TrainResult, train
 from sppdet.trunks import load_trunk
 
+pytestmark = pytest.mark.slow
+
 
 def extractor() -> SppRegionFeatures:
     return SppRegionFeatures(load_trunk("small"), SppSettings((240,)))

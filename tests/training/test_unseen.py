@@ -15,6 +15,8 @@ from sppdet.settings import TrainSettings
 from sppdet.training.images import PreparedImage, TrainingImages, View
 from sppdet.training.unseen import FOLDS, Fold, judge, split
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("regression", [True, False])
 def test_judged_as_detected_and_evaluated(
