@@ -22,7 +22,8 @@ from sppdet.heads.linear import LinearSvms
 from sppdet.heads.regression import BoxRegression
 from sppdet.runtime.files import atomic_path
 from sppdet.settings import DetectorSettings, RcnnSettings, SelectionSettings, SppSettings
-from sppdet.trunks import Preprocessing, Trunk, build_trunk, load_trunk, packaged_weights
+from sppdet.trunks import Preprocessing, Trunk, build_trunk, load_trunk
+from sppdet.trunks.loading import comes_installed
 from sppdet.trunks.weights import Weights
 
 FORMAT = 3
@@ -48,7 +49,8 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
     Metadata ``sppdet`` is a JSON object: format, version, classes, trunk (name, layer, origin,
     digest, preprocessing), extractor, heads, settings. Tensors: the scorer's (``svm.weight``,
     ``svm.bias``, ``calibration``), ``box.weight``, ``box.bias``, and ``trunk.*`` for a trunk whose
-    weights do not come with the package. A trunk of one's own is not written: only its digest is.
+    weights are not those that are installed. A trunk of one's own is not written: only its digest
+    is.
 
     Raises:
         SppdetError: the file cannot be written, or it could not be read again.
@@ -57,7 +59,7 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
     tensors = dict(model.scorer.tensors())
     if model.regression is not None:
         tensors |= model.regression.tensors()
-    if trunk.rebuildable and not _is_packaged(trunk):
+    if trunk.rebuildable and not _is_installed(trunk):
         tensors |= {f"trunk.{name}": tensor for name, tensor in trunk.state().items()}
     description = {
         "format": FORMAT,
@@ -182,7 +184,7 @@ def _trunk(
     tensors: Mapping[str, Tensor],
     given: Trunk | str | torch.device,
 ) -> Trunk:
-    """The trunk of a file: the one given, the file's own, or one that comes with the package."""
+    """The trunk of a file: the one given, the file's own, or one whose weights are installed."""
     name, digest = described["name"], described["digest"]
     if isinstance(given, Trunk):
         if given.digest != digest:
@@ -197,7 +199,7 @@ def _trunk(
         preprocessing = Preprocessing.from_json(described["preprocessing"])
         weights = Weights(own, preprocessing, described["origin"])
         return build_trunk(name, weights, given, described["layer"])
-    if packaged_weights(name) is None:
+    if not comes_installed(name):
         raise SppdetError(
             f"its trunk {name!r} is none of sppdet's; give it: Detector.load(path, trunk=...)"
         )
@@ -218,7 +220,11 @@ def _extractor(values: dict[str, Any], trunk: Trunk) -> RegionExtractor:
     raise ValueError(f"its method {method!r} is unknown")
 
 
-def _is_packaged(trunk: Trunk) -> bool:
-    return (
-        packaged_weights(trunk.name) is not None and load_trunk(trunk.name).digest == trunk.digest
-    )
+def _is_installed(trunk: Trunk) -> bool:
+    """Whether these weights, rather than others of the same name, come with an installation."""
+    if not comes_installed(trunk.name):
+        return False
+    try:
+        return load_trunk(trunk.name).digest == trunk.digest
+    except SppdetError:  # their package is missing, but the trunk has them from a file
+        return False

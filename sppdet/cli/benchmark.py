@@ -31,7 +31,8 @@ def benchmark(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="The trunk's weights: a file, or random. Default: the packaged or downloaded ones."
+            help="The trunk's weights: a file, or random. Default: the installed or downloaded "
+            "ones."
         ),
     ] = None,
     scales: Annotated[

@@ -41,7 +41,7 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="The trunk's weights: a safetensors file or a state dict. Default: the packaged "
+            help="The trunk's weights: a safetensors file or a state dict. Default: the installed "
             "or downloaded ones."
         ),
     ] = None,

@@ -150,6 +150,10 @@ def _through(geometry: MapGeometry | None, layer: nn.Module, name: str) -> MapGe
         return _EVERYWHERE if geometry is _EVERYWHERE else geometry.after(*numbers)
     if isinstance(layer, _POINTWISE_LAYERS):
         return geometry
+    if isinstance(layer, nn.ZeroPad2d):
+        left, _, top, _ = layer.padding  # what is added at the far end moves no cell
+        near = _square((left, top), name)
+        return _EVERYWHERE if geometry is _EVERYWHERE else geometry.after(1, 1, near)
     raise ValueError(f"{name}: the geometry of {type(layer).__name__} is unknown")
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from sppdet.errors import SppdetError
 from sppdet.trunks.fully_connected import FullyConnected
 from sppdet.trunks.geometry import map_geometry
+from sppdet.trunks.lite0 import package_weights
 from sppdet.trunks.specs import SPECS, Layer, TrunkSpec, pool5_level, trunk_spec
 from sppdet.trunks.trunk import SMALLEST_SIDE, Trunk
 from sppdet.trunks.weights import (
@@ -32,8 +33,9 @@ def load_trunk(
 
     Args:
         name: a name in ``SPECS``.
-        weights: a file; None for the package's own (``small``) or torchvision's, downloaded on
-            first use; ``"random"`` for random ones (seed 0), which are good for timing only.
+        weights: a file; None for those that are installed (``small``, ``lite0``) or torchvision's,
+            downloaded on first use; ``"random"`` for random ones (seed 0), which are good for
+            timing only.
         device: ``"cpu"``, ``"cuda"``, ...
         layer: ``"fc6"`` or ``"fc7"`` adds the fully connected layers up to there.
 
@@ -50,6 +52,8 @@ def load_trunk(
         return build_trunk(name, read_weights(weights), device, layer)
     if packaged is not None:
         return build_trunk(name, read_weights(packaged), device, layer)
+    if spec.weights == "efficientnet-lite0":
+        return build_trunk(name, package_weights(), device, layer)
     if spec.weights == "torchvision":
         return build_trunk(name, torchvision_weights(name), device, layer)
     raise SppdetError(f"trunk {name}: there are no ready weights to download; give --weights FILE")
@@ -60,6 +64,11 @@ def packaged_weights(name: str) -> Path | None:
     if name not in SPECS or SPECS[name].weights != "packaged":
         return None
     return Path(str(resources.files("sppdet") / "weights" / f"{name}.safetensors"))
+
+
+def comes_installed(name: str) -> bool:
+    """Whether a trunk's weights come with sppdet or with a package that it depends on."""
+    return name in SPECS and SPECS[name].weights in ("packaged", "efficientnet-lite0")
 
 
 def build_trunk(
@@ -82,6 +91,7 @@ def build_trunk(
         network = build_network(spec)
         head = _make_head(spec, layer)
     if weights is not None:
+        weights = spec.converter(weights) if spec.converter else weights
         for module in (network, head):
             if module is not None:
                 _fill(module, name, weights)
@@ -100,6 +110,7 @@ def build_trunk(
         digest=digest(tensors),
         device=torch.device(device),
         head=head.to(device).eval().requires_grad_(False) if head is not None else None,
+        multiple=spec.multiple,
     )
 
 

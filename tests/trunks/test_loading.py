@@ -8,7 +8,7 @@ from torch import nn
 
 from sppdet.errors import SppdetError
 from sppdet.trunks import SPECS, Preprocessing, build_trunk, load_trunk, packaged_weights
-from sppdet.trunks.loading import cut_behind
+from sppdet.trunks.loading import comes_installed, cut_behind
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (80, 96, 3)).astype(np.uint8)
 
@@ -82,6 +82,14 @@ def test_the_packaged_weights_are_those_that_the_specs_name(name: str) -> None:
 
 def test_a_name_without_a_spec_has_no_packaged_weights() -> None:
     assert packaged_weights("detector") is None  # a file of this name lies beside the weights
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("small", True), ("lite0", True), ("alexnet", False), ("zf5", False), ("mine", False)],
+)
+def test_which_weights_are_installed(name: str, expected: bool) -> None:
+    assert comes_installed(name) == expected
 
 
 def test_a_layer_that_the_trunk_lacks_is_refused_before_its_weights_are_read() -> None:

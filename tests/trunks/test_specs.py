@@ -14,6 +14,7 @@ from sppdet.trunks.loading import build_network
     ("name", "scales", "crop", "context", "weights"),
     [
         ("small", (320,), 64, 4, "packaged"),
+        ("lite0", (480,), 224, 16, "efficientnet-lite0"),
         ("squeezenet1_0", (480,), 227, 16, "torchvision"),
         ("squeezenet1_1", (480,), 224, 16, "torchvision"),
         ("alexnet", (480,), 227, 16, "torchvision"),

