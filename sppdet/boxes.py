@@ -12,6 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 Boxes = NDArray[np.float32]
 
 
+FARTHEST = 1e6
+"""Largest coordinate of a box that a caller may give, in pixels: far beyond any image."""
+
+
 def as_boxes(boxes: ArrayLike) -> Boxes:
     """``boxes`` as a float32 array of shape (N, 4); an empty sequence becomes (0, 4).
 
@@ -37,8 +41,9 @@ def check_boxes(boxes: ArrayLike | torch.Tensor, width: int, height: int) -> Box
 
     Raises:
         TypeError: the values are not numbers.
-        ValueError: the shape is not (N, 4), or a box is not finite, is empty or inverted
-            (x2 <= x1 or y2 <= y1), or lies wholly outside the image; the message names its row.
+        ValueError: the shape is not (N, 4), or a box is not finite, has a coordinate beyond
+            :data:`FARTHEST`, is empty or inverted (x2 <= x1 or y2 <= y1), or lies wholly outside
+            the image; the message names its row.
 
     Examples:
         >>> check_boxes([[-5, 0, 10, 20]], width=64, height=48).tolist()
@@ -65,6 +70,10 @@ def check_boxes(boxes: ArrayLike | torch.Tensor, width: int, height: int) -> Box
     x1, y1, x2, y2 = checked.T
     for wrong, reason in (
         (~np.isfinite(checked).all(axis=1), "is not finite"),
+        (
+            (np.abs(checked) > FARTHEST).any(axis=1),
+            f"reaches further than {FARTHEST:.0e} pixels: give pixels of the image",
+        ),
         (
             (x2 <= x1) | (y2 <= y1),
             "is empty or inverted: give x1 < x2 and y1 < y2",

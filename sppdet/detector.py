@@ -3,6 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from numbers import Real
 
 import torch
 from numpy.typing import ArrayLike
@@ -94,8 +95,8 @@ class Detector:
         """
         image = as_image(image, channels)
         size = image.shape[1], image.shape[0]
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise ValueError(f"threshold is {threshold}: give a probability from 0 to 1, or None")
+        if threshold is not None and not _is_probability(threshold):
+            raise ValueError(f"threshold is {threshold!r}: give a number from 0 to 1, or None")
         given = check_boxes(boxes, *size) if boxes is not None else None
         clock = Clock(self.extractor.trunk.device)
         with clock.stage("total"):
@@ -171,6 +172,11 @@ class Detector:
             heads: of a detector with heads of one's own.
 
         Raises:
-            SppdetError: the file is missing, damaged, no detector, or wants another trunk or heads.
+            SppdetError: the file is missing, damaged or not a detector, or it wants another trunk
+                or other heads.
         """
         return Detector(*model_file.load(path, device, trunk, heads))
+
+
+def _is_probability(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= 1

@@ -47,8 +47,8 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model.
 
     Metadata ``sppdet`` is a JSON object: format, version, classes, trunk (name, layer, origin,
-    digest, preprocessing), extractor, heads, settings. Tensors: the scorer's (``svm.weight``,
-    ``svm.bias``, ``calibration``), ``box.weight``, ``box.bias``, and ``trunk.*`` for a trunk whose
+    digest, preprocessing, geometry), extractor, heads, settings. Tensors: the scorer's
+    (``svm.weight``, ``svm.bias``, ``calibration``), ``box.weight``, ``box.bias``, and ``trunk.*`` for a trunk whose
     weights are not those that are installed. A trunk of one's own is not written: only its digest
     is.
 
@@ -57,6 +57,16 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
     """
     trunk = model.extractor.trunk
     tensors = dict(model.scorer.tensors())
+    wrong = [
+        name
+        for name, tensor in tensors.items()
+        if not isinstance(tensor, Tensor) or name.startswith(("trunk.", "box."))
+    ]
+    if wrong or not tensors:
+        raise SppdetError(
+            f"{path}: is not written: the {model.scorer.name} heads must give tensors whose names "
+            f"do not start with trunk. or box.{f', not {wrong[0]}' if wrong else ''}"
+        )
     if model.regression is not None:
         tensors |= model.regression.tensors()
     if trunk.rebuildable and not _is_installed(trunk):
@@ -71,12 +81,15 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
             "origin": trunk.origin,
             "digest": trunk.digest,
             "preprocessing": trunk.preprocessing.to_json(),
+            "geometry": asdict(trunk.geometry),
         },
         "extractor": model.extractor.to_json(),
         "heads": model.scorer.name,
         "settings": asdict(model.settings),
     }
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    contiguous = {
+        name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()
+    }
     try:
         text = json.dumps(description)
         own = None if trunk.rebuildable else trunk
@@ -102,10 +115,16 @@ def load(
     """Read a model; the arguments are those of :meth:`sppdet.detector.Detector.load`.
 
     Raises:
-        SppdetError: the file is missing, damaged, no detector, of a newer format, or wants a trunk
-            or heads that are not given.
+        SppdetError: the file is missing, damaged, not a detector or of a newer format, or it wants
+            a trunk or heads that are not given.
     """
     path = Path(path)
+    if trunk is not None and not isinstance(trunk, Trunk):
+        raise TypeError(f"trunk is {trunk!r:.80}: give what make_trunk or load_trunk gives")
+    if heads is not None and (isinstance(heads, type) or not hasattr(heads, "restore")):
+        raise TypeError(f"heads is {heads!r:.80}: give an object with the methods of Heads")
+    if path.is_dir():
+        raise SppdetError(f"{path}: is a folder, not a model file")
     if not path.is_file():
         raise SppdetError(f"{path}: no such model; tools/train.py makes one")
     try:
@@ -187,8 +206,17 @@ def _trunk(
     """The trunk of a file: the one given, the file's own, or one whose weights are installed."""
     name, digest = described["name"], described["digest"]
     if isinstance(given, Trunk):
-        if given.digest != digest:
-            raise SppdetError(f"was trained on another trunk than the one given ({name}, {digest})")
+        same = {
+            "weights": given.digest == digest,
+            "preprocessing": given.preprocessing.to_json() == described["preprocessing"],
+            "geometry": asdict(given.geometry) == described.get("geometry", asdict(given.geometry)),
+        }
+        other = [what for what, equal in same.items() if not equal]
+        if other:
+            raise SppdetError(
+                f"was trained on another trunk ({name}) than the one given: its "
+                f"{' and '.join(other)} differ"
+            )
         return given
     own = {
         key.removeprefix("trunk."): tensor

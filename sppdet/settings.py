@@ -1,7 +1,23 @@
 """The settings that decide a result: frozen dataclasses, passed explicitly."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from numbers import Integral
+from typing import Literal, cast
+
+
+def _whole_numbers(name: str, values: object, least: int) -> None:
+    """Refuse what is not a tuple of at least one whole number from ``least`` up.
+
+    Raises:
+        ValueError: the message names the setting.
+    """
+    right = isinstance(values, tuple) and bool(values)
+    if not right or not all(
+        isinstance(one, Integral) and not isinstance(one, bool) and one >= least
+        for one in cast(tuple[object, ...], values)
+    ):
+        raise ValueError(f"{name}={values!r}: give a tuple of whole numbers from {least} up")
+
 
 CropMode = Literal["warp", "tight"]
 """How R-CNN crops: stretch the box to a square, or take the smallest square around it."""
@@ -27,6 +43,11 @@ class SppSettings:
     levels: tuple[int, ...] = (1, 2, 3, 6)
     normalize_levels: bool = False
 
+    def __post_init__(self) -> None:
+        _whole_numbers("scales", self.scales, 1)
+        _whole_numbers("longest_side", (self.longest_side,), 1)
+        _whole_numbers("levels", self.levels, 1)
+
 
 @dataclass(frozen=True)
 class RcnnSettings:
@@ -45,6 +66,11 @@ class RcnnSettings:
     mode: CropMode = "warp"
     levels: tuple[int, ...] = (1, 2, 3, 6)
     normalize_levels: bool = False
+
+    def __post_init__(self) -> None:
+        _whole_numbers("size", (self.size,), 1)
+        _whole_numbers("context", (self.context,), 0)
+        _whole_numbers("levels", self.levels, 1)
 
 
 @dataclass(frozen=True)
@@ -79,6 +105,9 @@ class DetectorSettings:
     proposals: str = "fast"
     max_boxes: int = 2000
     selection: SelectionSettings = field(default_factory=SelectionSettings)
+
+    def __post_init__(self) -> None:
+        _whole_numbers("max_boxes", (self.max_boxes,), 1)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from sppdet.features.spp import SppRegionFeatures
 from sppdet.settings import SppSettings, TrainSettings
 from sppdet.training.train import train
 from sppdet.trunks import load_trunk
+
+# A shell in the background starts its children with Ctrl-C ignored; the tests of Ctrl-C send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

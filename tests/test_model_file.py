@@ -206,8 +206,16 @@ def test_a_detector_on_a_trunk_of_ones_own(tmp_path: Path) -> None:
     same(Detector.load(path, trunk=trunk), detector)
     with pytest.raises(SppdetError, match=r"trunk 'mine'.*trunk=\.\.\."):
         Detector.load(path)
-    with pytest.raises(SppdetError, match="another trunk"):
-        Detector.load(path, trunk=own_trunk(1))
+    network = trunk.network
+    for other, what in (
+        (own_trunk(1), "weights"),
+        (make_trunk(network, Preprocessing(mean=(0.1, 0.2, 0.3)), MapGeometry(8, 3.5)), "prep"),
+        (make_trunk(network, Preprocessing(), MapGeometry(8, 4.5)), "geometry differ"),
+    ):
+        with pytest.raises(SppdetError, match=f"another trunk.*{what}"):
+            Detector.load(path, trunk=other)
+    with pytest.raises(TypeError, match="trunk is 'small'"):
+        Detector.load(path, trunk="small")  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -237,6 +245,26 @@ def test_a_detector_with_heads_of_ones_own(tmp_path: Path) -> None:
     make_detector().save(path)
     with pytest.raises(SppdetError, match="'linear'"):
         Detector.load(path, "cpu", heads=FlippedHeads())
+
+
+@pytest.mark.parametrize(
+    "tensors", [{}, {"box.weight": torch.zeros(2)}, {"trunk.x": torch.zeros(2)}, {"x": [1.0]}]
+)
+def test_tensors_that_could_not_be_read_again_are_not_saved(tmp_path: Path, tensors) -> None:
+    linear = make_detector().scorer
+    assert isinstance(linear, LinearScorer)
+
+    class Odd(FlippedScorer):
+        def tensors(self):
+            return tensors
+
+        def to(self, device):
+            return self
+
+    scorer = Odd(linear.weight, linear.bias, linear.calibration)
+    with pytest.raises(SppdetError, match="flipped heads must give tensors"):
+        make_detector(scorer=scorer).save(tmp_path / "d.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 class OwnFeatures(SppRegionFeatures):

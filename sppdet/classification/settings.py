@@ -16,7 +16,7 @@ SIZE_ORDERS = ("epoch", "batch", "rising")
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far training images are varied. All zero (and ``smallest_crop`` 1) is no variation.
+    """How far training images are varied: not at all with zeros and ``smallest_crop`` 1.
 
     Attributes:
         smallest_crop: a crop covers at least this part of the region's area.

@@ -171,9 +171,15 @@ def _files(given: list[Path], number: int) -> list[Path]:
     """At most ``number`` of the images, spread over them."""
     from sppdet.images import find_images
 
-    files = [file for path in given for file in (find_images(path) if path.is_dir() else [path])]
+    files: list[Path] = []
+    for path in given:
+        inside = find_images(path) if path.is_dir() else [path]
+        for split in ("test", "val", "train"):  # a folder of splits: its test photographs
+            if not inside and (path / split).is_dir():
+                inside = find_images(path / split)
+        files += inside
     if not files:
-        raise SppdetError(f"{given[0]}: holds no images")
+        raise SppdetError(f"{given[0]}: holds no images, and neither does a folder test in it")
     files = list(dict.fromkeys(files))
     chosen = range(0, len(files), max(-(-len(files) // number), 1))
     return [files[index] for index in chosen]

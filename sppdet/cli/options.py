@@ -44,7 +44,7 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...]:
     """``"480,576"`` as (480, 576).
 
     Raises:
-        SppdetError: the text is no list of positive whole numbers.
+        SppdetError: the text is not a list of positive whole numbers.
     """
     try:
         numbers = tuple(int(part) for part in text.split(","))

@@ -77,7 +77,8 @@ class SppRegionFeatures:
         return SppRegions(maps, arrays["windows"], arrays["keys"], self)
 
     def __repr__(self) -> str:
-        return f"SPP-net at {self.settings.scales} px on {self.trunk!r}"
+        sides = ", ".join(map(str, self.settings.scales))
+        return f"SPP-net at {sides} px on {self.trunk!r}"
 
     def to_json(self) -> dict[str, Any]:
         """See :class:`RegionExtractor`."""

@@ -21,7 +21,13 @@ def score_regions(
     regions: Regions, scorer: Scorer, clock: Clock | None = None
 ) -> NDArray[np.float32]:
     """Scores (regions.count, K) of all distinct regions of an image."""
-    return stream(regions, np.arange(regions.count), scorer.score, scorer.classes, clock)
+    scores = stream(regions, np.arange(regions.count), scorer.score, scorer.classes, clock)
+    if scores.shape != (regions.count, scorer.classes):
+        raise ValueError(
+            f"{scorer.name} heads: score gives {scores.shape} for {regions.count} regions and "
+            f"{scorer.classes} classes"
+        )
+    return scores
 
 
 def find(

@@ -68,7 +68,18 @@ def train(
 
     Raises:
         SppdetError: the data set has no image that can be read, or no object to learn.
+        TypeError: an argument is none of the above; the message names it.
     """
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"dataset is {type(dataset).__name__}: give what read_dataset(path) gives")
+    if extractor is not None and not hasattr(extractor, "prepare"):
+        raise TypeError(f"extractor is {type(extractor).__name__}: give a RegionExtractor")
+    if settings is not None and not isinstance(settings, TrainSettings):
+        raise TypeError(f"settings is {type(settings).__name__}: give TrainSettings(...)")
+    if heads is not None and not hasattr(heads, "fit"):
+        raise TypeError(
+            f"heads is {type(heads).__name__}: give an object with the methods of Heads"
+        )
     settings, heads = settings or TrainSettings(), heads or LinearSvms()
     extractor = extractor or SppRegionFeatures.of(load_trunk("small"))
     progress = progress or (lambda *_: None)

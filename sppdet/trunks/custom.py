@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sppdet.errors import SppdetError
+from sppdet.settings import SppSettings
 from sppdet.trunks.geometry import MapGeometry, map_geometry
 from sppdet.trunks.perturbation import growth_stride, perturbed_geometry
 from sppdet.trunks.specs import SPECS, TrunkSpec
@@ -51,6 +52,19 @@ def make_trunk(
     """
     if not isinstance(network, nn.Module):
         raise SppdetError(f"network: a torch.nn.Module is wanted, not a {type(network).__name__}")
+    if not isinstance(preprocessing, Preprocessing):
+        raise SppdetError(
+            f"preprocessing: a sppdet.trunks.Preprocessing is wanted, not {preprocessing!r:.80}"
+        )
+    if geometry is not None and not isinstance(geometry, MapGeometry):
+        raise SppdetError(f"geometry: give MapGeometry(stride, first_center), not {geometry!r:.80}")
+    if geometry is not None and not -_LONG <= geometry.first_center <= _LONG:
+        raise SppdetError(
+            f"geometry: its first centre, {geometry.first_center}, is far from the image"
+        )
+    if not isinstance(name, str) or not name:
+        raise SppdetError(f"name={name!r}: give the trunk a name")
+    SppSettings(scales=tuple(scales))  # refuses sides that are not whole numbers
     if name in SPECS:
         raise SppdetError(f"name={name!r}: another trunk has this name; choose a new one")
     network.eval().requires_grad_(False).cpu()

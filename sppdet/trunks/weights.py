@@ -33,6 +33,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.channels not in ("RGB", "BGR") or len(self.mean) != 3 or len(self.std) != 3:
             raise ValueError(f"not a preprocessing: {self}")
+        if not all(value > 0 for value in (self.scale, *self.std)):
+            raise ValueError(f"not a preprocessing, scale and std are above 0: {self}")
 
     @classmethod
     def from_json(cls, text: str) -> "Preprocessing":
