@@ -48,9 +48,9 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
 
     Metadata ``sppdet`` is a JSON object: format, version, classes, trunk (name, layer, origin,
     digest, preprocessing, geometry), extractor, heads, settings. Tensors: the scorer's
-    (``svm.weight``, ``svm.bias``, ``calibration``), ``box.weight``, ``box.bias``, and ``trunk.*`` for a trunk whose
-    weights are not those that are installed. A trunk of one's own is not written: only its digest
-    is.
+    (``svm.weight``, ``svm.bias``, ``calibration``), ``box.weight``, ``box.bias``, and ``trunk.*``
+    for a trunk whose weights are not those that are installed. A trunk of one's own is not written:
+    only its digest is.
 
     Raises:
         SppdetError: the file cannot be written, or it could not be read again.

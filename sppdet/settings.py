@@ -13,7 +13,7 @@ def _whole_numbers(name: str, values: object, least: int) -> None:
     """
     right = isinstance(values, tuple) and bool(values)
     if not right or not all(
-        isinstance(one, Integral) and not isinstance(one, bool) and one >= least
+        isinstance(one, Integral) and not isinstance(one, bool) and int(one) >= least
         for one in cast(tuple[object, ...], values)
     ):
         raise ValueError(f"{name}={values!r}: give a tuple of whole numbers from {least} up")
