@@ -119,7 +119,8 @@ def resize_for_search(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 def _large_enough(boxes: NDArray[np.float32], minimum_side: int) -> NDArray[np.float32]:
     sides: NDArray[np.float32] = boxes[:, 2:] - boxes[:, :2]
-    return boxes[sides.min(axis=1) >= max(minimum_side, 1)]
+    large: NDArray[np.float32] = boxes[sides.min(axis=1) >= max(minimum_side, 1)]
+    return large
 
 
 def _distinct(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
