@@ -14,7 +14,7 @@ MODULES = [
     if not module.name.endswith("__main__")
 ]
 WITH_EXAMPLES = {
-    "sppdet.boxes": 11,
+    "sppdet.boxes": 10,
     "sppdet.detections": 2,
     "sppdet.features.pyramid": 4,
     "sppdet.features.window_pooling": 2,
