@@ -189,7 +189,7 @@ class TrainSettings:
         store_bytes: disk space for prepared images while training runs.
         calibration_images: images of the third pass.
         box_regression: whether to train it.
-        mirror: learn from each image in the mirror too (as Fast R-CNN does, section 2.3).
+        mirror: also learn from each image flipped left to right (Fast R-CNN paper, section 2.3).
     """
 
     mining: MiningSettings = field(default_factory=MiningSettings)

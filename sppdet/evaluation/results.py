@@ -63,8 +63,8 @@ def read_results(path: Path, dataset: Dataset, boxes: str = "xyxy") -> Results:
             image's size when no number in any file is above 1.5.
 
     Raises:
-        SppdetError: there are no results, none belongs to the data set, or a line is not a
-            detection.
+        SppdetError: there are no results, no result belongs to the data set, or a line is not
+            a detection.
     """
     kind = recognise_results(path)
     left_out: Counter[str] = Counter()

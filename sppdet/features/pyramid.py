@@ -17,7 +17,7 @@ def check_levels(levels: Iterable[int]) -> tuple[int, ...]:
 
     Raises:
         TypeError: ``levels`` is not iterable, or one of them is not a whole number.
-        ValueError: there is no level, or one is below 1.
+        ValueError: the levels are empty, or a level is below 1.
 
     Examples:
         >>> check_levels(np.array([1, 2, 3, 6]))
@@ -135,8 +135,9 @@ def _pool_in_basic_operations(maps: Tensor, levels: tuple[int, ...], mode: str) 
 def _pool_axis(maps: Tensor, axis: int, size: int, level: int, mode: str) -> Tensor:
     """Pool one axis of ``size`` cells to ``level`` bins.
 
-    Bin i reads size // level + 2 cells from its first one on, at least as many as it has; cells
-    past its end are read as its last cell, and left out of a mean.
+    Every bin reads size // level + 2 cells, beginning with its first. That is at least the number
+    of cells that it has. A cell past the end of the bin is replaced by the bin's last cell, and a
+    mean leaves it out.
     """
     index = torch.arange(level, device=maps.device)
     first = index * size // level

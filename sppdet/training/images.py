@@ -1,7 +1,7 @@
 """The images of a training: each prepared once, worked on side by side, delivered in order.
 
-An image can also be seen in the mirror. The proposals of the mirrored image are those of the image,
-mirrored, so that nothing is searched twice.
+Training can also use the mirrored image. Its proposals are the mirrored proposals of the image, so
+that no image is searched twice.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,7 +36,7 @@ class View:
 
     Attributes:
         index: number of the image in the data set.
-        mirrored: whether it is seen in the mirror.
+        mirrored: whether the image is flipped left to right.
     """
 
     index: int
