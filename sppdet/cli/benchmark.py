@@ -102,21 +102,27 @@ def benchmark(
     from sppdet.cli.benchmark_tables import accuracy_table, print_batches, speed_table
     from sppdet.cli.common import choose_device, layer_settings, made_by
     from sppdet.cli.progress import progress_bar
+    from sppdet.datasets.names import relative_names
     from sppdet.images import read_image
     from sppdet.proposals import propose
     from sppdet.runtime.files import write_text
+    from sppdet.runtime.outputs import check_outputs
     from sppdet.trunks import load_trunk
 
     where = choose_device(device)
     counts = parse_numbers(threads, "--threads") if threads else (torch.get_num_threads(),)
     sides = [parse_numbers(one, "--scales") for one in scales]
     files = _files(images, number)
+    check_outputs([json_file, picture, scaling, save_proposals], [*files, proposals, weights])
     pictures = [read_image(file) for file in files]
     given = read_proposals(proposals, files) if proposals is not None else None
     if save_proposals is not None:
         write_proposals(
             save_proposals,
-            {f.name: propose(i, max_boxes=boxes) for f, i in zip(files, pictures, strict=True)},
+            {
+                name: propose(image, max_boxes=boxes)
+                for name, image in zip(relative_names(files), pictures, strict=True)
+            },
         )
     loaded = load_trunk(trunk, weights, where, made_by(layer))
     shared = layer_settings(layer, trunk)

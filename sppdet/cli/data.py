@@ -37,13 +37,18 @@ def data_check(
     from sppdet.datasets import read_dataset, recognise, splits
     from sppdet.datasets.check import check
     from sppdet.datasets.contact_sheet import contact_sheet
-    from sppdet.drawing import save_picture
+    from sppdet.drawing import picture_format, save_picture
     from sppdet.runtime.files import write_text
+    from sppdet.runtime.outputs import check_outputs
 
     kind = format or recognise(data)
     parts: list[str | None] = [split]
     if split is None and kind == "coco" and len(splits(data, kind)) > 1:
         parts = list(splits(data, kind))
+    sheets = _sheets(contact_sheet_file, parts)
+    for sheet in sheets.values():
+        picture_format(sheet)
+    check_outputs([json_file, *sheets.values()])
     found: dict[str, Any] = {}
     for part in parts:
         dataset = read_dataset(data, part, format=kind)
@@ -52,10 +57,17 @@ def data_check(
             result = check(dataset, lambda task=task, bar=bar: bar.advance(task))  # type: ignore[misc]
         show(result, lines)
         found[part or "all"] = result.to_json()
-        if contact_sheet_file is not None:
-            name = contact_sheet_file.stem + (f"_{part}" if len(parts) > 1 else "")
-            target = contact_sheet_file.with_name(name + contact_sheet_file.suffix)
-            save_picture(contact_sheet(dataset, samples), target)
+        if part in sheets:
+            save_picture(contact_sheet(dataset, samples), sheets[part])
     if json_file is not None:
         content = found if len(parts) > 1 else next(iter(found.values()))
         write_text(json_file, json.dumps(content, indent=1) + "\n")
+
+
+def _sheets(file: Path | None, parts: list[str | None]) -> dict[str | None, Path]:
+    """The contact sheet of each part: the file named, or one with the part's name for each."""
+    if file is None:
+        return {}
+    if len(parts) == 1:
+        return {parts[0]: file}
+    return {part: file.with_name(f"{file.stem}_{part}{file.suffix}") for part in parts}

@@ -83,18 +83,29 @@ def evaluate(
     from sppdet.cli.evaluate_tables import print_figures
     from sppdet.cli.progress import console, finish_batch
     from sppdet.datasets import read_dataset
-    from sppdet.evaluation.export import export
+    from sppdet.evaluation.export import export, export_files
     from sppdet.evaluation.intervals import bootstrap
     from sppdet.evaluation.intervals import compare as compare_results
+    from sppdet.evaluation.report import FILES, write_report
     from sppdet.evaluation.results import read_results
     from sppdet.evaluation.voc import evaluate_voc
     from sppdet.runtime.files import write_text
+    from sppdet.runtime.outputs import check_outputs
 
     dataset = read_dataset(data, split or _test_split(data, format), format=format)
     for problem in dataset.problems:
         console.print(f"note: {problem}", markup=False, soft_wrap=True)
     if not any(len(entry) for entry in dataset.all_annotations()):
         raise SppdetError(f"{data}: has no annotated object to evaluate against")
+    kind = export_format or ("coco" if _is_json(export_to) else "voc")
+    check_outputs(
+        [
+            json_file,
+            *(report / name for name in FILES if report is not None),
+            *(export_files(export_to, kind, dataset) if export_to is not None else ()),
+        ],
+        [model, *_result_files(results), *_result_files(compare), dataset.annotation_file],
+    )
     failures: list[str] = []
     if proposals is not None:
         failures = _proposals(dataset, proposals, iou, json_file, workers)
@@ -121,18 +132,17 @@ def evaluate(
         ranges = bootstrap(figures, count, intervals)
         content["intervals_95"] = {name: asdict(interval) for name, interval in ranges.items()}
     if compare is not None:
-        second = read_results(compare, dataset, boxes).detections
-        other = evaluate_voc(second, dataset.all_annotations(), dataset.classes, iou)
+        second = read_results(compare, dataset, boxes)
+        for note in second.notes:
+            console.print(f"note: {compare.name}: {note}", markup=False, soft_wrap=True)
+        other = evaluate_voc(second.detections, dataset.all_annotations(), dataset.classes, iou)
         changes = compare_results(figures, other, count, intervals or 1000)
         content["comparison"] = {name: change.to_json() for name, change in changes.items()}
     if report is not None:
-        from sppdet.evaluation.report import write_report
-
         subject = f"Detections of {(model or results).name}"  # type: ignore[union-attr]
         page = write_report(report, dataset, figures, content, ranges, subject)
         console.print(f"report: {page}", markup=False, soft_wrap=True)
     if export_to is not None:
-        kind = export_format or ("coco" if export_to.suffix.lower() == ".json" else "voc")
         export(export_to, kind, dataset, found)
     if json_file is not None:
         write_text(json_file, json.dumps(content, indent=1) + "\n")
@@ -205,6 +215,17 @@ def _check_classes(model: Path, known: tuple[str, ...], dataset: "Dataset") -> N
         console.print(
             f"note: the data have no {_some(only_model)}: left out", markup=False, soft_wrap=True
         )
+
+
+def _is_json(path: Path | None) -> bool:
+    return path is not None and path.suffix.lower() == ".json"
+
+
+def _result_files(path: Path | None) -> list[Path]:
+    """The files of results: the file named, or those in the folder named."""
+    if path is None:
+        return []
+    return [entry for entry in path.rglob("*") if entry.is_file()] if path.is_dir() else [path]
 
 
 def _some(names: tuple[str, ...] | list[str]) -> str:

@@ -112,11 +112,12 @@ def train(
     from sppdet.features.rcnn import RcnnRegionFeatures
     from sppdet.features.spp import SppRegionFeatures
     from sppdet.heads.linear import LinearSvms
+    from sppdet.runtime.outputs import check_outputs
     from sppdet.training.train import train as train_detector
     from sppdet.trunks import load_trunk
 
     start = time.perf_counter()
-    _check_output(output)
+    check_outputs([output], [data if data.is_file() else None, weights])
     dataset = read_dataset(data, split or _training_split(data, format), format=format)
     for problem in getattr(dataset, "problems", ()):
         console.print(f"note: {problem}", markup=False, soft_wrap=True)
@@ -184,13 +185,3 @@ def _training_split(data: Path, format: str | None) -> str | None:
         if name in available:
             return name
     return None
-
-
-def _check_output(output: Path) -> None:
-    """Fail now rather than after the training."""
-    if output.is_dir():
-        raise SppdetError(f"{output}: is a folder; --output names the model file to write")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SppdetError(f"{output}: its folder cannot be made ({error.strerror})") from None

@@ -18,6 +18,7 @@ from sppdet.evaluation.gallery import Picture, worst_misses, worst_mistakes
 from sppdet.evaluation.intervals import Interval
 from sppdet.evaluation.voc import ClassResult, VocResult
 from sppdet.runtime.files import write_text
+from sppdet.runtime.outputs import MARK, write_recorded
 
 COLOURS = ("#f59e0b", "#8b5cf6", "#ec4899", "#ef4444", "#6b7280", "#2563eb")
 
@@ -40,6 +41,10 @@ figcaption{font-size:12px;color:#4b5563}
 figcaption b{color:#111827;display:block}
 .red{color:#dc2626}.green{color:#16a34a}.blue{color:#2563eb}
 """
+
+
+FILES = ("index.html", "report.json", "classes.csv", "curves.csv")
+"""What :func:`write_report` writes."""
 
 
 def write_report(
@@ -83,13 +88,13 @@ def write_report(
     }
     rows = [_row(entry, points[entry.name], errors.top[entry.name]) for entry in result.classes]
     write_text(folder / "report.json", json.dumps(everything, indent=1) + "\n")
-    write_text(folder / "classes.csv", _csv(rows))
+    write_recorded(folder / "classes.csv", _csv(rows))
     curves = [
         {"class": name, **dict(zip(("score", "precision", "recall"), point, strict=True))}
         for name, curve in everything["curves"].items()
         for point in zip(curve["score"], curve["precision"], curve["recall"], strict=True)
     ]
-    write_text(folder / "curves.csv", _csv(curves))
+    write_recorded(folder / "curves.csv", _csv(curves))
     body = "\n".join(
         [
             _heading(dataset, result, content, intervals, subject),
@@ -101,7 +106,8 @@ def write_report(
         ]
     )
     page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="generator" '
+        f'content="{MARK}"><meta name="viewport" '
         f'content="width=device-width"><title>{escape(subject or "Detection report")}</title>'
         f"<style>{STYLE}</style></head><body>{body}</body></html>\n"
     )

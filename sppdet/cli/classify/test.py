@@ -47,7 +47,9 @@ def check(
     from sppdet.cli.common import choose_device
     from sppdet.cli.progress import progress_bar
     from sppdet.runtime.files import write_text
+    from sppdet.runtime.outputs import check_outputs
 
+    check_outputs([json_file], [checkpoint])
     where = choose_device(device)
     classifier = load_classifier(checkpoint, where)
     images = open_split(data, "test")

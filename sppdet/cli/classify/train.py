@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from sppdet.classification.data import LabelledImages
     from sppdet.classification.training import Training
 
+RUN_FILES = ("last.safetensors", "best.safetensors", "history.json", "curves.png", "summary.txt")
+"""What a run writes, beside the folder of TensorBoard."""
+
 
 def train(
     data: Data,
@@ -109,6 +112,7 @@ def train(
     from sppdet.cli.common import choose_device
     from sppdet.cli.progress import console
     from sppdet.runtime.files import write_text
+    from sppdet.runtime.outputs import MARK, check_outputs
 
     where = choose_device(device)
     try:
@@ -134,6 +138,7 @@ def train(
         )
     except ValueError as error:
         raise SppdetError(str(error)) from None
+    check_outputs(output / name for name in RUN_FILES)
     training_data, test_data = open_split(data, "train"), open_split(data, "test")
     if test_data.classes != training_data.classes:
         raise SppdetError(f"{data}: train and test have different classes (folders)")
@@ -143,7 +148,8 @@ def train(
         f"{network}: {parameters:,} parameters, {len(training_data)} images of "
         f"{len(training_data.classes)} classes on {where}, {torch.get_num_threads()} threads"
     )
-    write_text(output / "summary.txt", summary(training.network, max(settings.sizes)) + "\n")
+    layers = summary(training.network, max(settings.sizes))
+    write_text(output / "summary.txt", f"{MARK}: the layers of {network}\n{layers}\n")
     _run(training, training_data, test_data, output, stop_after)
 
 
