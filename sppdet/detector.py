@@ -17,6 +17,7 @@ from sppdet.heads.base import Heads, Scorer
 from sppdet.heads.path import find
 from sppdet.heads.regression import BoxRegression
 from sppdet.images import ImageLike, Rgb, as_image
+from sppdet.panorama import detect_in_parts, is_panorama
 from sppdet.proposals import propose
 from sppdet.runtime.timing import Clock
 from sppdet.settings import DetectorSettings
@@ -70,7 +71,7 @@ class Detector:
         *,
         channels: str = "RGB",
     ) -> Detections:
-        """Find the objects in an image.
+        """Find the objects in an image; one of more than 10:1 is seen in parts that overlap.
 
         Args:
             image: a path, the bytes of an image file, an open binary file, a ``PIL.Image``, an
@@ -97,6 +98,13 @@ class Detector:
         size = image.shape[1], image.shape[0]
         if threshold is not None and not _is_probability(threshold):
             raise ValueError(f"threshold is {threshold!r}: give a number from 0 to 1, or None")
+        if boxes is None and is_panorama(image):
+            return detect_in_parts(
+                image,
+                lambda part: self.detect(part, threshold),
+                self.classes,
+                self.settings.selection.nms_iou,
+            )
         given = check_boxes(boxes, *size) if boxes is not None else None
         clock = Clock(self.extractor.trunk.device)
         with clock.stage("total"):

@@ -3,13 +3,15 @@
 import functools
 import importlib
 import sys
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from sppdet.cli.interrupt import CODE, LINE, work_begins
-from sppdet.errors import SppdetError
+from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.runtime.memory import keep_freed_memory
 
 COMMANDS = {
@@ -127,6 +129,7 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def command(*args: Any, **options: Any) -> None:
         keep_freed_memory()
+        warnings.showwarning = functools.partial(_note, warnings.showwarning)
         try:
             work_begins()
             function(*args, **options)
@@ -138,6 +141,16 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
             _fail("out of memory; use smaller --scales or fewer --boxes", 2)
 
     return command
+
+
+def _note(others: Callable[..., None], message: Warning | str, *rest: Any, **named: Any) -> None:
+    """Print sppdet's warnings as notes, and leave out those of Pillow, which names no file."""
+    if isinstance(message, SppdetWarning):
+        from sppdet.cli.progress import console
+
+        console.print(f"note: {message}", markup=False, soft_wrap=True)
+    elif "PIL" not in Path(str(rest[1] if len(rest) > 1 else "")).parts:
+        others(message, *rest, **named)
 
 
 def _fail(message: str, code: int) -> NoReturn:

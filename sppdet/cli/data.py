@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sppdet.cli.options import Format
+from sppdet.cli.options import Format, MaxPixels
 
 
 def data_check(
@@ -23,6 +23,7 @@ def data_check(
     samples: Annotated[int, typer.Option(min=1, help="Images on the contact sheet.")] = 24,
     lines: Annotated[int, typer.Option(min=0, help="Problems to print; JSON has them all.")] = 30,
     format: Format = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Count what a data set holds, and find what is wrong.
 
@@ -32,6 +33,7 @@ def data_check(
     Example:
       sppdet data check photos --json check.json --contact-sheet sheet.jpg
     """
+    from sppdet.cli.common import limit_pixels
     from sppdet.cli.data_tables import show
     from sppdet.cli.progress import progress_bar
     from sppdet.datasets import read_dataset, recognise, splits
@@ -41,6 +43,7 @@ def data_check(
     from sppdet.runtime.files import write_text
     from sppdet.runtime.outputs import check_outputs
 
+    limit_pixels(max_pixels)
     kind = format or recognise(data)
     parts: list[str | None] = [split]
     if split is None and kind == "coco" and len(splits(data, kind)) > 1:

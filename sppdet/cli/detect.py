@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sppdet.cli.options import Device
+from sppdet.cli.options import Device, MaxPixels
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def detect(
         float, typer.Option(min=0, max=1, help="Least probability of a detection.")
     ] = DEFAULT_THRESHOLD,
     max: Annotated[int, typer.Option("--max", min=1, help="Most detections in an image.")] = 100,
+    max_pixels: MaxPixels = None,
     device: Device = None,
 ) -> None:
     """Find objects and draw them.
@@ -44,7 +45,7 @@ def detect(
     Example:
       python tools/detect.py photo.jpg --output found
     """
-    from sppdet.cli.common import choose_device, images_at_a_time
+    from sppdet.cli.common import choose_device, images_at_a_time, limit_pixels
     from sppdet.cli.progress import console, finish_batch, progress_bar
     from sppdet.detector import Detector
     from sppdet.drawing import draw, save_picture
@@ -62,6 +63,7 @@ def detect(
     written = (output / f"{name}.{suffix}" for _, name in items for suffix in ("jpg", "json"))
     check_outputs(written, [*files, model])
     failures = list(empty)
+    limit_pixels(max_pixels)
     where = choose_device(device)
     detector = Detector.load(model or shipped_model(), where)
     single = len(files) == 1

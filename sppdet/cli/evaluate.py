@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sppdet.cli.choices import BOX_STYLES, EXPORTS, PROPOSALS
-from sppdet.cli.options import Device, Format, JsonFile, Workers, one_of
+from sppdet.cli.options import Device, Format, JsonFile, MaxPixels, Workers, one_of
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def evaluate(
         str, one_of("--boxes", BOX_STYLES, "What the four numbers of a box in text files are")
     ] = "xyxy",
     format: Format = None,
+    max_pixels: MaxPixels = None,
     device: Device = None,
     workers: Workers = None,
 ) -> None:
@@ -80,6 +81,7 @@ def evaluate(
     """
     if [model, results, proposals].count(None) != 2:
         raise SppdetError("give one of --model, --results and --proposals")
+    from sppdet.cli.common import limit_pixels
     from sppdet.cli.evaluate_tables import print_figures
     from sppdet.cli.progress import console, finish_batch
     from sppdet.datasets import read_dataset
@@ -92,6 +94,7 @@ def evaluate(
     from sppdet.runtime.files import write_text
     from sppdet.runtime.outputs import check_outputs
 
+    limit_pixels(max_pixels)
     dataset = read_dataset(data, split or _test_split(data, format), format=format)
     for problem in dataset.problems:
         console.print(f"note: {problem}", markup=False, soft_wrap=True)

@@ -72,6 +72,14 @@ Layer = Annotated[
         "Features of a region: the pyramid of 50 bins, or a layer of alexnet or vgg16. Choices",
     ),
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels",
+        min=1,
+        help="Refuse images with more pixels, before they are decoded. Default: 178956970.",
+    ),
+]
 Trunk = Annotated[str, one_of("--trunk", TRUNKS, "Convolutional network")]
 Workers = Annotated[
     int | None,

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sppdet.cli.choices import CROPS, METHODS, PROPOSALS
-from sppdet.cli.options import Device, Format, Layer, Trunk, Workers, one_of, parse_numbers
+from sppdet.cli.options import (
+    Device,
+    Format,
+    Layer,
+    MaxPixels,
+    Trunk,
+    Workers,
+    one_of,
+    parse_numbers,
+)
 from sppdet.errors import SppdetError
 from sppdet.settings import (
     CropMode,
@@ -95,6 +104,7 @@ def train(
     ] = SppSettings.normalize_levels,
     cost: Annotated[float, typer.Option(min=1e-9, help="C of the SVMs.")] = SvmSettings.cost,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
+    max_pixels: MaxPixels = None,
     device: Device = None,
     workers: Workers = None,
 ) -> None:
@@ -106,7 +116,13 @@ def train(
     Example:
       python tools/train.py photos --output fruit.safetensors
     """
-    from sppdet.cli.common import choose_device, images_at_a_time, layer_settings, made_by
+    from sppdet.cli.common import (
+        choose_device,
+        images_at_a_time,
+        layer_settings,
+        limit_pixels,
+        made_by,
+    )
     from sppdet.cli.progress import Bars, console, finish_batch, progress_bar
     from sppdet.datasets import read_dataset
     from sppdet.features.rcnn import RcnnRegionFeatures
@@ -116,6 +132,7 @@ def train(
     from sppdet.training.train import train as train_detector
     from sppdet.trunks import load_trunk
 
+    limit_pixels(max_pixels)
     start = time.perf_counter()
     check_outputs([output], [data if data.is_file() else None, weights])
     dataset = read_dataset(data, split or _training_split(data, format), format=format)

@@ -7,6 +7,7 @@ from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.images import read_image
+from sppdet.panorama import is_panorama
 from sppdet.proposals.cache import ProposalCache
 from sppdet.runtime.threads import ordered_map
 
@@ -34,6 +35,8 @@ def detect_all(
     def work(path: Path) -> Detections | SppdetError:
         try:
             image = read_image(path)
+            if is_panorama(image):
+                return detector.detect(image)
             boxes = cache.get(image, settings.proposals, settings.max_boxes)
             return detector.detect(image, None, boxes)
         except SppdetError as error:
