@@ -5,6 +5,7 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -12,6 +13,7 @@ import typer
 
 from sppdet.cli.interrupt import CODE, LINE, work_begins
 from sppdet.errors import SppdetError, SppdetWarning
+from sppdet.runtime.cache import without_cache
 from sppdet.runtime.memory import keep_freed_memory
 
 COMMANDS = {
@@ -19,6 +21,8 @@ COMMANDS = {
     "detect": "sppdet.cli.detect:detect",
     "evaluate": "sppdet.cli.evaluate:evaluate",
     "benchmark": "sppdet.cli.benchmark:benchmark",
+    "cache info": "sppdet.cli.cache:info",
+    "cache clear": "sppdet.cli.cache:clear",
     "data check": "sppdet.cli.data:data_check",
     "prepare-data": "sppdet.cli.prepare_data:prepare_data",
     "classify train": "sppdet.cli.classify.train:train",
@@ -33,6 +37,7 @@ error appear at once.
 """
 
 GROUPS = {
+    "cache": "Look at the caches on disk, and clear them.",
     "data": "Look at data sets.",
     "classify": "Train and use classification networks.",
 }
@@ -132,7 +137,8 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
         warnings.showwarning = functools.partial(_note, warnings.showwarning)
         try:
             work_begins()
-            function(*args, **options)
+            with without_cache() if options.get("no_cache") else nullcontext():
+                function(*args, **options)
         except SppdetError as error:
             _fail(str(error), 2)
         except KeyboardInterrupt:

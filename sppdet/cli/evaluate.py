@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sppdet.cli.choices import BOX_STYLES, EXPORTS, PROPOSALS
-from sppdet.cli.options import Device, Format, JsonFile, MaxPixels, Workers, one_of
+from sppdet.cli.options import Device, Format, JsonFile, MaxPixels, NoCache, Workers, one_of
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def evaluate(
     ] = "xyxy",
     format: Format = None,
     max_pixels: MaxPixels = None,
+    no_cache: NoCache = False,
     device: Device = None,
     workers: Workers = None,
 ) -> None:
@@ -160,14 +161,19 @@ def _run_model(
     from sppdet.cli.progress import progress_bar
     from sppdet.detector import Detector
     from sppdet.evaluation.detecting import detect_all
+    from sppdet.proposals.cache import ProposalCache
 
     where = choose_device(device)
+    cache = ProposalCache()
     detector = Detector.load(path, where)
     _check_classes(path, detector.classes, dataset)
     count = images_at_a_time(where, workers)
     with progress_bar() as bar:
         task = bar.add_task("detecting", total=len(dataset.images))
-        return detect_all(detector, dataset.images, count, lambda: bar.advance(task))
+        found = detect_all(detector, dataset.images, count, lambda: bar.advance(task), cache)
+    for line in cache.disk.summary("proposals"):
+        bar.console.print(line, markup=False, soft_wrap=True)
+    return found
 
 
 def _proposals(
@@ -178,8 +184,10 @@ def _proposals(
     from sppdet.cli.evaluate_tables import print_recall
     from sppdet.cli.progress import progress_bar
     from sppdet.evaluation.proposals import evaluate_proposals
+    from sppdet.proposals.cache import ProposalCache
     from sppdet.runtime.files import write_text
 
+    cache = ProposalCache()
     with progress_bar() as bar:
         task = bar.add_task("proposals", total=len(dataset.images))
         content, failures = evaluate_proposals(
@@ -188,7 +196,10 @@ def _proposals(
             iou,
             workers=workers or torch.get_num_threads(),
             progress=lambda: bar.advance(task),
+            cache=cache,
         )
+    for line in cache.disk.summary("proposals"):
+        bar.console.print(line, markup=False, soft_wrap=True)
     if json_file is not None:
         write_text(json_file, json.dumps(content, indent=1) + "\n")
     print_recall(method, content)

@@ -80,6 +80,13 @@ MaxPixels = Annotated[
         help="Refuse images with more pixels, before they are decoded. Default: 178956970.",
     ),
 ]
+NoCache = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache",
+        help="Read nothing from the cache, and keep nothing in it; see sppdet cache info.",
+    ),
+]
 Trunk = Annotated[str, one_of("--trunk", TRUNKS, "Convolutional network")]
 Workers = Annotated[
     int | None,

@@ -12,6 +12,7 @@ from sppdet.cli.options import (
     Format,
     Layer,
     MaxPixels,
+    NoCache,
     Trunk,
     Workers,
     one_of,
@@ -105,6 +106,7 @@ def train(
     cost: Annotated[float, typer.Option(min=1e-9, help="C of the SVMs.")] = SvmSettings.cost,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
     max_pixels: MaxPixels = None,
+    no_cache: NoCache = False,
     device: Device = None,
     workers: Workers = None,
 ) -> None:
@@ -190,6 +192,8 @@ def train(
     console.print(
         f"{output}: trained in {seconds:.0f} s, {size:.1f} MB", markup=False, soft_wrap=True
     )
+    for line in result.images.cache_lines():
+        console.print(line, markup=False, soft_wrap=True)
     if result.failures:
         finish_batch(result.failures, len(dataset.images))
 

@@ -17,6 +17,7 @@ def detect_all(
     images: Sequence[Path],
     workers: int = 1,
     progress: Callable[[], None] | None = None,
+    cache: ProposalCache | None = None,
 ) -> tuple[list[Detections], list[str]]:
     """Detect on image files, without a threshold; proposals come from the disk cache.
 
@@ -25,11 +26,12 @@ def detect_all(
         images: files.
         workers: images at a time.
         progress: called after each image.
+        cache: of the proposals; by default the usual one.
 
     Returns:
         One entry per image, empty for an image that cannot be read; and a line per such image.
     """
-    cache = ProposalCache()
+    cache = cache or ProposalCache()
     settings = detector.settings
 
     def work(path: Path) -> Detections | SppdetError:

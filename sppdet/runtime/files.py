@@ -137,11 +137,3 @@ def _open_stream(target: Path) -> IO[bytes]:
     if number is None:
         raise OSError(errno.EBADF, "the standard input is not written")
     return os.fdopen(os.dup(int(number)), "wb")
-
-
-def cache_dir() -> Path:
-    """The folder for caches: environment variable SPPDET_CACHE, or ``~/.cache/sppdet``."""
-    chosen = os.environ.get("SPPDET_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sppdet"
