@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sppdet.boxes import Boxes, as_boxes
-from sppdet.datasets.names import relative_names
+from sppdet.datasets.image_names import relative_names
 from sppdet.errors import SppdetError
 from sppdet.runtime.outputs import write_recorded
 
@@ -27,7 +27,7 @@ def write_proposals(path: Path, proposals: dict[str, Boxes]) -> None:
 
 def read_proposals(path: Path, images: list[Path]) -> list[Boxes]:
     """The boxes of each image, (N, 4), in the images' order; files are found by their relative
-    names, see :func:`sppdet.datasets.names.relative_names`, or by a file name that only one has.
+    names (:func:`sppdet.datasets.image_names.relative_names`), or by a file name that only one has.
 
     Raises:
         SppdetError: the file cannot be read, is not such a JSON file, or has no boxes for an image.

@@ -102,7 +102,7 @@ def benchmark(
     from sppdet.cli.benchmark_tables import accuracy_table, print_batches, speed_table
     from sppdet.cli.common import choose_device, layer_settings, made_by
     from sppdet.cli.progress import progress_bar
-    from sppdet.datasets.names import relative_names
+    from sppdet.datasets.image_names import relative_names
     from sppdet.images import read_image
     from sppdet.proposals import propose
     from sppdet.runtime.files import write_text

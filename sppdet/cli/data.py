@@ -37,7 +37,7 @@ def data_check(
     from sppdet.cli.data_tables import show
     from sppdet.cli.progress import progress_bar
     from sppdet.datasets import read_dataset, recognise, splits
-    from sppdet.datasets.check import check
+    from sppdet.datasets.check import Check, between, check
     from sppdet.datasets.contact_sheet import contact_sheet
     from sppdet.drawing import picture_format, save_picture
     from sppdet.runtime.files import write_text
@@ -53,11 +53,15 @@ def data_check(
         picture_format(sheet)
     check_outputs([json_file, *sheets.values()])
     found: dict[str, Any] = {}
+    checked: dict[str, Check] = {}
     for part in parts:
         dataset = read_dataset(data, part, format=kind)
         with progress_bar() as bar:
             task = bar.add_task("checking", total=len(dataset.images))
             result = check(dataset, lambda task=task, bar=bar: bar.advance(task))  # type: ignore[misc]
+        for name, earlier in checked.items():
+            result.problems.extend(between(name, earlier, str(part), result))
+        checked[str(part)] = result
         show(result, lines)
         found[part or "all"] = result.to_json()
         if part in sheets:

@@ -35,6 +35,8 @@ def show(result: Check, lines: int) -> None:
         share = f"{100 * entry['share']:.1f} %"
         table.add_row(name, str(entry["objects"]), share, str(entry["images"]), side)
     out.print(table)
+    for doubt in facts["doubts"]:
+        out.print(f"doubt: {doubt}", markup=False, style="yellow")
     if not result.problems:
         out.print("no problems", style="green")
         return

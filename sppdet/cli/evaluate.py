@@ -247,10 +247,20 @@ def _some(names: tuple[str, ...] | list[str]) -> str:
 
 
 def _test_split(data: Path, format: str | None) -> str | None:
+    """The split to test on; None for data without splits.
+
+    Raises:
+        SppdetError: there is a training split, and no split whose name says test.
+    """
     from sppdet.datasets import splits
 
-    available = splits(data, format)
+    available = {name.lower(): name for name in splits(data, format)}
     for name in TEST_SPLITS:
         if name in available:
-            return name
+            return available[name]
+    if any(name.startswith("train") for name in available):
+        raise SppdetError(
+            f"{data}: has the splits {', '.join(sorted(available.values()))}; name the one to test "
+            "on with --split"
+        )
     return None

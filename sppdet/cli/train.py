@@ -1,6 +1,7 @@
 """``sppdet train``: a data set in, a detector out."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,7 @@ from sppdet.settings import (
 )
 
 if TYPE_CHECKING:
+    from sppdet.datasets import Dataset
     from sppdet.features.regions import RegionExtractor
 
 
@@ -127,6 +129,7 @@ def train(
     )
     from sppdet.cli.progress import Bars, console, finish_batch, progress_bar
     from sppdet.datasets import read_dataset
+    from sppdet.datasets.doubts import doubts
     from sppdet.features.rcnn import RcnnRegionFeatures
     from sppdet.features.spp import SppRegionFeatures
     from sppdet.heads.linear import LinearSvms
@@ -140,6 +143,8 @@ def train(
     dataset = read_dataset(data, split or _training_split(data, format), format=format)
     for problem in getattr(dataset, "problems", ()):
         console.print(f"note: {problem}", markup=False, soft_wrap=True)
+    for doubt in [*doubts(dataset), *_split_doubts(data, dataset, split, format)]:
+        console.print(f"note: {doubt}", markup=False, soft_wrap=True)
     where = choose_device(device)
     loaded = load_trunk(trunk, weights, where, made_by(layer))
     features = {"normalize_levels": normalize_levels, **layer_settings(layer, trunk)}
@@ -198,11 +203,49 @@ def train(
         finish_batch(result.failures, len(dataset.images))
 
 
+TRAINING_SPLITS = ("trainval", "train", "train2017", "training")
+TEST_SPLITS = ("test", "test2007", "testing", "val", "valid", "validation", "val2017", "val2014")
+
+
 def _training_split(data: Path, format: str | None) -> str | None:
+    """The split to train on; None for data without splits.
+
+    Raises:
+        SppdetError: there is a test split, and no split whose name says training.
+    """
     from sppdet.datasets import splits
 
-    available = splits(data, format)
-    for name in ("trainval", "train", "train2017", "training"):
+    available = {name.lower(): name for name in splits(data, format)}
+    for name in TRAINING_SPLITS:
         if name in available:
-            return name
+            return available[name]
+    if set(TEST_SPLITS) & set(available):
+        raise SppdetError(
+            f"{data}: has the splits {', '.join(sorted(available.values()))}; name the one to "
+            "train on with --split"
+        )
     return None
+
+
+def _split_doubts(
+    data: Path, dataset: "Dataset", split: str | None, format: str | None
+) -> list[str]:
+    """Lines about training on a test split, and about photographs that a test split has too."""
+    from sppdet.datasets import read_dataset, splits
+    from sppdet.datasets.doubts import shared_files
+
+    lines = []
+    if split is not None and split.lower() in TEST_SPLITS:
+        lines.append(f"this trains on {split}, which is usually kept for the test")
+    for name in splits(data, format):
+        if name.lower() in TEST_SPLITS and dataset.split is not None and name != dataset.split:
+            shared = []
+            with suppress(SppdetError):  # a test split that cannot be read is no matter here
+                other = read_dataset(data, name, format=format)
+                shared = shared_files(dataset.images, other.images)
+            if shared:
+                lines.append(
+                    f"{len(shared)} photographs of {name} are in {dataset.split} too, such as "
+                    f"{shared[0][1].name}: figures on {name} will be too good"
+                )
+    return lines

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sppdet.datasets.base import Dataset
-from sppdet.datasets.names import image_keys
+from sppdet.datasets.image_names import image_keys
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
 from sppdet.runtime.names import as_file_name, as_word, as_words
@@ -48,8 +48,8 @@ def export(path: Path, format: str, dataset: Dataset, detections: Sequence[Detec
     """Write the detections of a data set, one entry per image.
 
     An image is named by its path relative to the folder that holds all images, see
-    :func:`sppdet.datasets.names.image_keys`. Characters of a name that the format has no place for
-    are percent-encoded, and :func:`.results.read_results` decodes them.
+    :func:`sppdet.datasets.image_names.image_keys`. Characters of a name that the format has no
+    place for are percent-encoded, and :func:`.results.read_results` decodes them.
 
     Args:
         path: "coco": the JSON file; "voc" and "text": the folder.

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sppdet.datasets.base import Dataset
-from sppdet.datasets.names import relative_names
+from sppdet.datasets.image_names import relative_names
 from sppdet.errors import SppdetError
 from sppdet.evaluation.errors import KINDS, Errors
 from sppdet.evaluation.voc import VocResult

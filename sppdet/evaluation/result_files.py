@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sppdet.datasets.base import Dataset
-from sppdet.datasets.names import ImageFinder
+from sppdet.datasets.image_names import ImageFinder
 from sppdet.errors import SppdetError
 from sppdet.evaluation.export import COMP_FILE
 from sppdet.images import image_size

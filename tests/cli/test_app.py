@@ -43,7 +43,7 @@ ANSWERS = [
     *(([*group.split(), "--help"], 0) for group in GROUPS),
     *(([*name.split(), "--help"], 0) for name in COMMANDS),
     *(([*name.split(), "--nonsense"], 2) for name in COMMANDS),
-    *(([*name.split()], 2) for name in COMMANDS),
+    *(([*name.split()], 2) for name in COMMANDS if not name.startswith("cache ")),
     (["train", "data", "-o", "model", "--trunk", "nonsense"], 2),
     (["train", "data", "-o", "model", "--seed", "-1"], 2),
     (["evaluate", "data"], 2),

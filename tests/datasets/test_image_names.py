@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sppdet.datasets.names import ImageFinder, image_keys, relative_names
+from sppdet.datasets.image_names import ImageFinder, image_keys, relative_names
 from sppdet.errors import SppdetError
 
 TWO = ["d/a/1.jpg", "d/b/1.jpg", "d/b/2.jpg"]
