@@ -15,6 +15,7 @@ from sppdet.cli.interrupt import CODE, LINE, work_begins
 from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.runtime.cache import without_cache
 from sppdet.runtime.memory import keep_freed_memory
+from sppdet.runtime.names import visible
 
 COMMANDS = {
     "train": "sppdet.cli.train:train",
@@ -160,5 +161,5 @@ def _note(others: Callable[..., None], message: Warning | str, *rest: Any, **nam
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print("error:", *message.split(), file=sys.stderr)
+    print("error:", visible(" ".join(message.split())), file=sys.stderr)
     raise SystemExit(code)

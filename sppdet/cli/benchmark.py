@@ -92,7 +92,6 @@ def benchmark(
       python tools/benchmark.py photos --json speed.json --picture speed.png
     """
     import torch
-    from rich.console import Console
 
     from sppdet.benchmark.contenders import contenders, time_batches
     from sppdet.benchmark.pictures import draw_bars, draw_scaling
@@ -101,7 +100,7 @@ def benchmark(
     from sppdet.benchmark.speed import CLAIMS, machine, measure, using_threads
     from sppdet.cli.benchmark_tables import accuracy_table, print_batches, speed_table
     from sppdet.cli.common import choose_device, layer_settings, made_by
-    from sppdet.cli.progress import progress_bar
+    from sppdet.cli.progress import PlainConsole, progress_bar
     from sppdet.datasets.image_names import relative_names
     from sppdet.images import read_image
     from sppdet.proposals import propose
@@ -149,7 +148,7 @@ def benchmark(
         "date": date.today().isoformat(),
         "command": " ".join(["tools/benchmark.py", *sys.argv[1:]]),
     }
-    out = Console(width=max(Console().width, 170))  # a table that is cut says nothing
+    out = PlainConsole(width=max(PlainConsole().width, 170))  # a table that is cut says nothing
     out.print(speed_table(rows))
     print_batches(out, batches)
     if picture is not None:

@@ -1,14 +1,14 @@
 """What ``sppdet data check`` prints."""
 
-from rich.console import Console
 from rich.table import Table
 
+from sppdet.cli.progress import PlainConsole
 from sppdet.datasets.check import Check
 
 
 def show(result: Check, lines: int) -> None:
     """Print tables of the classes and of the problems."""
-    out = Console(highlight=False, soft_wrap=True)
+    out = PlainConsole(soft_wrap=True)
     facts = result.summary
     place = facts["path"] + (f", {facts['split']}" if facts["split"] else "")
     out.print(f"{place} ({facts['format']})", markup=False, style="bold")

@@ -172,10 +172,11 @@ def _cut(name: str) -> str:
 
 def _print(file: Path, found: "Detections") -> None:
     from sppdet.cli.progress import console
+    from sppdet.runtime.names import visible
 
     for entry in found.to_json():
         box = ", ".join(f"{value:.0f}" for value in entry["box"])
-        print(f"{entry['label']:<16} {entry['score']:.2f}  [{box}]")
+        print(f"{visible(entry['label']):<16} {entry['score']:.2f}  [{box}]")
     stages = ", ".join(f"{name} {value:.3f}" for name, value in found.seconds.items())
     console.print(
         f"{file.name}: {len(found)} found; seconds: {stages}", markup=False, soft_wrap=True
