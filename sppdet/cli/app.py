@@ -2,16 +2,17 @@
 
 import functools
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sppdet.cli.interrupt import CODE, LINE, work_begins
+from sppdet.cli.interrupt import CODE, LINE, TERMINATED, Terminated, work_begins, work_ends
 from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.runtime.cache import without_cache
 from sppdet.runtime.memory import keep_freed_memory
@@ -140,14 +141,29 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
             work_begins()
             with without_cache() if options.get("no_cache") else nullcontext():
                 function(*args, **options)
+            sys.stdout.flush()
         except SppdetError as error:
             _fail(str(error), 2)
-        except KeyboardInterrupt:
-            _fail(LINE, CODE)
+        except KeyboardInterrupt as interrupt:
+            _fail(LINE, TERMINATED if isinstance(interrupt, Terminated) else CODE)
+        except BrokenPipeError:  # as of `| head`: nobody reads on, and that is no error to tell
+            _drop_output()
+            raise SystemExit(1) from None
+        except OSError as error:
+            _drop_output()
+            _fail(f"{error.filename or 'the output'}: {error.strerror or error}", 2)
         except MemoryError:
             _fail("out of memory; use smaller --scales or fewer --boxes", 2)
+        finally:
+            work_ends()
 
     return command
+
+
+def _drop_output() -> None:
+    """Let the interpreter's last flush of a full or closed standard output go nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _note(others: Callable[..., None], message: Warning | str, *rest: Any, **named: Any) -> None:

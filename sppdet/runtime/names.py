@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable
+from html import escape
 from urllib.parse import unquote
 
 _NOT_IN_FILE_NAMES = frozenset('%/\\:*?"<>|')
@@ -53,6 +54,16 @@ def visible(text: object) -> str:
         'red \\\\x1b[31m'
     """
     return _escape(str(text), _is_control, lambda c: c.encode("unicode_escape").decode())
+
+
+def as_html(text: object) -> str:
+    """``text`` for a page: as :func:`visible`, with the characters of HTML escaped.
+
+    Examples:
+        >>> as_html("<b>\\x1b")
+        '&lt;b&gt;\\\\x1b'
+    """
+    return escape(visible(text))
 
 
 def visible_lines(text: str) -> str:
