@@ -22,7 +22,7 @@ longer than that lies whole in one of them."""
 
 def is_panorama(image: Rgb) -> bool:
     """Whether an image (H, W, 3) is seen in parts."""
-    return max(image.shape[:2]) > LONGEST * min(image.shape[:2])
+    return bool(max(image.shape[:2]) > LONGEST * min(image.shape[:2]))
 
 
 def parts_of(width: int, height: int) -> list[tuple[int, int, int, int]]:
