@@ -32,6 +32,9 @@ FORMAT = 3
 OLDEST = 2
 """The oldest format that can be read: version 0.1.0 writes it."""
 
+EARLIER_TRUNKS = {"lite0": ("lite0-stage5",)}
+"""What a trunk's name meant in earlier versions."""
+
 
 class Model(NamedTuple):
     """What a file holds; see :class:`sppdet.detector.Detector`."""
@@ -231,10 +234,11 @@ def _trunk(
         raise SppdetError(
             f"its trunk {name!r} is none of sppdet's; give it: Detector.load(path, trunk=...)"
         )
-    trunk = load_trunk(name, None, given)
-    if trunk.digest != digest:
-        raise ValueError("it was trained on other trunk weights than this sppdet ships")
-    return trunk
+    for candidate in (name, *EARLIER_TRUNKS.get(name, ())):
+        trunk = load_trunk(candidate, None, given)
+        if trunk.digest == digest:
+            return trunk
+    raise ValueError("it was trained on other trunk weights than this sppdet ships")
 
 
 def _extractor(values: dict[str, Any], trunk: Trunk) -> RegionExtractor:

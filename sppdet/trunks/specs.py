@@ -103,15 +103,21 @@ def _small(name: str) -> "nn.Module":
 
 
 def _lite0(name: str) -> "nn.Module":
-    from sppdet.trunks.lite0 import lite0_trunk
+    from sppdet.trunks.lite0 import Lite0
 
-    return lite0_trunk()
+    return Lite0(two_stages=name == "lite0")
 
 
 def _folded_lite0(weights: "Weights") -> "Weights":
     from sppdet.trunks.lite0 import folded
 
     return folded(weights)
+
+
+def _folded_stage5(weights: "Weights") -> "Weights":
+    from sppdet.trunks.lite0 import folded
+
+    return folded(weights, two_stages=False)
 
 
 def _zf5(name: str) -> "nn.Module":
@@ -131,7 +137,14 @@ _ROWS = (
     # The small trunk was trained on images of 32 to 80 px (MODELS.md) and wants its objects smaller
     # than the trunks that were trained at 224 px do.
     TrunkSpec("small", _small, weights="packaged", scales=(320,), crop=64, context=4),
-    TrunkSpec("lite0", _lite0, weights="efficientnet-lite0", converter=_folded_lite0, multiple=16),
+    TrunkSpec("lite0", _lite0, weights="efficientnet-lite0", converter=_folded_lite0, multiple=32),
+    TrunkSpec(
+        "lite0-stage5",
+        _lite0,
+        weights="efficientnet-lite0",
+        converter=_folded_stage5,
+        multiple=16,
+    ),
     TrunkSpec("squeezenet1_0", _torchvision, "features.12", "torchvision", crop=227),
     TrunkSpec("squeezenet1_1", _torchvision, "features.12", "torchvision"),
     TrunkSpec(
