@@ -40,7 +40,23 @@ CROPS = get_args(CropMode)
 PROPOSALS = ("fast", "quality", "tiny", "opencv-fast", "opencv-quality")
 """Methods of :func:`sppdet.proposals.propose`."""
 
-FORMATS = ("voc", "coco", "yolo", "folder")
+FORMATS = (
+    "voc",
+    "coco",
+    "yolo",
+    "folder",
+    "cvat",
+    "labelme",
+    "labelstudio",
+    "via",
+    "createml",
+    "openimages",
+    "csv",
+    "kitti",
+    "visdrone",
+    "mot",
+    "supervisely",
+)
 """Formats of data sets, see :func:`sppdet.datasets.read_dataset`."""
 
 BOX_STYLES = ("xyxy", "xywh", "cxcywh", "yolo")

@@ -9,42 +9,20 @@ from sppdet.datasets.base import Dataset, Problem, RawObject, Record
 from sppdet.datasets.coco_json import Id, order, read_json
 from sppdet.datasets.files import Tree
 from sppdet.datasets.json_kinds import files_of_kind
-from sppdet.datasets.listed import images_near, missing_images
+from sppdet.datasets.listed import images_near, missing_images, named_parts, split_of
 from sppdet.datasets.locate import Locator, missing_place
-from sppdet.datasets.names import ROLES
 from sppdet.datasets.per_image import header_size, stated_size, wrong_size
 from sppdet.errors import SppdetError
 
 USUAL = re.compile(r"instances.*\.json|.*\.coco\.json", re.I)
 """Names of COCO annotation files; others are recognised by their content."""
 
-WORDS = re.compile(
-    r"(^|[_\-.])(instances|annotations?|coco|labels?|default|result|data|dataset|bbox)(?=$|[_\-.])",
-    re.I,
-)
-"""Words in the name of a file that do not name a part of the data set."""
-
 
 def parts(tree: Tree) -> dict[str, Path]:
     """The annotation files by the name of their part; the only one may have the name ""."""
     found = [file for file in tree.having(".json") if USUAL.fullmatch(file.name)]
     found = found or files_of_kind(tree, "coco")
-    named: dict[str, Path] = {}
-    for file in found:
-        name = split_of(tree, file)
-        if name in named or (not name and len(found) > 1):
-            name = tree.shown(file)
-        named[name] = file
-    return named
-
-
-def split_of(tree: Tree, file: Path) -> str:
-    """The part that an annotation file describes: by its name, or by its folder."""
-    name = WORDS.sub("", file.stem).strip("_-.")
-    if name and (tree.file is None or name != file.stem):
-        return name
-    folders = [one for one in tree.folders(file) if one.casefold() not in ROLES]
-    return folders[-1] if folders and not name else name
+    return named_parts(tree, found)
 
 
 def read(

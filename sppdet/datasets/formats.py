@@ -3,7 +3,22 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sppdet.datasets import coco, voc, yolo
+from sppdet.datasets import (
+    coco,
+    createml,
+    csv_boxes,
+    cvat,
+    kitti,
+    label_studio,
+    labelme,
+    mot,
+    open_images,
+    supervisely,
+    via,
+    visdrone,
+    voc,
+    yolo,
+)
 from sppdet.datasets.base import Dataset
 from sppdet.datasets.files import Tree
 
@@ -31,6 +46,17 @@ TABLE = {
         Format("coco", "COCO JSON", coco.parts, coco.read),
         Format("yolo", "YOLO labels with a class file", yolo.parts, yolo.read, yolo.nearly),
         Format("folder", "VOC XML", voc.folder_parts, voc.read_folder, voc.nearly),
+        Format("cvat", "CVAT XML for images", cvat.parts, cvat.read, cvat.nearly),
+        Format("labelme", "LabelMe JSON", labelme.parts, labelme.read, labelme.nearly),
+        Format("labelstudio", "Label Studio JSON", label_studio.parts, label_studio.read),
+        Format("via", "VGG annotator JSON or CSV", via.parts, via.read),
+        Format("createml", "CreateML JSON", createml.parts, createml.read),
+        Format("openimages", "Open Images CSV", open_images.parts, open_images.read),
+        Format("csv", "CSV of boxes", csv_boxes.parts, csv_boxes.read, csv_boxes.nearly),
+        Format("kitti", "KITTI", kitti.parts, kitti.read),
+        Format("visdrone", "VisDrone", visdrone.parts, visdrone.read),
+        Format("mot", "MOTChallenge", mot.parts, mot.read),
+        Format("supervisely", "Supervisely", supervisely.parts, supervisely.read),
     )
 }
 """In the order in which they are recognised."""

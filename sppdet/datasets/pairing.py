@@ -76,6 +76,15 @@ def pair(tree: Tree, labels: Sequence[Path], problems: list[Problem]) -> Pairs:
     return Pairs([(image, owner.get(image)) for image in images], lonely)
 
 
+def by_part(
+    tree: Tree, found: Sequence[tuple[Path, Path | None]]
+) -> dict[str, list[tuple[Path, Path | None]]]:
+    """Images with their annotation files by the name of their part, see :func:`splits_of`."""
+    labels = dict(found)
+    split = splits_of(tree, list(labels))
+    return {name: [(image, labels[image]) for image in images] for name, images in split.items()}
+
+
 def splits_of(tree: Tree, images: Sequence[Path]) -> dict[str, list[Path]]:
     """The images by the name of their part: the first folder below those that hold everything.
 
