@@ -1,5 +1,6 @@
 """What every reader returns: images, their annotations, and a list of problems."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,16 @@ class Dataset:
     def annotations(self, index: int) -> Annotations:
         """The objects of image ``index``."""
         return self._annotations[index]
+
+    def subset(self, indices: Sequence[int], split: str | None) -> "Dataset":
+        """The images of these indices as a part of that name, with the same classes."""
+        part = copy.copy(self)
+        part.split = split
+        part.images = [self.images[index] for index in indices]
+        part.image_ids = self.image_ids and [self.image_ids[index] for index in indices]
+        part.annotation_file = None
+        part._annotations = [self._annotations[index] for index in indices]
+        return part
 
     def all_annotations(self) -> list[Annotations]:
         """The objects of every image."""
