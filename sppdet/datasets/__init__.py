@@ -18,6 +18,9 @@ FORMATS = tuple(TABLE)
 VALIDATION = ("val", "valid", "validation")
 """Names of one part."""
 
+OF_TOOLS = ("coco", "yolo", "folder", "cvat", "labelme", "labelstudio", "via", "createml", "csv")
+"""Formats of labelling tools, of which a folder may have several."""
+
 
 def read_dataset(
     path: str | PathLike[str],
@@ -56,7 +59,10 @@ def read_dataset(
         wanted = [parts[split]]
     else:
         wanted = [parts[""]] if "" in parts else list(parts.values())
-    return chosen.read(tree, wanted, split, classes, background)
+    dataset = chosen.read(tree, wanted, split, classes, background)
+    if format is None and chosen.name in OF_TOOLS:
+        dataset.notes += _others(Tree(path), chosen.name)
+    return dataset
 
 
 def splits(path: str | PathLike[str], format: str | None = None) -> list[str]:
@@ -94,6 +100,21 @@ def _recognised(tree: Tree, format: str | None) -> tuple[Format, dict[str, Any]]
         if parts:
             return row, parts
     raise SppdetError(f"{tree.path}: {_why(tree)}")
+
+
+def _others(tree: Tree, chosen: str) -> list[str]:
+    """Formats that are there too: their annotations may be others."""
+    found = []
+    for name in OF_TOOLS:
+        try:
+            if name != chosen and TABLE[name].parts(tree):
+                found.append(name)
+        except SppdetError:
+            continue
+    return [
+        f"there is also {TABLE[name].what}, which is not read; --format {name} reads it instead"
+        for name in found
+    ]
 
 
 def _why(tree: Tree) -> str:

@@ -28,6 +28,7 @@ class Tree:
         images: those with the suffix of an image that are not masks and lie below ``scope``.
         scope: the path; files outside are only used for their annotations.
         notes: what was decided on the way, a line each.
+        index: the images as :mod:`sppdet.datasets.pairing` looks them up, once it has.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -40,6 +41,7 @@ class Tree:
         mode = _mode(self.path)
         self.file = self.path if stat.S_ISREG(mode) else None
         self.notes: list[str] = []
+        self.index: Any = None
         self.scope = self.path
         root = self.path
         if self.file is not None:

@@ -45,12 +45,9 @@ def pair(tree: Tree, labels: Sequence[Path], problems: list[Problem]) -> Pairs:
     Images of the same name and place in one folder (``7.jpg``, ``7.png``) are reported; the
     annotation goes to the one that comes first in :data:`sppdet.images.SUFFIXES`.
     """
-    by_place: defaultdict[tuple[tuple[str, ...], str], list[Path]] = defaultdict(list)
-    for image in tree.images:
-        by_place[place(tree, image), same(image.stem)].append(image)
-    folded: defaultdict[tuple[tuple[str, ...], str], list[Path]] = defaultdict(list)
-    for (where, name), images in by_place.items():
-        folded[tuple(map(str.casefold, where)), name.casefold()] += images
+    if not labels:
+        return Pairs([(image, None) for image in tree.images])
+    by_place, folded = _index(tree)
     owner: dict[Path, Path] = {}
     lonely = []
     for label in labels:
@@ -74,6 +71,22 @@ def pair(tree: Tree, labels: Sequence[Path], problems: list[Problem]) -> Pairs:
     _tell_misspelt(tree, [*owner, *owner.values()])
     images = [image for image in tree.images if image in owner or not _among_labels(tree, image)]
     return Pairs([(image, owner.get(image)) for image in images], lonely)
+
+
+Index = defaultdict[tuple[tuple[str, ...], str], list[Path]]
+
+
+def _index(tree: Tree) -> tuple[Index, Index]:
+    """The images by place and name, also in lower case; made once for a tree."""
+    if not tree.index:
+        by_place: Index = defaultdict(list)
+        folded: Index = defaultdict(list)
+        for image in tree.images:
+            where, name = place(tree, image), same(image.stem)
+            by_place[where, name].append(image)
+            folded[tuple(map(str.casefold, where)), name.casefold()].append(image)
+        tree.index = (by_place, folded)
+    return tree.index  # type: ignore[no-any-return]
 
 
 def by_part(

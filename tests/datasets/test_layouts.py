@@ -214,3 +214,17 @@ def test_labels_that_fit_no_image_are_named(tmp_path, make_image, make_xml):
         r"\(frame0.xml needs frame0.jpg\)",
     ):
         read_dataset(tmp_path)
+
+
+def test_another_format_beside_is_named(tmp_path, make_image, make_xml):
+    """LabelImg leaves both when the format is switched."""
+    make_image(tmp_path / "a.jpg")
+    make_xml(tmp_path / "a.xml", ("cat", 11, 21, 50, 60))
+    (tmp_path / "a.txt").write_text("0 .5 .5 .2 .5\n")
+    (tmp_path / "classes.txt").write_text("dog\n")
+    dataset = read_dataset(tmp_path)
+    assert (dataset.format, dataset.classes) == ("yolo", ("dog",))
+    assert dataset.notes == [
+        "there is also VOC XML, which is not read; --format folder reads it instead"
+    ]
+    assert read_dataset(tmp_path, format="folder").classes == ("cat",)
