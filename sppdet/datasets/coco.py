@@ -69,7 +69,7 @@ def read(
             )
         )
     above = {
-        entry.get("supercategory")
+        str(entry.get("supercategory"))
         for entry in content["categories"]
         if entry.get("supercategory") != entry["name"]
     }

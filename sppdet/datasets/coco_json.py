@@ -99,8 +99,8 @@ def _mend(entry: dict[str, Any], canonical: dict[Id, Id]) -> None:
         try:
             entry[key] = as_id(entry[key])
         except (KeyError, ValueError):
-            continue
-    entry["category_id"] = canonical.get(entry.get("category_id"), entry.get("category_id"))  # type: ignore[arg-type]
+            entry[key] = None
+    entry["category_id"] = canonical.get(entry["category_id"], entry["category_id"])
     if is_box(entry.get("bbox")) and any(float(value) for value in entry["bbox"]):
         entry["bbox"] = [float(value) for value in entry["bbox"]]
         return

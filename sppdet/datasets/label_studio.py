@@ -60,7 +60,7 @@ def read_file(file: Path, problems: list[Problem], known: set[str] | None = None
     for number, task in enumerate(content, 1):
         try:
             name, results = _task(task)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             text = f"task {number}: {error}, left out"
             problems.append(Problem("bad object", file, text))
             continue
@@ -121,17 +121,17 @@ def _local_name(name: str, known: set[str]) -> str:
 def _objects(
     file: Path, results: list[Any], image: str, problems: list[Problem]
 ) -> Iterator[tuple[str, Box, Size | None]]:
-    named = {one.get("id") for one in results if isinstance(one, dict) and _labels(one)}
+    named = {str(one.get("id")) for one in results if isinstance(one, dict) and _labels(one)}
     for one in results:
         try:
             labels = _labels(one)
-            if not labels and one.get("id") in named and one.get("id") is not None:
+            if not labels and one.get("id") is not None and str(one["id"]) in named:
                 continue  # the shape of an object whose label stands in another entry
             if not labels:
                 raise ValueError(f"{one.get('type', 'a result')} has no label of a box")
             size = stated_size(one.get("original_width"), one.get("original_height"))
             yield str(labels[0]), _box(one["value"], size), size
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             problems.append(Problem("bad object", file, f"{image}: {error}, left out"))
 
 

@@ -98,7 +98,7 @@ def read_file(file: Path, problems: list[Problem]) -> tuple[Size | None, list[Ra
                 raise ValueError("no label")
             box = _box(shape.get("shape_type") or "polygon", shape["points"])
             objects.append(RawObject(name, box, bool(shape.get("difficult", False))))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             text = f"shape {number}: {error}, left out"
             problems.append(Problem("bad object", file, text))
     return stated_size(content.get("imageWidth"), content.get("imageHeight")), objects

@@ -64,7 +64,7 @@ def read_file(file: Path, problems: list[Problem]) -> tuple[Size | None, list[Ra
             x1, y1, x2, y2 = hull(figure["points"]["exterior"])
             one = 1 if kind == "rectangle" else 0
             objects.append(RawObject(str(figure["classTitle"]), (x1, y1, x2 + one, y2 + one)))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             text = f"object {number}: {error}, left out"
             problems.append(Problem("bad object", file, text))
     return size, objects

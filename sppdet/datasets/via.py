@@ -4,7 +4,6 @@ The class is the region attribute that all regions have; of several, the one tha
 label, name or the like.
 """
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -61,7 +60,7 @@ def read_file(file: Path, problems: list[Problem]) -> list[Listed]:
             if not label:
                 raise ValueError(f"no {attribute}")
             entry.objects.append(RawObject(label, _box(shape)))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             problems.append(Problem("bad object", file, f"{name}: {error}, left out"))
     return list(found.values())
 
@@ -71,9 +70,10 @@ def _of_json(file: Path) -> Iterator[Region]:
     try:
         for entry in content.get("_via_img_metadata", content).values():
             regions = entry["regions"]
-            yield entry["filename"], None, {}
+            name = str(entry["filename"])
+            yield name, None, {}
             for region in regions.values() if isinstance(regions, dict) else regions:
-                yield entry["filename"], region["shape_attributes"], region["region_attributes"]
+                yield name, region["shape_attributes"], region["region_attributes"]
     except (KeyError, TypeError, AttributeError) as error:
         raise SppdetError(f"{file}: is not a file of the VGG annotator ({error!r})") from None
 
@@ -87,7 +87,7 @@ def _of_csv(file: Path) -> Iterator[Region]:
             shape = json.loads(cells["region_shape_attributes"] or "{}")
             values = json.loads(cells["region_attributes"] or "{}")
             yield cells["filename"], shape, values
-        except (KeyError, ValueError, csv.Error) as error:
+        except (KeyError, ValueError, RecursionError) as error:
             raise SppdetError(
                 f"{file}: row {number} is not one of the VGG annotator ({error})"
             ) from None
