@@ -18,6 +18,8 @@ COMMANDS = {
     "evaluate": "sppdet.cli.evaluate:evaluate",
     "benchmark": "sppdet.cli.benchmark:benchmark",
     "data check": "sppdet.cli.data:data_check",
+    "convert": "sppdet.cli.convert:convert",
+    "split": "sppdet.cli.convert:split",
     "prepare-data": "sppdet.cli.prepare_data:prepare_data",
     "classify train": "sppdet.cli.classify.train:train",
     "classify test": "sppdet.cli.classify.test:check",

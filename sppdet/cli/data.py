@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from sppdet.cli.options import Format
+from sppdet.cli.options import Background, Format
 
 
 def data_check(
-    data: Annotated[Path, typer.Argument(help="The data set: VOC, COCO JSON, YOLO, XML beside.")],
+    data: Annotated[Path, typer.Argument(help="The data set: a folder, or an annotation file.")],
     split: Annotated[
         str | None, typer.Option(help="Part of the data; default: everything.")
     ] = None,
@@ -23,6 +23,7 @@ def data_check(
     samples: Annotated[int, typer.Option(min=1, help="Images on the contact sheet.")] = 24,
     lines: Annotated[int, typer.Option(min=0, help="Problems to print; JSON has them all.")] = 30,
     format: Format = None,
+    background: Background = False,
 ) -> None:
     """Count what a data set holds, and find what is wrong.
 
@@ -46,11 +47,11 @@ def data_check(
         parts = list(splits(data, kind))
     found: dict[str, Any] = {}
     for part in parts:
-        dataset = read_dataset(data, part, format=kind)
+        dataset = read_dataset(data, part, format=kind, background=background)
         with progress_bar() as bar:
             task = bar.add_task("checking", total=len(dataset.images))
             result = check(dataset, lambda task=task, bar=bar: bar.advance(task))  # type: ignore[misc]
-        show(result, lines)
+        show(result, lines, dataset.notes)
         found[part or "all"] = result.to_json()
         if contact_sheet_file is not None:
             name = contact_sheet_file.stem + (f"_{part}" if len(parts) > 1 else "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sppdet.cli.choices import BOX_STYLES, EXPORTS, PROPOSALS
-from sppdet.cli.options import Device, Format, JsonFile, Workers, one_of
+from sppdet.cli.options import Background, Device, Format, JsonFile, Workers, one_of
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def evaluate(
         str, one_of("--boxes", BOX_STYLES, "What the four numbers of a box in text files are")
     ] = "xyxy",
     format: Format = None,
+    background: Background = False,
     device: Device = None,
     workers: Workers = None,
 ) -> None:
@@ -81,7 +82,7 @@ def evaluate(
     if [model, results, proposals].count(None) != 2:
         raise SppdetError("give one of --model, --results and --proposals")
     from sppdet.cli.evaluate_tables import print_figures
-    from sppdet.cli.progress import console, finish_batch
+    from sppdet.cli.progress import console, finish_batch, tell_dataset
     from sppdet.datasets import read_dataset
     from sppdet.evaluation.export import export
     from sppdet.evaluation.intervals import bootstrap
@@ -90,9 +91,9 @@ def evaluate(
     from sppdet.evaluation.voc import evaluate_voc
     from sppdet.runtime.files import write_text
 
-    dataset = read_dataset(data, split or _test_split(data, format), format=format)
-    for problem in dataset.problems:
-        console.print(f"note: {problem}", markup=False, soft_wrap=True)
+    chosen = split or _test_split(data, format)
+    dataset = read_dataset(data, chosen, format=format, background=background)
+    tell_dataset(dataset)
     if not any(len(entry) for entry in dataset.all_annotations()):
         raise SppdetError(f"{data}: has no annotated object to evaluate against")
     failures: list[str] = []

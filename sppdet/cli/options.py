@@ -55,6 +55,14 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...]:
     return numbers
 
 
+Background = Annotated[
+    bool,
+    typer.Option(
+        "--background",
+        help="Take every image without annotations as an image without objects. Default: only in "
+        "folders of which at least half of the images have annotations.",
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option(help="Device, such as cpu or cuda. Default: the GPU, if there is one."),

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sppdet.cli.choices import CROPS, METHODS, PROPOSALS
-from sppdet.cli.options import Device, Format, Layer, Trunk, Workers, one_of, parse_numbers
+from sppdet.cli.options import (
+    Background,
+    Device,
+    Format,
+    Layer,
+    Trunk,
+    Workers,
+    one_of,
+    parse_numbers,
+)
 from sppdet.errors import SppdetError
 from sppdet.settings import (
     CropMode,
@@ -27,7 +36,9 @@ if TYPE_CHECKING:
 def train(
     data: Annotated[
         Path,
-        typer.Argument(help="Labelled images: VOC XML beside them, a VOC devkit, COCO JSON, YOLO."),
+        typer.Argument(
+            help="Labelled images: a folder in any layout of README.md, or its annotation file."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file of the detector to write.")
@@ -37,6 +48,7 @@ def train(
         typer.Option(help="Part of the data. Default: trainval or train, if there is one."),
     ] = None,
     format: Format = None,
+    background: Background = False,
     trunk: Trunk = "small",
     weights: Annotated[
         str | None,
@@ -107,7 +119,7 @@ def train(
       python tools/train.py photos --output fruit.safetensors
     """
     from sppdet.cli.common import choose_device, images_at_a_time, layer_settings, made_by
-    from sppdet.cli.progress import Bars, console, finish_batch, progress_bar
+    from sppdet.cli.progress import Bars, console, finish_batch, progress_bar, tell_dataset
     from sppdet.datasets import read_dataset
     from sppdet.features.rcnn import RcnnRegionFeatures
     from sppdet.features.spp import SppRegionFeatures
@@ -117,9 +129,9 @@ def train(
 
     start = time.perf_counter()
     _check_output(output)
-    dataset = read_dataset(data, split or _training_split(data, format), format=format)
-    for problem in getattr(dataset, "problems", ()):
-        console.print(f"note: {problem}", markup=False, soft_wrap=True)
+    chosen = split or _training_split(data, format)
+    dataset = read_dataset(data, chosen, format=format, background=background)
+    tell_dataset(dataset)
     where = choose_device(device)
     loaded = load_trunk(trunk, weights, where, made_by(layer))
     features = {"normalize_levels": normalize_levels, **layer_settings(layer, trunk)}

@@ -16,6 +16,7 @@ from sppdet.cli.app import COMMANDS, GROUPS
 from sppdet.cli.interrupt import CODE, LINE
 from sppdet.datasets import FORMATS
 from sppdet.datasets.download import SOURCES
+from sppdet.datasets.writers import WRITERS
 from sppdet.evaluation.export import EXPORTS
 from sppdet.evaluation.results import BOX_STYLES
 from sppdet.proposals import METHODS as PROPOSAL_METHODS
@@ -88,6 +89,7 @@ def test_the_check_sees_a_heavy_import() -> None:
         (choices.TRUNKS, SPECS),
         (choices.PROPOSALS, PROPOSAL_METHODS),
         (choices.FORMATS, FORMATS),
+        (choices.WRITERS, tuple(WRITERS)),
         (choices.BOX_STYLES, BOX_STYLES),
         (choices.EXPORTS, EXPORTS),
         (choices.DATA_SETS, SOURCES),
@@ -112,6 +114,8 @@ OPTIONS = [
     ("benchmark image.jpg", "--trunk", choices.TRUNKS),
     ("benchmark image.jpg", "--layer", choices.LAYERS),
     ("data check data", "--format", choices.FORMATS),
+    ("convert data out", "--to", choices.WRITERS),
+    ("split data", "--to", choices.WRITERS),
     ("classify train data -o run", "--schedule", choices.SCHEDULES),
     ("classify train data -o run", "--size-order", choices.SIZE_ORDERS),
 ]
