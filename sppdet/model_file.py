@@ -21,8 +21,10 @@ from sppdet.heads.regression import BoxRegression
 from sppdet.proposals import settings_of
 from sppdet.runtime.tensor_files import load_tensors, make, save_tensors
 from sppdet.settings import DetectorSettings, RcnnSettings, SelectionSettings, SppSettings
-from sppdet.trunks import Preprocessing, Trunk, build_trunk, load_trunk
+from sppdet.trunks import MapGeometry, Preprocessing, Trunk, build_trunk, load_trunk
 from sppdet.trunks.loading import comes_installed
+from sppdet.trunks.specs import TIMM
+from sppdet.trunks.timm_stage import restore_timm
 from sppdet.trunks.weights import Weights
 
 FORMAT = 3
@@ -30,6 +32,9 @@ FORMAT = 3
 
 OLDEST = 2
 """The oldest format that can be read: version 0.1.0 writes it."""
+
+EARLIER_TRUNKS = {"lite0": ("lite0-stage5",)}
+"""What a trunk's name meant in earlier versions."""
 
 
 LARGEST_LEVEL, LARGEST_SIDE, MOST = 64, 20_000, 1_000_000
@@ -227,15 +232,18 @@ def _trunk(
     if own:
         preprocessing = Preprocessing.from_json(described["preprocessing"])
         weights = Weights(own, preprocessing, described["origin"])
+        if name.startswith(TIMM):
+            return restore_timm(name, weights, MapGeometry(**described["geometry"]), given)
         return build_trunk(name, weights, given, described["layer"])
     if not comes_installed(name):
         raise SppdetError(
             f"its trunk {name!r} is none of sppdet's; give it: Detector.load(path, trunk=...)"
         )
-    trunk = load_trunk(name, None, given)
-    if trunk.digest != digest:
-        raise ValueError("it was trained on other trunk weights than this sppdet ships")
-    return trunk
+    for candidate in (name, *EARLIER_TRUNKS.get(name, ())):
+        trunk = load_trunk(candidate, None, given)
+        if trunk.digest == digest:
+            return trunk
+    raise ValueError("it was trained on other trunk weights than this sppdet ships")
 
 
 def _extractor(values: dict[str, Any], trunk: Trunk) -> RegionExtractor:

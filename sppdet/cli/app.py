@@ -26,6 +26,8 @@ COMMANDS = {
     "cache info": "sppdet.cli.cache:info",
     "cache clear": "sppdet.cli.cache:clear",
     "data check": "sppdet.cli.data:data_check",
+    "convert": "sppdet.cli.convert:convert",
+    "split": "sppdet.cli.convert:split",
     "prepare-data": "sppdet.cli.prepare_data:prepare_data",
     "classify train": "sppdet.cli.classify.train:train",
     "classify test": "sppdet.cli.classify.test:check",

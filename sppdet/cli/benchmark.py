@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sppdet.cli.options import Device, JsonFile, Layer, Trunk, parse_numbers
+from sppdet.cli.options import Device, JsonFile, Layer, Stage, Trunk, parse_numbers
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ PAPER_SCALES = ("688", "480,576,688,864,1200")
 def benchmark(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     trunk: Trunk = "small",
+    stage: Stage = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -99,7 +100,7 @@ def benchmark(
     from sppdet.benchmark.scaling import NUMBERS, SIDES, measure_scaling
     from sppdet.benchmark.speed import CLAIMS, machine, measure, using_threads
     from sppdet.cli.benchmark_tables import accuracy_table, print_batches, speed_table
-    from sppdet.cli.common import choose_device, layer_settings, made_by
+    from sppdet.cli.common import choose_device, layer_settings, made_by, with_stage
     from sppdet.cli.progress import PlainConsole, progress_bar
     from sppdet.datasets.image_names import relative_names
     from sppdet.images import read_image
@@ -123,7 +124,7 @@ def benchmark(
                 for name, image in zip(relative_names(files), pictures, strict=True)
             },
         )
-    loaded = load_trunk(trunk, weights, where, made_by(layer))
+    loaded = load_trunk(with_stage(trunk, stage), weights, where, made_by(layer))
     shared = layer_settings(layer, trunk)
     labelled = _train_and_test(map) if map is not None else None
     rows: list[Row] = []

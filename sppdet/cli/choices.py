@@ -23,6 +23,7 @@ __all__ = [
     "SCHEDULES",
     "SIZE_ORDERS",
     "TRUNKS",
+    "WRITERS",
 ]
 
 TRUNKS = tuple(SPECS)
@@ -40,8 +41,27 @@ CROPS = get_args(CropMode)
 PROPOSALS = ("fast", "quality", "tiny", "opencv-fast", "opencv-quality")
 """Methods of :func:`sppdet.proposals.propose`."""
 
-FORMATS = ("voc", "coco", "yolo", "folder")
+FORMATS = (
+    "voc",
+    "coco",
+    "yolo",
+    "folder",
+    "cvat",
+    "labelme",
+    "labelstudio",
+    "via",
+    "createml",
+    "openimages",
+    "csv",
+    "kitti",
+    "visdrone",
+    "mot",
+    "supervisely",
+)
 """Formats of data sets, see :func:`sppdet.datasets.read_dataset`."""
+
+WRITERS = ("voc", "coco", "yolo", "csv", "createml")
+"""Formats of data sets that are written, see :mod:`sppdet.datasets.writers`."""
 
 BOX_STYLES = ("xyxy", "xywh", "cxcywh", "yolo")
 """Four numbers in a text file, see :func:`sppdet.evaluation.results.read_results`."""

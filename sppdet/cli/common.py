@@ -10,6 +10,7 @@ from PIL import Image
 
 from sppdet.errors import SppdetError
 from sppdet.trunks import Layer, pool5_level
+from sppdet.trunks.specs import TIMM
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -49,6 +50,19 @@ def limit_pixels(number: int | None) -> None:
     """
     if number is not None:
         Image.MAX_IMAGE_PIXELS = -(-number // 2)
+
+
+def with_stage(trunk: str, stage: int | None) -> str:
+    """The name of a trunk with the stage of ``--stage``.
+
+    Raises:
+        SppdetError: the trunk has no stages to choose from.
+    """
+    if stage is None:
+        return trunk
+    if not trunk.startswith(TIMM) or "@" in trunk:
+        raise SppdetError(f"--stage {stage}: belongs to --trunk timm:NAME, not to {trunk}")
+    return f"{trunk}@{stage}"
 
 
 def made_by(layer: str) -> Layer:

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from sppdet.cli.options import Format, MaxPixels
+from sppdet.cli.options import Background, Format, MaxPixels
 
 
 def data_check(
-    data: Annotated[Path, typer.Argument(help="The data set: VOC, COCO JSON, YOLO, XML beside.")],
+    data: Annotated[Path, typer.Argument(help="The data set: a folder, or an annotation file.")],
     split: Annotated[
         str | None, typer.Option(help="Part of the data; default: everything.")
     ] = None,
@@ -24,6 +24,7 @@ def data_check(
     lines: Annotated[int, typer.Option(min=0, help="Problems to print; JSON has them all.")] = 30,
     format: Format = None,
     max_pixels: MaxPixels = None,
+    background: Background = False,
 ) -> None:
     """Count what a data set holds, and find what is wrong.
 
@@ -55,14 +56,14 @@ def data_check(
     found: dict[str, Any] = {}
     checked: dict[str, Check] = {}
     for part in parts:
-        dataset = read_dataset(data, part, format=kind)
+        dataset = read_dataset(data, part, format=kind, background=background)
         with progress_bar() as bar:
             task = bar.add_task("checking", total=len(dataset.images))
             result = check(dataset, lambda task=task, bar=bar: bar.advance(task))  # type: ignore[misc]
         for name, earlier in checked.items():
             result.problems.extend(between(name, earlier, str(part), result))
         checked[str(part)] = result
-        show(result, lines)
+        show(result, lines, dataset.notes)
         found[part or "all"] = result.to_json()
         if part in sheets:
             save_picture(contact_sheet(dataset, samples), sheets[part])

@@ -1,13 +1,15 @@
 """What ``sppdet data check`` prints."""
 
+from collections.abc import Sequence
+
 from rich.table import Table
 
 from sppdet.cli.progress import PlainConsole
 from sppdet.datasets.check import Check
 
 
-def show(result: Check, lines: int) -> None:
-    """Print tables of the classes and of the problems."""
+def show(result: Check, lines: int, notes: Sequence[str] = ()) -> None:
+    """Print tables of the classes and of the problems, and what the reader decided."""
     out = PlainConsole(soft_wrap=True)
     facts = result.summary
     place = facts["path"] + (f", {facts['split']}" if facts["split"] else "")
@@ -18,6 +20,8 @@ def show(result: Check, lines: int) -> None:
         f"({facts['difficult']} difficult, {facts['crowd']} crowds), "
         f"{len(facts['classes'])} classes"
     )
+    for note in notes:
+        out.print(f"note: {note}", markup=False)
     if facts["box_sides"]:
         sizes = facts["sizes"]
         sides = facts["box_sides"]

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sppdet.cli.choices import BOX_STYLES, EXPORTS, PROPOSALS
-from sppdet.cli.options import Device, Format, JsonFile, MaxPixels, NoCache, Workers, one_of
+from sppdet.cli.options import (
+    Background,
+    Device,
+    Format,
+    JsonFile,
+    MaxPixels,
+    NoCache,
+    Workers,
+    one_of,
+)
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -68,6 +77,7 @@ def evaluate(
     format: Format = None,
     max_pixels: MaxPixels = None,
     no_cache: NoCache = False,
+    background: Background = False,
     device: Device = None,
     workers: Workers = None,
 ) -> None:
@@ -84,7 +94,7 @@ def evaluate(
         raise SppdetError("give one of --model, --results and --proposals")
     from sppdet.cli.common import limit_pixels
     from sppdet.cli.evaluate_tables import print_figures
-    from sppdet.cli.progress import console, finish_batch
+    from sppdet.cli.progress import console, finish_batch, tell_dataset
     from sppdet.datasets import read_dataset
     from sppdet.evaluation.export import export, export_files
     from sppdet.evaluation.intervals import bootstrap
@@ -96,9 +106,9 @@ def evaluate(
     from sppdet.runtime.outputs import check_outputs
 
     limit_pixels(max_pixels)
-    dataset = read_dataset(data, split or _test_split(data, format), format=format)
-    for problem in dataset.problems:
-        console.print(f"note: {problem}", markup=False, soft_wrap=True)
+    chosen = split or _test_split(data, format)
+    dataset = read_dataset(data, chosen, format=format, background=background)
+    tell_dataset(dataset)
     if not any(len(entry) for entry in dataset.all_annotations()):
         raise SppdetError(f"{data}: has no annotated object to evaluate against")
     kind = export_format or ("coco" if _is_json(export_to) else "voc")

@@ -8,19 +8,23 @@ import typer
 
 from sppdet.cli.choices import FORMATS, LAYERS, TRUNKS
 from sppdet.errors import SppdetError
+from sppdet.trunks.specs import TIMM
 
 
-def one_of(option: str, names: Sequence[str], help: str) -> Any:
+def one_of(option: str, names: Sequence[str], help: str, other: str | None = None) -> Any:
     """An option whose value is one of ``names``; the help and the shell's completion list them.
 
     Args:
         option: such as ``"--format"``.
         names: the choices.
         help: what the option is; the choices are added.
+        other: how other values may begin; None allows none.
 
     Another value raises SppdetError, one line with the choices, while the command line is parsed.
     """
-    return typer.Option(option, help=f"{help}: {', '.join(names)}.", **_choice(option, names))
+    more = f", or {other}NAME" if other else ""
+    choice = _choice(option, names, other)
+    return typer.Option(option, help=f"{help}: {', '.join(names)}{more}.", **choice)
 
 
 def argument_of(what: str, names: Sequence[str], help: str) -> Any:
@@ -28,10 +32,11 @@ def argument_of(what: str, names: Sequence[str], help: str) -> Any:
     return typer.Argument(help=f"{help}: {', '.join(names)}.", **_choice(what, names))
 
 
-def _choice(name: str, names: Sequence[str]) -> dict[str, Any]:
+def _choice(name: str, names: Sequence[str], other: str | None = None) -> dict[str, Any]:
     def parse(text: str) -> str:
-        if text not in names:
-            raise SppdetError(f"{name} {text}: choose one of {', '.join(names)}")
+        if text not in names and not (other and text.startswith(other)):
+            more = f", or {other}NAME" if other else ""
+            raise SppdetError(f"{name} {text}: choose one of {', '.join(names)}{more}")
         return text
 
     def complete(incomplete: str) -> list[str]:
@@ -55,6 +60,14 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...]:
     return numbers
 
 
+Background = Annotated[
+    bool,
+    typer.Option(
+        "--background",
+        help="Take every image without annotations as an image without objects. Default: only in "
+        "folders of which at least half of the images have annotations.",
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option(help="Device, such as cpu or cuda. Default: the GPU, if there is one."),
@@ -87,7 +100,17 @@ NoCache = Annotated[
         help="Read nothing from the cache, and keep nothing in it; see sppdet cache info.",
     ),
 ]
-Trunk = Annotated[str, one_of("--trunk", TRUNKS, "Convolutional network")]
+Stage = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Stage whose feature map a timm:NAME trunk gives, counted from 0. Default: the last "
+        "one of stride 16.",
+    ),
+]
+Trunk = Annotated[
+    str, one_of("--trunk", TRUNKS, "Convolutional network, or any network of timm", TIMM)
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Images that are worked on at the same time. Default: one per core."),

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from rich.progress import (
 from rich.text import Text
 
 from sppdet.runtime.names import visible, visible_lines
+
+if TYPE_CHECKING:
+    from sppdet.datasets import Dataset
 
 
 class PlainConsole(Console):
@@ -38,6 +41,19 @@ class PlainConsole(Console):
 
 console = PlainConsole(stderr=True)
 """Progress and remarks; what a command is asked for goes to files or to the standard output."""
+
+
+def tell_dataset(dataset: "Dataset") -> None:
+    """What was read: decisions and problems, a line each, and how many images are background."""
+    for line in (*dataset.notes, *map(str, dataset.problems)):
+        console.print(f"note: {line}", markup=False, soft_wrap=True)
+    counts = [len(entry) for entry in dataset.all_annotations()]
+    console.print(
+        f"{dataset.path} ({dataset.format}): {len(counts)} images, {counts.count(0)} of them "
+        f"background, {sum(counts)} objects",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @contextmanager

@@ -9,11 +9,13 @@ import typer
 
 from sppdet.cli.choices import CROPS, METHODS, PROPOSALS
 from sppdet.cli.options import (
+    Background,
     Device,
     Format,
     Layer,
     MaxPixels,
     NoCache,
+    Stage,
     Trunk,
     Workers,
     one_of,
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
 def train(
     data: Annotated[
         Path,
-        typer.Argument(help="Labelled images: VOC XML beside them, a VOC devkit, COCO JSON, YOLO."),
+        typer.Argument(
+            help="Labelled images: a folder in any layout of README.md, or its annotation file."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file of the detector to write.")
@@ -49,7 +53,9 @@ def train(
         typer.Option(help="Part of the data. Default: trainval or train, if there is one."),
     ] = None,
     format: Format = None,
+    background: Background = False,
     trunk: Trunk = "small",
+    stage: Stage = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -126,8 +132,9 @@ def train(
         layer_settings,
         limit_pixels,
         made_by,
+        with_stage,
     )
-    from sppdet.cli.progress import Bars, console, finish_batch, progress_bar
+    from sppdet.cli.progress import Bars, console, finish_batch, progress_bar, tell_dataset
     from sppdet.datasets import read_dataset
     from sppdet.datasets.doubts import doubts
     from sppdet.features.rcnn import RcnnRegionFeatures
@@ -140,13 +147,13 @@ def train(
     limit_pixels(max_pixels)
     start = time.perf_counter()
     check_outputs([output], [data if data.is_file() else None, weights])
-    dataset = read_dataset(data, split or _training_split(data, format), format=format)
-    for problem in getattr(dataset, "problems", ()):
-        console.print(f"note: {problem}", markup=False, soft_wrap=True)
+    chosen = split or _training_split(data, format)
+    dataset = read_dataset(data, chosen, format=format, background=background)
+    tell_dataset(dataset)
     for doubt in [*doubts(dataset), *_split_doubts(data, dataset, split, format)]:
         console.print(f"note: {doubt}", markup=False, soft_wrap=True)
     where = choose_device(device)
-    loaded = load_trunk(trunk, weights, where, made_by(layer))
+    loaded = load_trunk(with_stage(trunk, stage), weights, where, made_by(layer))
     features = {"normalize_levels": normalize_levels, **layer_settings(layer, trunk)}
     extractor: RegionExtractor
     if method == "rcnn":
@@ -154,7 +161,7 @@ def train(
             raise SppdetError("--scales belongs to SPP-net; R-CNN sees every box at one size")
         cropping = RcnnSettings(loaded.spec.crop, loaded.spec.context, crop, **features)
         extractor = RcnnRegionFeatures(loaded, cropping)
-        seen = f"R-CNN, {trunk} on {cropping.mode} crops of {cropping.size} px"
+        seen = f"R-CNN, {loaded.name} on {cropping.mode} crops of {cropping.size} px"
     else:
         sides = parse_numbers(scales, "--scales") if scales else loaded.spec.scales
         if not 32 <= min(sides) <= max(sides) <= longest_side:
@@ -165,7 +172,7 @@ def train(
         extractor = SppRegionFeatures(
             loaded, SppSettings(sides, longest_side=longest_side, **features)
         )
-        seen = f"SPP-net, {trunk} at {','.join(map(str, sides))} px"
+        seen = f"SPP-net, {loaded.name} at {','.join(map(str, sides))} px"
     settings = TrainSettings(
         mining=MiningSettings(positive_iou=positive_iou),
         detector=DetectorSettings(

@@ -1,18 +1,25 @@
-"""Data sets: VOC devkit, a folder with VOC XML beside the images, COCO JSON, YOLO text labels."""
+"""Data sets: the annotations of many tools, and the layouts in which they leave them."""
 
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
+from typing import Any
 
-from sppdet.datasets import coco, voc, yolo
 from sppdet.datasets.base import Annotations, Dataset, Problem
+from sppdet.datasets.files import Tree
+from sppdet.datasets.formats import TABLE, Format
+from sppdet.datasets.voc import folder_images
 from sppdet.errors import SppdetError
-from sppdet.images import find_images
 
 __all__ = ["FORMATS", "Annotations", "Dataset", "Problem", "read_dataset", "recognise", "splits"]
 
-FORMATS = ("voc", "coco", "yolo", "folder")
+FORMATS = tuple(TABLE)
 """In the order in which they are recognised."""
+
+VALIDATION = ("val", "valid", "validation")
+"""Names of one part."""
+
+OF_TOOLS = ("coco", "yolo", "folder", "cvat", "labelme", "labelstudio", "via", "createml", "csv")
+"""Formats of labelling tools, of which a folder may have several."""
 
 
 def read_dataset(
@@ -20,43 +27,42 @@ def read_dataset(
     split: str | None = None,
     classes: Sequence[str] | None = None,
     format: str | None = None,
+    background: bool = False,
 ) -> Dataset:
     """Read a data set of any supported format.
 
     Args:
-        path: "voc": a folder with ImageSets/Main, or above it; "coco": a JSON file, or its folder;
-            "yolo": a folder of images, labels and a class file; "folder": images with VOC XML
-            beside them, directly in the folder or in a subfolder per split.
+        path: the folder of the data set, or its annotation file. README.md lists the layouts.
         split: the part to read, one of :func:`splits`. None reads all parts (of COCO JSON, the
             only file).
         classes: the classes wanted, in this order; objects of other classes are left out. By
             default those of the class file or of the categories; without these, all that occur,
             sorted.
         format: one of :data:`FORMATS`; by default it is recognised.
+        background: every image without annotations is an image without objects;
+            :mod:`sppdet.datasets.background` has the rule that holds otherwise.
 
     Errors in single files do not stop it; they are listed in ``Dataset.problems``.
 
     Raises:
         SppdetError: nothing there is a data set, or the split does not exist.
     """
-    path = Path(path)
-    kind = format or recognise(path)
-    parts = _parts(path, kind)
+    tree = Tree(path)
+    chosen, parts = _recognised(tree, format)
+    if split in VALIDATION and split not in parts:
+        split = next((name for name in VALIDATION if name in parts), split)
     if split is not None and split not in parts:
         names = [name for name in sorted(parts) if name]
         known = f"it has {', '.join(names)}" if names else "it has no splits, leave --split out"
         raise SppdetError(f"{path}: has no split {split}; {known}")
-    if kind == "voc":
-        return voc.open_devkit(parts[""], split, classes)
-    if kind == "coco":
-        if split is None and len(parts) > 1:
-            raise SppdetError(f"{path}: choose a split with --split: {', '.join(sorted(parts))}")
-        name = split if split is not None else next(iter(parts))
-        return coco.open_coco(path, parts[name], name or None, classes)
-    folders = [parts[split]] if split is not None else list(parts.values())
-    if kind == "yolo":
-        return yolo.open_yolo(path, folders, split, classes)
-    return voc.open_folders(path, folders, split, classes)
+    if split is not None:
+        wanted = [parts[split]]
+    else:
+        wanted = [parts[""]] if "" in parts else list(parts.values())
+    dataset = chosen.read(tree, wanted, split, classes, background)
+    if format is None and chosen.name in OF_TOOLS:
+        dataset.notes += _others(Tree(path), chosen.name)
+    return dataset
 
 
 def splits(path: str | PathLike[str], format: str | None = None) -> list[str]:
@@ -65,8 +71,7 @@ def splits(path: str | PathLike[str], format: str | None = None) -> list[str]:
     Raises:
         SppdetError: nothing there is a data set.
     """
-    path = Path(path)
-    return sorted(name for name in _parts(path, format or recognise(path)) if name)
+    return sorted(name for name in _recognised(Tree(path), format)[1] if name)
 
 
 def recognise(path: str | PathLike[str]) -> str:
@@ -75,55 +80,50 @@ def recognise(path: str | PathLike[str]) -> str:
     Raises:
         SppdetError: there is no such path, or nothing there is a data set.
     """
-    path = Path(path)
-    if not path.exists():
-        raise SppdetError(f"{path}: no such file or folder")
-    if path.is_file():
-        if coco.find_json(path):
-            return "coco"
-        raise SppdetError(f"{path}: is not a data set; give a folder, or a COCO JSON file")
-    if voc.find_devkit(path) is not None:
-        return "voc"
-    if coco.find_json(path):
-        return "coco"
-    if yolo.find_class_file(path) is not None and yolo.image_folders(path):
-        return "yolo"
-    folders = _xml_folders(path)
-    if any(next(folder.glob("*.xml"), None) for folder in folders.values()):
-        return "folder"
-    held = "images, but no annotations" if folders else "neither images nor annotations"
-    raise SppdetError(
-        f"{path}: holds {held} that are recognised (VOC XML beside the images, a VOC devkit, "
-        "COCO JSON, YOLO labels with a class file)"
-    )
+    return _recognised(Tree(path), None)[0].name
 
 
-def _parts(path: Path, kind: str) -> dict[str, Path]:
-    """Where each split is; the name "" stands for a data set without splits."""
-    if kind == "voc":
-        devkit = voc.find_devkit(path)
-        if devkit is None:
-            raise SppdetError(f"{path}: is not a VOC devkit (it has no folder ImageSets/Main)")
-        return {"": devkit, **dict.fromkeys(voc.devkit_splits(devkit), devkit)}
-    if kind == "coco":
-        parts = coco.find_json(path)
-    elif kind == "yolo":
-        parts = yolo.image_folders(path)
-    elif kind == "folder":
-        parts = _xml_folders(path)
-    else:
-        raise SppdetError(f"--format {kind}: choose one of {', '.join(FORMATS)}")
-    if not parts:
-        raise SppdetError(f"{path}: holds no data set of the format {kind}")
-    return parts
+def _recognised(tree: Tree, format: str | None) -> tuple[Format, dict[str, Any]]:
+    """The format and the parts; the name "" stands for all of a data set."""
+    if format is not None:
+        if format not in TABLE:
+            raise SppdetError(f"--format {format}: choose one of {', '.join(FORMATS)}")
+        parts = TABLE[format].parts(tree)
+        if not parts and format == "folder":
+            parts = folder_images(tree)
+        if not parts:
+            reason = TABLE[format].nearly(tree) or f"this is not {TABLE[format].what}"
+            raise SppdetError(f"{tree.path}: holds no data set of the format {format}: {reason}")
+        return TABLE[format], parts
+    for row in TABLE.values():
+        parts = row.parts(tree)
+        if parts:
+            return row, parts
+    raise SppdetError(f"{tree.path}: {_why(tree)}")
 
 
-def _xml_folders(path: Path) -> dict[str, Path]:
-    """The folder itself when it holds images, else its subfolders that do, by name."""
-    if find_images(path):
-        return {"": path}
-    return {
-        entry.name: entry
-        for entry in sorted(path.iterdir())
-        if entry.is_dir() and not entry.name.startswith(".") and find_images(entry)
-    }
+def _others(tree: Tree, chosen: str) -> list[str]:
+    """Formats that are there too: their annotations may be others."""
+    found = []
+    for name in OF_TOOLS:
+        try:
+            if name != chosen and TABLE[name].parts(tree):
+                found.append(name)
+        except SppdetError:
+            continue
+    return [
+        f"there is also {TABLE[name].what}, which is not read; --format {name} reads it instead"
+        for name in found
+    ]
+
+
+def _why(tree: Tree) -> str:
+    """Why nothing is recognised: what comes close, or what would be."""
+    near = [reason for row in TABLE.values() if (reason := row.nearly(tree))]
+    if near:
+        return "is not a data set that can be read: " + "; ".join(near)
+    known = ", ".join(row.what for row in TABLE.values())
+    if tree.file is not None:
+        return f"is not a data set; give a folder, or an annotation file ({known})"
+    held = "images, but no annotations" if tree.images else "neither images nor annotations"
+    return f"holds {held} that are recognised ({known})"

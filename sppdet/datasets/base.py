@@ -1,5 +1,6 @@
 """What every reader returns: images, their annotations, and a list of problems."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,8 @@ class Problem:
 
     Attributes:
         kind: "missing image", "unreadable image", "unreadable annotation", "inverted box",
-            "tiny box", "outside box", "wrong size", "bad object" or "unknown class".
+            "tiny box", "outside box", "wrong size", "bad object", "unknown class", "same name",
+            "two annotations" or "unlabelled images".
         file: where it is.
         message: what it is, and what was done about it.
     """
@@ -84,11 +86,12 @@ class Dataset:
 
     Attributes:
         path: where it was opened.
-        format: "voc", "folder", "coco" or "yolo".
+        format: one of :data:`sppdet.datasets.FORMATS`.
         split: the name of the part, or None for the whole.
         images: the image files.
         classes: the class names; labels index into them.
         problems: the problems of the files, in the order of the files.
+        notes: what the reader decided, a line each, such as how many images are background.
         image_ids: for COCO JSON the id of each image, otherwise None.
         category_ids: for COCO JSON the category id of each class, otherwise None.
         annotation_file: the COCO JSON file, otherwise None.
@@ -105,6 +108,7 @@ class Dataset:
         image_ids: list[int] | None = None,
         category_ids: dict[str, int] | None = None,
         annotation_file: Path | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         """Check the records' boxes; objects of classes that are not in ``classes`` are left out.
 
@@ -116,6 +120,7 @@ class Dataset:
         self.images = [record.image for record in records]
         self.classes = tuple(classes)
         self.problems = list(problems)
+        self.notes = list(notes)
         self.image_ids = image_ids
         self.annotation_file = annotation_file
         self.category_ids = category_ids and {name: category_ids[name] for name in self.classes}
@@ -128,6 +133,16 @@ class Dataset:
     def annotations(self, index: int) -> Annotations:
         """The objects of image ``index``."""
         return self._annotations[index]
+
+    def subset(self, indices: Sequence[int], split: str | None) -> "Dataset":
+        """The images of these indices as a part of that name, with the same classes."""
+        part = copy.copy(self)
+        part.split = split
+        part.images = [self.images[index] for index in indices]
+        part.image_ids = self.image_ids and [self.image_ids[index] for index in indices]
+        part.annotation_file = None
+        part._annotations = [self._annotations[index] for index in indices]
+        return part
 
     def all_annotations(self) -> list[Annotations]:
         """The objects of every image."""

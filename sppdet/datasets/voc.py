@@ -1,21 +1,34 @@
-"""PASCAL VOC annotations: XML files beside the images, or a devkit with ImageSets.
+"""VOC XML files in any layout, and VOC devkits with their lists of images in ImageSets."""
 
-VOC counts pixels from 1 and includes both corners; :func:`read_xml` is the one place that turns
-``xmin, ymin, xmax, ymax`` into ``xmin - 1, ymin - 1, xmax, ymax``.
-"""
-
-import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from sppdet.datasets.base import Dataset, Problem, RawObject, Record
+from sppdet.datasets.background import Pair
+from sppdet.datasets.base import Dataset, Problem, RawObject
+from sppdet.datasets.files import Tree, read_text
+from sppdet.datasets.locate import Locator, missing_place
+from sppdet.datasets.names import is_hidden
+from sppdet.datasets.pairing import pair, splits_of
+from sppdet.datasets.per_image import Read, Size, lonely_problems, read_pairs
+from sppdet.datasets.voc_xml import parse_xml, read_xml
 from sppdet.errors import SppdetError
-from sppdet.images import SUFFIXES, find_images, image_size
+
+LOOKED_AT = 20
+"""XML files that are looked at to see whether they are VOC annotations."""
 
 
-def is_devkit(path: Path) -> bool:
-    """Whether ``path`` holds ``ImageSets/Main``."""
-    return (path / "ImageSets" / "Main").is_dir()
+def devkit_parts(tree: Tree) -> dict[str, Path | None]:
+    """The lists of a devkit by name, and "" for all its images; empty when there is no devkit."""
+    devkit = find_devkit(tree.root) if tree.file is None else None
+    if devkit is None:
+        return {}
+    lists = {
+        file.stem: file
+        for file in sorted((devkit / "ImageSets" / "Main").iterdir())
+        if file.suffix.casefold() == ".txt" and file.is_file() and not is_hidden(file.name)
+    }
+    of_classes = {name for name in lists if "_" in name and name.rsplit("_", 1)[1] in lists}
+    return {"": None, **{name: lists[name] for name in lists.keys() - of_classes}}
 
 
 def find_devkit(path: Path) -> Path | None:
@@ -24,12 +37,13 @@ def find_devkit(path: Path) -> Path | None:
     Raises:
         SppdetError: there are several.
     """
-    if is_devkit(path):
+    if _is_devkit(path):
         return path
-    if not path.is_dir():
-        return None
     inside = sorted(
-        p for pattern in ("*", "VOCdevkit/*") for p in path.glob(pattern) if is_devkit(p)
+        found
+        for pattern in ("*", "VOCdevkit/*")
+        for found in path.glob(pattern)
+        if _is_devkit(found) and not is_hidden(found.name)
     )
     if len(inside) > 1:
         raise SppdetError(
@@ -38,142 +52,110 @@ def find_devkit(path: Path) -> Path | None:
     return inside[0] if inside else None
 
 
-def devkit_splits(devkit: Path) -> list[str]:
-    """The lists in ImageSets/Main, without those of single classes (``cat_train``)."""
-    names = {entry.stem for entry in (devkit / "ImageSets" / "Main").glob("*.txt")}
-    return sorted(n for n in names if "_" not in n or n.rsplit("_", 1)[1] not in names)
+def _is_devkit(path: Path) -> bool:
+    return (path / "ImageSets" / "Main").is_dir()
 
 
-def open_devkit(path: Path, split: str | None, classes: Sequence[str] | None) -> Dataset:
-    """Read a devkit: JPEGImages, Annotations, ImageSets/Main. No split: every image."""
-    images = {p.stem: p for p in _files(path / "JPEGImages")}
-    if split is None:
-        names = sorted(images)
-    else:
-        lines = (path / "ImageSets" / "Main" / f"{split}.txt").read_text("utf-8").splitlines()
-        names = [line.split()[0] for line in lines if line.strip()]
-    problems: list[Problem] = []
-    pairs = []
-    for name in names:
-        image = images.get(name, path / "JPEGImages" / f"{name}.jpg")
-        if name not in images:
-            problems.append(Problem("missing image", image, "is listed, but does not exist"))
-        pairs.append((image, path / "Annotations" / f"{name}.xml"))
-    records = list(_read_all(pairs, problems, expect_xml=True))
-    return Dataset(path, "voc", split, records, classes, problems)
-
-
-def open_folders(
-    path: Path, folders: Sequence[Path], split: str | None, classes: Sequence[str] | None
+def read_devkit(
+    tree: Tree,
+    chosen: Sequence[Path | None],
+    split: str | None,
+    classes: Sequence[str] | None,
+    background: bool,
 ) -> Dataset:
-    """Read folders of images with an XML file of the same name beside each.
-
-    An image without one has no objects. An XML file without its image is reported.
-    """
+    """Read a devkit: JPEGImages, Annotations, ImageSets/Main. No list: every image."""
+    devkit = find_devkit(tree.root)
+    if devkit is None:
+        raise SppdetError(f"{tree.path}: is not a VOC devkit (it has no folder ImageSets/Main)")
     problems: list[Problem] = []
-    pairs = []
-    for folder in folders:
-        images = find_images(folder)
-        stems = {image.stem for image in images}
-        pairs += [(image, image.with_suffix(".xml")) for image in images]
-        for xml in sorted(folder.glob("*.xml")):
-            if xml.stem not in stems:
-                problems.append(Problem("missing image", xml, "has no image beside it, left out"))
-    records = list(_read_all(pairs, problems, expect_xml=False))
-    return Dataset(path, "folder", split, records, classes, problems)
+    tree = Tree(devkit)
+    found = pair(tree, tree.having(".xml"), problems).found
+    lists = [file for file in chosen if file is not None]
+    pairs: list[Pair] = found if None in chosen else []
+    if not pairs:
+        labels = dict(found)
+        locator = Locator([image for image, _ in found])
+        for image in (image for file in lists for image in _listed(tree, file, locator)):
+            label = labels.get(image)
+            if image not in labels:
+                problems.append(Problem("missing image", image, "is listed, but does not exist"))
+            if label is None:
+                expected = devkit / "Annotations" / f"{image.stem}.xml"
+                text = "does not exist; the image has no objects"
+                problems.append(Problem("unreadable annotation", expected, text))
+            pairs.append((image, label))
+    return read_pairs(
+        tree, "voc", pairs, split, classes, _reader(problems), problems, background or bool(lists)
+    )
 
 
-def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES]
+def _listed(tree: Tree, file: Path, locator: Locator) -> list[Path]:
+    """The images of a list: names without suffix, file names or paths, and what follows them."""
+    lines = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+    images = []
+    for line in lines:
+        near = tree.root / "JPEGImages"
+        image = locator.find(line, near)[0] or locator.find(line.split()[0], near)[0]
+        name = line.split()[0]
+        images.append(image or missing_place(tree, near, name if "." in name else f"{name}.jpg"))
+    return list(dict.fromkeys(images))
 
 
-def _read_all(
-    pairs: Sequence[tuple[Path, Path]], problems: list[Problem], expect_xml: bool
-) -> Iterator[Record]:
-    for image, xml in pairs:
-        size = _size(image, problems)
-        if not xml.is_file():
-            if expect_xml:
-                problems.append(
-                    Problem(
-                        "unreadable annotation", xml, "does not exist; the image has no objects"
-                    )
-                )
-            yield Record(image, xml, size, [])
-            continue
-        try:
-            told, objects = read_xml(xml, problems)
-        except SppdetError as error:
-            message = str(error).removeprefix(f"{xml}: ")
-            problems.append(
-                Problem("unreadable annotation", xml, f"{message}; its image is left out")
-            )
-            continue
-        if size is not None and told is not None and told != size:
-            problems.append(
-                Problem(
-                    "wrong size",
-                    xml,
-                    f"says {told[0]} x {told[1]}, but the image is {size[0]} x {size[1]}",
-                )
-            )
-        yield Record(image, xml, size or told, objects)
+def folder_parts(tree: Tree) -> dict[str, list[Path]]:
+    """The images by part, where XML files have their names; empty where none has."""
+    found = pair(tree, _xml_files(tree), []).found
+    if not any(label is not None and _is_voc(label) for _, label in found):
+        return {}
+    return splits_of(tree, [image for image, _ in found])
 
 
-def _size(image: Path, problems: list[Problem]) -> tuple[int, int] | None:
-    if not image.is_file():
+def read_folder(
+    tree: Tree,
+    chosen: Sequence[list[Path]],
+    split: str | None,
+    classes: Sequence[str] | None,
+    background: bool,
+) -> Dataset:
+    """Read images with XML files of the same name. An XML file without its image is reported."""
+    problems: list[Problem] = []
+    pairs = pair(tree, _xml_files(tree), problems)
+    wanted = {image for images in chosen for image in images}
+    if split is None:
+        problems += lonely_problems(tree, pairs.lonely)
+    own = [(image, label) for image, label in pairs.found if image in wanted]
+    return read_pairs(tree, "folder", own, split, classes, _reader(problems), problems, background)
+
+
+def folder_images(tree: Tree) -> dict[str, list[Path]]:
+    """Images by part, also without any annotation: for ``--format folder``."""
+    return splits_of(tree, tree.images) if tree.images else {}
+
+
+def nearly(tree: Tree) -> str | None:
+    """What is wrong where there are VOC XML files, but no data set."""
+    files = [file for file in tree.having(".xml")[:LOOKED_AT] if _is_voc(file)]
+    if not files:
         return None
+    count = len(tree.having(".xml"))
+    where = "/".join(tree.folders(files[0])) or "the folder"
+    example = f"{files[0].name} needs {files[0].stem}.jpg"
+    return f"{count} VOC XML files in {where}, but no image has such a name ({example})"
+
+
+def _xml_files(tree: Tree) -> list[Path]:
+    return tree.having(".xml")
+
+
+def _is_voc(file: Path) -> bool:
+    """Whether a file is a VOC annotation, or a broken one: the reader then says what is wrong."""
     try:
-        return image_size(image)
-    except SppdetError as error:
-        message = str(error).removeprefix(f"{image}: ")
-        problems.append(Problem("unreadable image", image, message))
-        return None
+        return parse_xml(file).tag == "annotation"
+    except SppdetError:
+        return False
 
 
-def read_xml(path: Path, problems: list[Problem]) -> tuple[tuple[int, int] | None, list[RawObject]]:
-    """The size in a VOC XML file (None where it is absent or 0) and its objects.
+def _reader(problems: list[Problem]) -> Read:
+    def read_one(label: Path, size: Size | None) -> tuple[Size | None, list[RawObject]]:
+        return read_xml(label, problems)
 
-    An object without a name or with an invalid box goes to ``problems``.
-
-    Raises:
-        SppdetError: the file is not a VOC annotation.
-    """
-    try:
-        root = ET.fromstring(path.read_bytes())
-    except (ET.ParseError, ValueError, LookupError, OSError) as error:
-        raise SppdetError(f"{path}: is not readable XML ({error})") from None
-    if root.tag != "annotation":
-        raise SppdetError(f"{path}: is not a VOC annotation (its root is <{root.tag}>)")
-    objects = []
-    for number, entry in enumerate(root.findall("object"), 1):
-        name = (entry.findtext("name") or "").strip()
-        corners = entry.find("bndbox")
-        try:
-            if not name or corners is None:
-                raise ValueError("no name" if not name else "no bndbox")
-            x1, y1, x2, y2 = (
-                float(corners.findtext(tag) or "missing")
-                for tag in ("xmin", "ymin", "xmax", "ymax")
-            )
-        except ValueError as error:
-            problems.append(Problem("bad object", path, f"object {number}: {error}, left out"))
-            continue
-        if x2 < x1 or y2 < y1:
-            text = f"{name} box {x1:g}, {y1:g}, {x2:g}, {y2:g} has max < min, left out"
-            problems.append(Problem("inverted box", path, text))
-            continue
-        difficult = (entry.findtext("difficult") or "0").strip().lower() in ("1", "true", "yes")
-        objects.append(RawObject(name, (x1 - 1, y1 - 1, x2, y2), difficult))
-    return _told_size(root), objects
-
-
-def _told_size(root: ET.Element) -> tuple[int, int] | None:
-    try:
-        width = int(float(root.findtext("size/width") or 0))
-        height = int(float(root.findtext("size/height") or 0))
-    except (ValueError, OverflowError):
-        return None
-    return (width, height) if width > 0 and height > 0 else None
+    return read_one

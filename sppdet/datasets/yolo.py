@@ -1,160 +1,195 @@
-"""YOLO text labels: a ``.txt`` file per image, ``class cx cy w h`` in fractions of its size.
+"""YOLO text labels: a ``.txt`` file per image, and a class file.
 
-The class file is ``classes.txt``, ``obj.names`` or any ``*.names`` (a name per line), or the
-``names`` of a ``data.yaml``. Labels lie beside the images, or in a ``labels`` folder that mirrors
-``images``.
+The parts of the data set are the ``train``, ``val`` and ``test`` of its YAML file, each a folder, a
+text file of image paths, or a list of these; without them, the folders of the images.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from sppdet.datasets.base import Dataset, Problem, RawObject, Record
+from sppdet.datasets.background import Pair
+from sppdet.datasets.base import Dataset, Problem, RawObject
+from sppdet.datasets.files import Tree, read_text
+from sppdet.datasets.names import IMAGE_FOLDERS
+from sppdet.datasets.pairing import pair, splits_of
+from sppdet.datasets.per_image import Size, read_pairs
+from sppdet.datasets.yolo_labels import looks_like_yolo, read_labels
+from sppdet.datasets.yolo_names import CLASS_FILES, Names, find_names, read_names
 from sppdet.errors import SppdetError
-from sppdet.images import find_images, image_size
+from sppdet.images import SUFFIXES
 
-CLASS_FILES = ("classes.txt", "obj.names", "data.yaml", "data.yml", "dataset.yaml")
-
-
-def find_class_file(path: Path) -> Path | None:
-    """The class file of a data set: in ``path``, in ``labels`` below, or in a folder above."""
-    folders = [path, path / "labels", path / "labels" / "train", path.parent, path.parent.parent]
-    for folder in folders:
-        for name in CLASS_FILES:
-            if (folder / name).is_file():
-                return folder / name
-        others = (
-            sorted([*folder.glob("*.names"), *folder.glob("*.yaml")]) if folder.is_dir() else []
-        )
-        for other in others:
-            if other.suffix == ".names" or re.search(r"^names\s*:", other.read_text(), re.M):
-                return other
-    return None
+SPLITS = ("train", "val", "test")
+"""Entries of a YAML file that name images."""
 
 
-def image_folders(path: Path) -> dict[str, Path]:
-    """Folders with images and labels by split name; a data set without splits has the name "".
-
-    The layouts: images/SPLIT and labels/SPLIT; SPLIT/images and SPLIT/labels; SPLIT with both side
-    by side; and each without splits.
-    """
-    inner = path / "images" if (path / "images").is_dir() else path
-    if _has_labels(inner):
-        return {"": inner}
-    found = {}
-    for folder in sorted(p for p in inner.iterdir() if p.is_dir()):
-        for candidate in (folder, folder / "images"):
-            if candidate.is_dir() and _has_labels(candidate):
-                found[folder.name] = candidate
-                break
-    return found
-
-
-def _has_labels(folder: Path) -> bool:
-    return any(label_file(image).is_file() for image in find_images(folder))
-
-
-def label_file(image: Path) -> Path:
-    """Where the labels of an image are: beside it, or in ``labels`` instead of ``images``."""
-    beside = image.with_suffix(".txt")
-    if beside.is_file() or "images" not in image.parts[:-1]:
-        return beside
-    parts = list(image.parts)
-    last = len(parts) - 2 - parts[:-1][::-1].index("images")
-    parts[last] = "labels"
-    return Path(*parts).with_suffix(".txt")
-
-
-def read_classes(file: Path) -> list[str]:
-    """The class names, in the order of their numbers.
-
-    Raises:
-        SppdetError: the file names no class.
-    """
-    text = file.read_text("utf-8")
-    if file.suffix in (".yaml", ".yml"):
-        names = _yaml_names(text)
+def parts(tree: Tree) -> dict[str, list[Pair]]:
+    """Images with their label files by part; empty when the path holds no YOLO labels."""
+    found = pair(tree, _label_files(tree), []).found
+    if any(_any_yolo(found)):
+        class_file = find_names(tree)
+        if class_file is None:
+            return {}
+    elif tree.file is not None and tree.file == find_names(tree):
+        class_file = tree.file
     else:
-        names = [line.strip() for line in text.splitlines() if line.strip()]
-    if not names:
-        raise SppdetError(f"{file}: names no class")
-    return names
+        return {}
+    labels = dict(found)
+    listed = _listed_parts(tree, read_names(class_file), labels)
+    named = {image for pairs in listed.values() for image, _ in pairs}
+    folders = splits_of(tree, [image for image, _ in found])
+    if listed and folders.keys() == {""}:
+        return listed
+    for name, images in folders.items():
+        if name not in listed and not named & set(images):
+            listed[name] = [(image, labels[image]) for image in images]
+    return listed
 
 
-def _yaml_names(text: str) -> list[str]:
-    """The value of ``names``: a list in brackets, a list of dashes, or a mapping from numbers."""
-    match = re.search(r"^names\s*:[ \t]*(\[.*?\]|\{.*?\})?", text, re.M | re.S)
-    if match is None:
-        return []
-    if match.group(1):
-        parts = match.group(1)[1:-1].replace("\n", " ").split(",")
-    else:
-        parts = []
-        for line in text[match.end() :].lstrip("\n").splitlines():
-            if not re.match(r"(\s+\d+\s*:|\s*-\s)", line):
-                break
-            parts.append(re.sub(r"^\s*-\s", "", line))
-    names = [re.sub(r"^\s*\d+\s*:", "", part).split(" #")[0].strip() for part in parts]
-    return [name.strip("'\"") for name in names if name]
-
-
-def open_yolo(
-    path: Path, folders: Sequence[Path], split: str | None, classes: Sequence[str] | None
+def read(
+    tree: Tree,
+    chosen: Sequence[list[Pair]],
+    split: str | None,
+    classes: Sequence[str] | None,
+    background: bool,
 ) -> Dataset:
-    """Read folders of images with YOLO labels. An image without labels has no objects.
+    """Read images with YOLO labels.
 
     Raises:
         SppdetError: there is no class file, or a class asked for is not in it.
     """
-    class_file = find_class_file(path)
+    class_file = find_names(tree)
     if class_file is None:
-        raise SppdetError(f"{path}: YOLO labels need a class file ({', '.join(CLASS_FILES)})")
-    names = read_classes(class_file)
-    missing = [name for name in classes or () if name not in names]
+        raise SppdetError(f"{tree.path}: YOLO labels need a class file ({', '.join(CLASS_FILES)})")
+    names = read_names(class_file)
+    missing = [name for name in classes or () if name not in names.classes]
     if missing:
         raise SppdetError(f"{class_file}: does not name the class {', '.join(missing)}")
     problems: list[Problem] = []
-    records = []
-    for image in (image for folder in folders for image in find_images(folder)):
-        labels = label_file(image)
-        try:
-            size = image_size(image)
-        except SppdetError as error:
-            message = str(error).removeprefix(f"{image}: ")
-            problems.append(Problem("unreadable image", image, f"{message}; left out"))
-            continue
-        objects = list(_read_labels(labels, size, names, problems)) if labels.is_file() else []
-        records.append(Record(image, labels, size, objects))
-    return Dataset(path, "yolo", split, records, classes or names, problems)
+    pairs = list(dict.fromkeys(one for part in chosen for one in part))
+    points = key_points(names.setup)
+
+    def read_one(label: Path, size: Size | None) -> tuple[None, list[RawObject]]:
+        assert size is not None
+        return None, list(read_labels(label, size, names.by_number, points, problems))
+
+    dataset = read_pairs(
+        tree,
+        "yolo",
+        pairs,
+        split,
+        classes or names.classes,
+        read_one,
+        problems,
+        background,
+        needs_size=True,
+    )
+    if points is not None:
+        dataset.notes.append(f"{class_file.name} says kpt_shape: key points are left out")
+    absent = _absent(names)
+    if absent:
+        dataset.notes.append(f"{class_file.name} has no name for class {absent}")
+    return dataset
 
 
-def _read_labels(
-    file: Path, size: tuple[int, int], names: list[str], problems: list[Problem]
-) -> Iterator[RawObject]:
-    """The objects of a label file; lines of polygons give the box around them."""
-    for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
-        words = line.split()
-        if not words:
+def nearly(tree: Tree) -> str | None:
+    """What is missing where there are YOLO labels, but no data set."""
+    labels = [file for file in _label_files(tree) if looks_like_yolo(file)]
+    if not labels:
+        return None
+    where = f"{len(labels)} YOLO label files such as {tree.shown(labels[0])}"
+    if not any(label for _, label in pair(tree, labels, []).found):
+        return f"{where}, but no image has such a name"
+    return f"{where}, but they need a class file ({', '.join(CLASS_FILES)})"
+
+
+def key_points(setup: dict[str, Any]) -> tuple[int, int] | None:
+    """``kpt_shape`` of a YAML file: number of key points, and numbers per point."""
+    try:
+        count, numbers = (int(value) for value in setup["kpt_shape"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return count, numbers
+
+
+def _absent(names: Names) -> str:
+    gaps = sorted(set(range(max(names.by_number))) - names.by_number.keys())
+    return ", ".join(map(str, gaps[:10])) + (" ..." if len(gaps) > 10 else "")
+
+
+def _label_files(tree: Tree) -> list[Path]:
+    return [file for file in tree.having(".txt") if file.name not in CLASS_FILES]
+
+
+def _any_yolo(pairs: Sequence[Pair]) -> Iterator[bool]:
+    return (bool(label is not None and looks_like_yolo(label)) for _, label in pairs)
+
+
+def _listed_parts(tree: Tree, names: Names, labels: dict[Path, Path | None]) -> dict[str, Any]:
+    found = {}
+    for split in SPLITS:
+        value = names.setup.get(split)
+        entries = [value] if isinstance(value, str) else value
+        if not isinstance(entries, list):
             continue
-        try:
-            label = int(words[0])
-            values = [float(word) for word in words[1:]]
-            if label < 0 or label >= len(names):
-                text = f"line {number}: class {label} of {len(names)}, left out"
-                problems.append(Problem("unknown class", file, text))
+        images = []
+        for entry in entries:
+            place = _resolve(names, entry) if isinstance(entry, str) and entry else None
+            if place is None:
+                if entry:
+                    tree.notes.append(f"{names.file.name}: {split}: there is no {entry}")
                 continue
-            yield RawObject(names[label], _box(values, *size))
-        except ValueError as error:
-            problems.append(Problem("bad object", file, f"line {number}: {error}, left out"))
+            images += _images_of(tree, place)
+        if images:
+            unique = dict.fromkeys(images)
+            found[split] = [(image, labels.get(image) or _beside(image)) for image in unique]
+    return found
 
 
-def _box(values: list[float], width: int, height: int) -> tuple[float, float, float, float]:
-    if len(values) == 4:
-        x, y, w, h = values
-        left, top, right, bottom = x - w / 2, y - h / 2, x + w / 2, y + h / 2
-    elif len(values) >= 6 and len(values) % 2 == 0:
-        left, right = min(values[0::2]), max(values[0::2])
-        top, bottom = min(values[1::2]), max(values[1::2])
-    else:
-        raise ValueError(f"{len(values)} numbers, not 4 (or a polygon)")
-    return left * width, top * height, right * width, bottom * height
+def _resolve(names: Names, entry: str) -> Path | None:
+    """A folder or file that a YAML file names: below ``path``, or beside the YAML file.
+
+    Exports of Roboflow write ``../train/images`` for ``train/images``.
+    """
+    here = names.file.parent
+    base = names.setup.get("path")
+    bases = [here / base, here] if isinstance(base, str) and base else [here]
+    entry = entry.replace("\\", "/")
+    inner = entry
+    while inner.startswith(("../", "./")):
+        inner = inner.split("/", 1)[1]
+    for name in (inner, entry):
+        for folder in bases:
+            if (folder / name).is_dir() or (folder / name).is_file():
+                return folder / name
+    return None
+
+
+def _images_of(tree: Tree, place: Path) -> list[Path]:
+    if place.is_file():
+        lines = (line.strip().replace("\\", "/") for line in read_text(place).splitlines())
+        found = (_listed_image(place, line) for line in lines if line)
+        return [image for image in found if image is not None]
+    inside = [image for image in tree.images if place in image.parents]
+    return inside or [image for image in Tree(place).images if place in image.parents]
+
+
+def _listed_image(file: Path, line: str) -> Path | None:
+    """The image of a line: absolute, beside the list, or below a folder above it."""
+    inner = line.removeprefix("./")
+    while inner.startswith("../"):
+        inner = inner[3:]
+    for candidate in (file.parent / line, file.parent / inner, file.parent.parent / inner):
+        if candidate.suffix.casefold() in SUFFIXES and candidate.is_file():
+            return candidate
+    return None
+
+
+def _beside(image: Path) -> Path | None:
+    """The label file of an image outside the data set's folder."""
+    candidates = [image.with_suffix(".txt")]
+    for level, name in enumerate(image.parts[:-1]):
+        if name.casefold() in IMAGE_FOLDERS:
+            parts = (*image.parts[:level], "labels", *image.parts[level + 1 :])
+            candidates.append(Path(*parts).with_suffix(".txt"))
+    return next((file for file in candidates if file.is_file()), None)

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from sppdet.datasets.base import Dataset
-from sppdet.datasets.coco import read_json
+from sppdet.datasets.coco_json import is_box, read_json
 from sppdet.detections import Detections
 from sppdet.evaluation.export import coco_records
 
@@ -69,10 +69,15 @@ def evaluate_coco(
 def _truth(dataset: Dataset) -> dict[str, Any]:
     if dataset.annotation_file is not None:
         content = read_json(dataset.annotation_file)
-        for entry in content["annotations"]:
+        content["annotations"] = [
+            entry
+            for entry in content["annotations"]
+            if isinstance(entry, dict) and is_box(entry.get("bbox"))
+        ]
+        for number, entry in enumerate(content["annotations"], 1):
+            entry.setdefault("id", number)
             entry.setdefault("iscrowd", 0)
-            if "bbox" in entry:
-                entry.setdefault("area", entry["bbox"][2] * entry["bbox"][3])
+            entry.setdefault("area", entry["bbox"][2] * entry["bbox"][3])
         return content
     annotations: list[dict[str, Any]] = []
     for index in range(len(dataset.images)):

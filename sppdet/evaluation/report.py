@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sppdet.datasets.base import Dataset
-from sppdet.datasets.coco import read_json
+from sppdet.datasets.coco_json import read_json
 from sppdet.evaluation import charts
 from sppdet.evaluation.errors import KINDS, VOC_GROUPS, analyse, groups_of, operating_point
 from sppdet.evaluation.gallery import Picture, worst_misses, worst_mistakes

@@ -1,9 +1,11 @@
 """Safetensors files with a checksum of their tensors and their metadata."""
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -36,8 +38,22 @@ def save_tensors(
     with atomic_path(path) as temporary:
         try:
             safetensors.torch.save_file(contiguous, temporary, told)
+            _sort_metadata(temporary)
         except safetensors.SafetensorError as error:
             raise OSError(str(error)) from error
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata in order: safetensors writes them in another order each time, and equal
+    content is to give equal files."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= size:
+            file.seek(8)
+            file.write(text.ljust(size))
 
 
 def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -115,7 +115,7 @@ def _perturbed_geometry(network: nn.Module, side: int, name: str) -> MapGeometry
     except (SppdetError, RuntimeError) as error:
         raise SppdetError(
             f"network {name}: where its map's cells lie cannot be found "
-            f"({_one_line(error)}); give geometry=MapGeometry(stride, first_center)"
+            f"({one_line(error)}); give geometry=MapGeometry(stride, first_center)"
         ) from None
 
 
@@ -129,7 +129,7 @@ def _smallest_side(network: nn.Module, name: str) -> tuple[int, int]:
         try:
             small = _output(network, side, side)
         except Exception as error:  # the network's own code may raise anything
-            reason = _one_line(error)
+            reason = one_line(error)
             continue
         channels = _checked(small, name)
         break
@@ -140,7 +140,7 @@ def _smallest_side(network: nn.Module, name: str) -> tuple[int, int]:
     except Exception as error:
         raise SppdetError(
             f"network {name}: runs on {side} x {side} px, but not on {_LONG} x {side} px "
-            f"({_one_line(error)}); a trunk must take images of any size"
+            f"({one_line(error)}); a trunk must take images of any size"
         ) from None
     if long.shape[2] > small.shape[2] and long.shape[3] == small.shape[3]:
         raise SppdetError(
@@ -180,5 +180,6 @@ def _checked(output: object, name: str) -> int:
     return output.shape[1]
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """The text of an error in one line of at most 200 characters."""
     return " ".join(str(error).split())[:200] or type(error).__name__

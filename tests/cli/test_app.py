@@ -17,6 +17,7 @@ from sppdet.cli.app import COMMANDS, GROUPS
 from sppdet.cli.interrupt import CODE, LINE
 from sppdet.datasets import FORMATS
 from sppdet.datasets.download import SOURCES
+from sppdet.datasets.writers import WRITERS
 from sppdet.evaluation.export import EXPORTS
 from sppdet.evaluation.results import BOX_STYLES
 from sppdet.proposals import METHODS as PROPOSAL_METHODS
@@ -89,6 +90,7 @@ def test_the_check_sees_a_heavy_import() -> None:
         (choices.TRUNKS, SPECS),
         (choices.PROPOSALS, PROPOSAL_METHODS),
         (choices.FORMATS, FORMATS),
+        (choices.WRITERS, tuple(WRITERS)),
         (choices.BOX_STYLES, BOX_STYLES),
         (choices.EXPORTS, EXPORTS),
         (choices.DATA_SETS, SOURCES),
@@ -113,6 +115,8 @@ OPTIONS = [
     ("benchmark image.jpg", "--trunk", choices.TRUNKS),
     ("benchmark image.jpg", "--layer", choices.LAYERS),
     ("data check data", "--format", choices.FORMATS),
+    ("convert data out", "--to", choices.WRITERS),
+    ("split data", "--to", choices.WRITERS),
     ("classify train data -o run", "--schedule", choices.SCHEDULES),
     ("classify train data -o run", "--size-order", choices.SIZE_ORDERS),
 ]
@@ -123,13 +127,14 @@ def test_a_wrong_choice_is_one_line_with_the_choices_and_help_has_them(
     command: str, option: str, names: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = refused(*command.split(), option, "wrong", capsys=capsys)
-    assert said == f"error: {option} wrong: choose one of {', '.join(names)}\n"
+    other = ", or timm:NAME" if option == "--trunk" else ""
+    assert said == f"error: {option} wrong: choose one of {', '.join(names)}{other}\n"
     with pytest.raises(SystemExit):
         main([*command.split(), "--help"])
     shown = capsys.readouterr().out
     described = re.search(rf"^  {option} NAME.*?(?=^  -)", shown, re.MULTILINE | re.DOTALL)
     assert described
-    assert ", ".join(names) in " ".join(described[0].split())
+    assert f"{', '.join(names)}{other}" in " ".join(described[0].split())
 
 
 def test_a_wrong_data_set_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -208,3 +208,14 @@ def test_a_split_that_is_not_there(
 ) -> None:
     assert command("evaluate", few, "--split", "test", "--model", model_file) == 2
     assert "leave --split out" in capsys.readouterr().err
+
+
+def test_a_stage_of_a_timm_network(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timm = ("--trunk", "timm:test_resnet", "--weights", "random", "--scales", "120")
+    assert command("train", few, "--output", tmp_path / "m", *timm, "--stage", "2") == 0
+    assert "timm:test_resnet.r160_in1k@2 at 120 px" in capsys.readouterr().err
+    assert Detector.load(tmp_path / "m", "cpu").extractor.trunk.geometry.stride == 8
+    assert command("train", few, "--output", tmp_path / "n", "--stage", "2") == 2
+    assert "--stage 2: belongs to --trunk timm:NAME" in capsys.readouterr().err

@@ -170,8 +170,10 @@ def test_images_without_any_annotation(tmp_path, make_image):
     make_image(tmp_path / "a.jpg")
     with pytest.raises(SppdetError, match="images, but no annotations"):
         read_dataset(tmp_path)
-    assert len(read_dataset(tmp_path, format="folder")) == 1
-    with pytest.raises(SppdetError, match="not a VOC devkit"):
+    with pytest.raises(SppdetError, match="none of 1 images has annotations; --background"):
+        read_dataset(tmp_path, format="folder")
+    assert len(read_dataset(tmp_path, format="folder", background=True)) == 1
+    with pytest.raises(SppdetError, match="this is not a VOC devkit"):
         read_dataset(tmp_path, format="voc")
     with pytest.raises(SppdetError, match="choose one of voc, coco, yolo, folder"):
         read_dataset(tmp_path, format="pascal")
@@ -188,3 +190,86 @@ def test_the_blood_cells(shared_data):
     assert dataset.classes == ("Platelets", "RBC", "WBC")
     assert len(dataset) == 292
     assert {problem.kind for problem in dataset.problems} <= {"tiny box"}
+
+
+ENCODED = [
+    ("<annotation>{}</annotation>", "utf-8"),
+    ("<annotation>{}</annotation>", "utf-8-sig"),
+    ('<?xml version="1.0"?><annotation>{}</annotation>', "utf-16"),
+    ('<?xml version="1.0" encoding="utf-16"?><annotation>{}</annotation>', "utf-16"),
+    ('<?xml version="1.0" encoding="utf-8"?><annotation>{}</annotation>', "utf-16"),
+    ('<?xml version="1.0" encoding="GB2312"?><annotation>{}</annotation>', "gb2312"),
+    ("<?xml version='1.0' encoding='gbk'?><annotation>{}</annotation>", "gbk"),
+    ('<?xml version="1.0" encoding="Big5"?><annotation>{}</annotation>', "big5"),
+    ('<?xml version="1.0" encoding="Shift_JIS"?><annotation>{}</annotation>', "shift_jis"),
+    ('<?xml version="1.0" encoding="utf-8"?>\r\n<annotation>{}</annotation>', "utf-8-sig"),
+]
+
+
+@pytest.mark.parametrize(("text", "encoding"), ENCODED)
+def test_encodings(tmp_path, make_image, text, encoding):
+    make_image(tmp_path / "a.jpg")
+    entry = (
+        "<object><bndbox><xmax>50.6</xmax><ymin>21</ymin><xmin> 10.5 </xmin><ymax>60</ymax>"
+        "</bndbox><name> 中文 </name></object>"
+    )
+    (tmp_path / "a.xml").write_bytes(text.format(entry).encode(encoding))
+    dataset = read_dataset(tmp_path)
+    assert dataset.problems == []
+    assert dataset.classes == ("中文",)
+    np.testing.assert_allclose(dataset.annotations(0).boxes, [[9.5, 20, 50.6, 60]], rtol=1e-6)
+
+
+def test_a_name_with_preserved_spaces(tmp_path, make_image):
+    make_image(tmp_path / "a.jpg")
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    names = "<name xml:space='preserve'> cat </name>", "<name>\n  cat\n</name>"
+    objects = "".join(f"<object>{name}{box}</object>" for name in names)
+    (tmp_path / "a.xml").write_text(f"<annotation>{objects}</annotation>")
+    assert read_dataset(tmp_path).classes == (" cat ", "cat")
+
+
+def test_turned_boxes_become_their_hull(tmp_path, make_image):
+    make_image(tmp_path / "a.jpg")
+    (tmp_path / "a.xml").write_text(
+        "<annotation><object><type>robndbox</type><name>cat</name><robndbox><cx>50</cx><cy>40</cy>"
+        f"<w>40</w><h>20</h><angle>{np.pi / 2}</angle></robndbox></object></annotation>"
+    )
+    np.testing.assert_allclose(read_dataset(tmp_path).annotations(0).boxes, [[40, 20, 60, 60]])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "000001",
+        "000001.jpg",
+        "JPEGImages/000001.jpg",
+        "/data/VOC/JPEGImages/000001.jpg",
+        "000001  1",
+    ],
+)
+def test_lines_of_a_list(devkit, line):
+    (devkit / "ImageSets" / "Main" / "other.txt").write_text(f"{line}\n\n")
+    dataset = read_dataset(devkit, "other")
+    assert [image.name for image in dataset.images] == ["000001.jpg"]
+    assert dataset.problems == []
+
+
+def test_a_list_may_have_names_with_spaces_and_points(devkit, make_image, make_xml):
+    for name in ("my photo 1", "a.b"):
+        make_image(devkit / "JPEGImages" / f"{name}.jpg")
+        make_xml(devkit / "Annotations" / f"{name}.xml", ("cat", 5, 5, 20, 20))
+    (devkit / "ImageSets" / "Main" / "other.txt").write_text("my photo 1\na.b\n")
+    dataset = read_dataset(devkit, "other")
+    assert [image.name for image in dataset.images] == ["my photo 1.jpg", "a.b.jpg"]
+    assert [len(entry) for entry in dataset.all_annotations()] == [1, 1]
+
+
+def test_images_of_a_list_without_xml_are_background(devkit, make_image):
+    names = [f"empty{k}" for k in range(5)]
+    for name in names:
+        make_image(devkit / "JPEGImages" / f"{name}.jpg")
+    (devkit / "ImageSets" / "Main" / "other.txt").write_text("\n".join([*names, "000001"]))
+    dataset = read_dataset(devkit, "other")
+    assert len(dataset) == 6
+    assert dataset.notes == ["5 of 6 images have no annotation file: background"]

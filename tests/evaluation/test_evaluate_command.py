@@ -74,10 +74,10 @@ def test_report_export_and_comparison(data, results, tmp_path, capsys):
 )
 def test_bad_input_is_one_line(data, results, options, message, capsys):
     assert call(data, *(option.format(results=results) for option in options)) == 2
-    error = capsys.readouterr().err.strip()
+    *before, error = capsys.readouterr().err.splitlines()
     assert message in error
     assert error.startswith("error: ")
-    assert "\n" not in error
+    assert all("2 images, 0 of them background" in line for line in before)
 
 
 def test_proposals(data, tmp_path, capsys):

@@ -24,6 +24,14 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
 
 
+def test_equal_content_gives_equal_files(tmp_path: Path) -> None:
+    metadata = {f"key {number}": 'text "é" \x1f \u2028 /' for number in range(9)}
+    for name in "abc":
+        save_tensors(tmp_path / name, TENSORS, metadata)
+    assert len({(tmp_path / name).read_bytes() for name in "abc"}) == 1
+    assert load_tensors(tmp_path / "a")[1] == metadata
+
+
 def test_every_flipped_bit_of_the_tensors_is_found(tmp_path: Path) -> None:
     path = tmp_path / "a"
     save_tensors(path, TENSORS, {"key": "text"})

@@ -77,6 +77,24 @@ class Twin:
         x = self.same(x, "_conv_stem", "_bn0", 2)
         for block in range(11):
             x = self.block(x, block)
+        fifth = self.expansion(x, 11)
+        for block in range(11, 15):
+            x = self.block(x, block)
+        sixth = self.expansion(x, 15)[:, ::5]
+        larger = torch.zeros(*sixth.shape[:2], *fifth.shape[2:])
+        for row, column in np.ndindex(*fifth.shape[2:]):
+            (above, below), (left, right) = (
+                (max((place - 1) // 2, 0), place // 2) for place in (row, column)
+            )
+            corners = [sixth[:, :, y, x] for y in (above, below) for x in (left, right)]
+            larger[:, :, row, column] = sum(corners) / 4
+        return torch.cat([fifth[:, ::3], larger], 1)
+
+    @torch.inference_mode()
+    def fifth_stage(self, x: Tensor) -> Tensor:
+        x = self.same(x, "_conv_stem", "_bn0", 2)
+        for block in range(11):
+            x = self.block(x, block)
         return self.expansion(x, 11)
 
     @torch.inference_mode()
@@ -88,16 +106,25 @@ class Twin:
         return F.linear(x, self.tensors["_fc.weight"], self.tensors["_fc.bias"])
 
 
-@pytest.mark.parametrize("size", [(64, 64), (96, 160), (208, 80), (224, 224)])
+@pytest.mark.parametrize("size", [(64, 64), (96, 160), (224, 96), (224, 224)])
 def test_the_map_is_that_of_the_unfolded_network(
     trunk: Trunk, weights: Weights, size: tuple[int, int]
 ) -> None:
     image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     expected = Twin(weights.tensors).map(image)
     found = trunk.maps(image)
-    assert found.shape == (2, 672, size[0] // 16, size[1] // 16)
-    assert float(expected.max()) > 1
+    assert found.shape == (2, 455, size[0] // 16, size[1] // 16)
+    assert float(expected[:, :224].max()) > 1 < float(expected[:, 224:].max())
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_fifth_stage_alone(weights: Weights) -> None:
+    image = torch.rand(1, 3, 208, 80, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    expected = Twin(weights.tensors).fifth_stage(image)
+    alone = load_trunk("lite0-stage5")
+    assert expected.shape == (1, 672, 13, 5)
+    torch.testing.assert_close(alone.maps(image), expected, atol=1e-4, rtol=1e-4)
+    assert alone.geometry == perturbed_geometry(alone.network, 64) == MapGeometry(16, 15.0)
 
 
 def test_an_image_of_another_size_is_filled_up_at_its_far_ends(trunk: Trunk) -> None:
@@ -106,10 +133,10 @@ def test_an_image_of_another_size_is_filled_up_at_its_far_ends(trunk: Trunk) -> 
     filled = np.full((480, 640, 3), 127, np.uint8)
     filled[:475, :633] = image
     found = trunk.map(image)
-    assert found.shape == (30, 40, 672)
+    assert found.shape == (30, 40, 455)
     torch.testing.assert_close(found, trunk.map(filled), atol=1e-5, rtol=1e-5)
     longer = trunk.map(np.pad(image, ((0, 96), (0, 160), (0, 0)), constant_values=127))
-    inner = slice(0, 30 - 11)  # a receptive field reaches 169 px beyond its centre
+    inner = slice(0, 30 - 26)  # a receptive field reaches 409 px beyond its centre
     torch.testing.assert_close(found[inner, inner], longer[inner, inner], atol=1e-5, rtol=1e-5)
 
 

@@ -1,0 +1,73 @@
+"""KITTI: a text file per image, 15 columns a line; ``image_2`` and ``label_2``.
+
+The corners are in columns 5 to 8, pixels from 0. ``DontCare`` marks regions where objects are not
+labelled; they are left out, with a note.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sppdet.datasets.background import Pair
+from sppdet.datasets.base import Dataset, Problem, RawObject
+from sppdet.datasets.files import Tree, read_text
+from sppdet.datasets.pairing import by_part, pair
+from sppdet.datasets.per_image import Size, read_pairs
+
+LINE = re.compile(r"[A-Za-z_][\w-]*(\s+[-+.\deE]+){14,15}\s*")
+
+
+def parts(tree: Tree) -> dict[str, list[Pair]]:
+    """Images with their text files by part."""
+    found = pair(tree, tree.having(".txt"), []).found
+    if not any(label is not None and _looks_right(label) for _, label in found):
+        return {}
+    return by_part(tree, found)
+
+
+def read(
+    tree: Tree,
+    chosen: Sequence[list[Pair]],
+    split: str | None,
+    classes: Sequence[str] | None,
+    background: bool,
+) -> Dataset:
+    """Read KITTI labels; the classes are those that occur, sorted."""
+    problems: list[Problem] = []
+    regions = 0
+
+    def read_one(label: Path, size: Size | None) -> tuple[None, list[RawObject]]:
+        nonlocal regions
+        objects, ignored = read_file(label, problems)
+        regions += ignored
+        return None, objects
+
+    pairs = [one for part in chosen for one in part]
+    dataset = read_pairs(tree, "kitti", pairs, split, classes, read_one, problems, background)
+    if regions:
+        dataset.notes.append(f"{regions} regions called DontCare are left out")
+    return dataset
+
+
+def read_file(file: Path, problems: list[Problem]) -> tuple[list[RawObject], int]:
+    """The objects of a label file, and the number of regions that are called DontCare."""
+    objects, ignored = [], 0
+    for number, line in enumerate(read_text(file).splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        if words[0] == "DontCare":
+            ignored += 1
+            continue
+        try:
+            x1, y1, x2, y2 = (float(word) for word in words[4:8])
+        except ValueError as error:
+            problems.append(Problem("bad object", file, f"line {number}: {error}, left out"))
+            continue
+        objects.append(RawObject(words[0], (x1, y1, x2, y2)))
+    return objects, ignored
+
+
+def _looks_right(file: Path) -> bool:
+    lines = [line for line in read_text(file).splitlines() if line.strip()]
+    return bool(lines) and LINE.fullmatch(lines[0]) is not None

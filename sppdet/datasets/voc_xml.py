@@ -1,0 +1,106 @@
+"""VOC XML: the objects of one image.
+
+VOC counts pixels from 1 and includes both corners; :func:`read_xml` is the one place that turns
+``xmin, ymin, xmax, ymax`` into ``xmin - 1, ymin - 1, xmax, ymax``.
+"""
+
+import math
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from sppdet.datasets.base import Problem, RawObject
+from sppdet.datasets.files import read_bytes
+from sppdet.datasets.per_image import Size, stated_size
+from sppdet.datasets.shapes import turned
+from sppdet.errors import SppdetError
+
+DECLARATION = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["'][^>]*\?>""")
+NATIVE = ("utf-8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "utf8")
+"""Encodings that the XML parser reads itself."""
+
+PRESERVE = "{http://www.w3.org/XML/1998/namespace}space"
+"""The attribute ``xml:space``: with "preserve", the spaces at the ends of a name belong to it."""
+
+
+def parse_xml(path: Path) -> ET.Element:
+    """The root of an XML file in any encoding that Python knows.
+
+    Raises:
+        SppdetError: it cannot be read.
+    """
+    content = read_bytes(path)
+    try:
+        declared = DECLARATION.match(content.removeprefix(b"\xef\xbb\xbf"))
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return ET.fromstring(_without_declaration(content.decode("utf-16")))
+        if declared and declared[1].decode().casefold() not in NATIVE:
+            encoding = declared[1].decode().casefold()
+            encoding = {"gb2312": "gb18030", "gbk": "gb18030"}.get(encoding, encoding)
+            return ET.fromstring(_without_declaration(content.decode(encoding)))
+        return ET.fromstring(content)
+    except (ET.ParseError, ValueError, LookupError, RecursionError) as error:
+        raise SppdetError(f"{path}: is not readable XML ({error})") from None
+
+
+def _without_declaration(text: str) -> str:
+    return re.sub(r"^\ufeff?\s*<\?xml[^>]*\?>", "", text, count=1)
+
+
+def read_xml(path: Path, problems: list[Problem]) -> tuple[Size | None, list[RawObject]]:
+    """The size in a VOC XML file (None where it is absent or 0) and its objects.
+
+    An object without a name or with an invalid box goes to ``problems``.
+
+    Raises:
+        SppdetError: the file is not a VOC annotation.
+    """
+    root = parse_xml(path)
+    if root.tag != "annotation":
+        raise SppdetError(f"{path}: is not a VOC annotation (its root is <{root.tag}>)")
+    objects = []
+    for number, entry in enumerate(root.findall("object"), 1):
+        try:
+            name, box = _name(entry), _corners(entry)
+        except ValueError as error:
+            problems.append(Problem("bad object", path, f"object {number}: {error}, left out"))
+            continue
+        if box[2] < box[0] or box[3] < box[1]:
+            x1, y1, x2, y2 = box
+            text = f"{name} box {x1:g}, {y1:g}, {x2:g}, {y2:g} has max < min, left out"
+            problems.append(Problem("inverted box", path, text))
+            continue
+        difficult = (entry.findtext("difficult") or "0").strip().lower() in ("1", "true", "yes")
+        objects.append(RawObject(name, (box[0] - 1, box[1] - 1, box[2], box[3]), difficult))
+    return stated_size(root.findtext("size/width"), root.findtext("size/height")), objects
+
+
+def _name(entry: ET.Element) -> str:
+    element = entry.find("name")
+    name = "" if element is None else element.text or ""
+    if element is None or element.get(PRESERVE) != "preserve":
+        name = name.strip()
+    if not name:
+        raise ValueError("no name")
+    return name
+
+
+def _corners(entry: ET.Element) -> tuple[float, float, float, float]:
+    """xmin, ymin, xmax, ymax as VOC counts; of a turned box (roLabelImg) those of its hull."""
+    corners = entry.find("bndbox")
+    if corners is not None:
+        x1, y1, x2, y2 = (_number(corners, tag) for tag in ("xmin", "ymin", "xmax", "ymax"))
+        return x1, y1, x2, y2
+    turned_box = entry.find("robndbox")
+    if turned_box is None:
+        raise ValueError("no bndbox")
+    cx, cy, w, h, angle = (_number(turned_box, tag) for tag in ("cx", "cy", "w", "h", "angle"))
+    x1, y1, x2, y2 = turned(cx - w / 2, cy - h / 2, w, h, math.degrees(angle), (cx, cy))
+    return x1 + 1, y1 + 1, x2, y2
+
+
+def _number(corners: ET.Element, tag: str) -> float:
+    text = corners.findtext(tag)
+    if text is None or not text.strip():
+        raise ValueError(f"no {tag}")
+    return float(text)
