@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "sppdet.cli.train:train",
     "detect": "sppdet.cli.detect:detect",
     "evaluate": "sppdet.cli.evaluate:evaluate",
+    "info": "sppdet.cli.info:info",
     "benchmark": "sppdet.cli.benchmark:benchmark",
     "data check": "sppdet.cli.data:data_check",
     "convert": "sppdet.cli.convert:convert",
