@@ -22,11 +22,12 @@ LADDER = (("fast", 2000), ("tiny", 4000), ("finest", 4000))
 SAMPLE = 30
 """Images with objects that are searched for the choice."""
 
-ENOUGH = 0.97
-"""A recall at which no finer search is tried."""
+OVERLAPS = (0.5, 0.7)
+"""IoU at which the recall is measured; its mean counts, so that a search is also judged by the fit
+of its boxes."""
 
-GAIN = 0.03
-"""The recall by which a finer search must be better."""
+GAIN = 0.02
+"""The recall by which a finer search must be better. Where one is not, no finer one is tried."""
 
 SMALL_SIDE = 80.0
 """Side in pixels of the resized image, five cells of a map of stride 16, that small objects should
@@ -58,8 +59,8 @@ def fit_to_labels(
 ) -> Fitted:
     """Choose the search and the image sizes for the objects of a data set.
 
-    The search is the first of :data:`LADDER` whose recall (IoU 0.5, mean over classes) no finer one
-    exceeds by :data:`GAIN`. A larger image is added to ``scales`` when the small objects, the
+    The search is the first of :data:`LADDER` whose recall (mean over classes and
+    :data:`OVERLAPS`) the next one does not exceed by :data:`GAIN`. A larger image is added to ``scales`` when the small objects, the
     smaller of the 20th percentile and the least class median of the square root of the area, have
     less than :data:`SMALL_SIDE` pixels at the largest of them.
 
@@ -77,12 +78,11 @@ def fit_to_labels(
     for method, most in LADDER:
         found = [one.covered(cache or ProposalCache(), method, most) for one in sample]
         recalls.append(_class_mean(np.concatenate(found), labels))
-        if recalls[-1] >= ENOUGH:
+        if len(recalls) > 1 and recalls[-1] < recalls[-2] + GAIN:
             break
-    chosen = 0
-    for step in range(1, len(recalls)):
-        if recalls[step] >= recalls[chosen] + GAIN:
-            chosen = step
+    chosen = max(
+        (i for i in range(1, len(recalls)) if recalls[i] >= recalls[i - 1] + GAIN), default=0
+    )
     sides = np.concatenate([one.sides for one in sample]) * max(scales)
     small = _small(sides, labels)
     method, most = LADDER[chosen]
@@ -106,11 +106,12 @@ class _Sampled:
     labels: NDArray[np.int64]
     sides: NDArray[np.float64]
 
-    def covered(self, cache: ProposalCache, method: str, most: int) -> NDArray[np.bool_]:
-        """Which objects have a proposal with an IoU of at least 0.5."""
+    def covered(self, cache: ProposalCache, method: str, most: int) -> NDArray[np.float64]:
+        """Of each object (M,), the part of :data:`OVERLAPS` at which a proposal covers it."""
         proposals = cache.get(self.image, method, most)
         overlap = iou(self.boxes, proposals).max(axis=1, initial=0)
-        return np.asarray(overlap >= 0.5)
+        part: NDArray[np.float64] = np.mean([overlap >= least for least in OVERLAPS], axis=0)
+        return part
 
 
 def _sample(dataset: Dataset, seed: int) -> list[_Sampled]:
@@ -135,7 +136,7 @@ def _sample(dataset: Dataset, seed: int) -> list[_Sampled]:
     return sample
 
 
-def _class_mean(covered: NDArray[np.bool_], labels: NDArray[np.int64]) -> float:
+def _class_mean(covered: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     return float(np.mean([covered[labels == label].mean() for label in np.unique(labels)]))
 
 
