@@ -1,10 +1,13 @@
 """The detector: proposals, features, scores, box regression, suppression, box voting."""
 
 import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from numbers import Real
+from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -16,6 +19,8 @@ from sppdet.features.regions import RegionExtractor
 from sppdet.heads.base import Heads, Scorer
 from sppdet.heads.path import find
 from sppdet.heads.regression import BoxRegression
+from sppdet.heads.selection import Threshold
+from sppdet.heads.thresholds import UNKNOWN
 from sppdet.images import ImageLike, Rgb, as_image
 from sppdet.panorama import detect_in_parts, is_panorama
 from sppdet.proposals import propose
@@ -33,6 +38,9 @@ class Detector:
         classes: names of the K classes.
         settings: of the proposals and of the selection.
         regression: box regression; None without it.
+        thresholds: for each class the probability from which detections are worth showing;
+            training chooses it on folds. None where nothing is known: :data:`UNKNOWN`.
+        card: what is known about the training, as JSON; see :mod:`sppdet.training.folds`.
     """
 
     def __init__(
@@ -42,6 +50,8 @@ class Detector:
         classes: tuple[str, ...],
         settings: DetectorSettings | None = None,
         regression: BoxRegression | None = None,
+        thresholds: Sequence[float] | None = None,
+        card: Mapping[str, Any] | None = None,
     ) -> None:
         device = extractor.trunk.device
         self.extractor = extractor
@@ -49,6 +59,10 @@ class Detector:
         self.classes = tuple(classes)
         self.settings = settings or DetectorSettings()
         self.regression = regression.to(device) if regression is not None else None
+        self.thresholds = tuple(thresholds or (UNKNOWN,) * len(self.classes))
+        self.card = dict(card or {})
+        if len(self.thresholds) != len(self.classes):
+            raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.classes)} classes")
 
     def __repr__(self) -> str:
         names = ", ".join(self.classes[:4]) + (", ..." if len(self.classes) > 4 else "")
@@ -66,7 +80,7 @@ class Detector:
     def detect(
         self,
         image: ImageLike,
-        threshold: float | None = None,
+        threshold: float | Mapping[str, float] | None = None,
         boxes: ArrayLike | None = None,
         *,
         channels: str = "RGB",
@@ -76,9 +90,10 @@ class Detector:
         Args:
             image: a path, the bytes of an image file, an open binary file, a ``PIL.Image``, an
                 array (H, W, 3) uint8, or what else :func:`sppdet.images.as_image` accepts.
-            threshold: least probability of a detection, 0 to 1; None keeps all that survive
-                suppression, at most ``selection.max_per_class`` per class, as evaluation wants
-                them.
+            threshold: least probability of a detection, 0 to 1, for all classes, or a mapping from
+                names of classes; the others have their own, ``detector.thresholds``, so that ``{}``
+                shows what training found worth showing. None keeps all that survive suppression, at
+                most ``selection.max_per_class`` per class, as evaluation wants them.
             boxes: proposals computed before, (N, 4), pixels of the image; by default they are
                 searched for. On a CPU torch's number of threads is then lowered while the search
                 runs: threads of one process that detect side by side should set it to 1.
@@ -96,8 +111,6 @@ class Detector:
         """
         image = as_image(image, channels)
         size = image.shape[1], image.shape[0]
-        if threshold is not None and not _is_probability(threshold):
-            raise ValueError(f"threshold is {threshold!r}: give a number from 0 to 1, or None")
         if boxes is None and is_panorama(image):
             return detect_in_parts(
                 image,
@@ -105,6 +118,7 @@ class Detector:
                 self.classes,
                 self.settings.selection.nms_iou,
             )
+        least = self._least(threshold)
         given = check_boxes(boxes, *size) if boxes is not None else None
         clock = Clock(self.extractor.trunk.device)
         with clock.stage("total"):
@@ -119,13 +133,29 @@ class Detector:
                     self.scorer,
                     self.regression,
                     self.settings.selection,
-                    threshold,
-                    clock=clock,
+                    least,
+                    clock,
                 )
                 scores = self.scorer.probabilities(scored.scores, scored.labels)
                 found = Detections(scored.boxes, scored.labels, scores, self.classes)
         clock.seconds["total"] = clock.seconds.pop("total")
         return replace(found, seconds=clock.seconds)
+
+    def _least(self, threshold: float | Mapping[str, float] | None) -> Threshold:
+        """The thresholds of all classes (K,), or none."""
+        if threshold is None:
+            return None
+        if not isinstance(threshold, Mapping):
+            threshold = dict.fromkeys(self.classes, threshold)
+        for name, value in threshold.items():
+            if name not in self.classes:
+                raise ValueError(
+                    f"threshold names the class {name!r}: choose from {', '.join(self.classes)}"
+                )
+            if not _is_probability(value):
+                raise ValueError(f"threshold is {value!r}: give a number from 0 to 1, or None")
+        pairs = zip(self.classes, self.thresholds, strict=True)
+        return np.array([threshold.get(name, own) for name, own in pairs], np.float32)
 
     def _look(self, image: Rgb, clock: Clock) -> tuple[Boxes, list[Tensor]]:
         """The proposals and the maps: side by side when torch may use a second core or a GPU."""
@@ -159,7 +189,13 @@ class Detector:
         model_file.save(
             path,
             model_file.Model(
-                self.extractor, self.scorer, self.classes, self.settings, self.regression
+                self.extractor,
+                self.scorer,
+                self.classes,
+                self.settings,
+                self.regression,
+                self.thresholds,
+                self.card,
             ),
         )
 

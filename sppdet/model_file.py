@@ -27,7 +27,7 @@ from sppdet.trunks.specs import TIMM
 from sppdet.trunks.timm_stage import restore_timm
 from sppdet.trunks.weights import Weights
 
-FORMAT = 3
+FORMAT = 4
 """Version of the file format; it grows when an older version cannot read a newer file."""
 
 OLDEST = 2
@@ -49,16 +49,18 @@ class Model(NamedTuple):
     classes: tuple[str, ...]
     settings: DetectorSettings
     regression: BoxRegression | None
+    thresholds: tuple[float, ...] | None = None
+    card: Mapping[str, Any] = {}
 
 
 def save(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model.
 
     Metadata ``sppdet`` is a JSON object: format, version, classes, trunk (name, layer, origin,
-    digest, preprocessing, geometry), extractor, heads, settings. Tensors: the scorer's
-    (``svm.weight``, ``svm.bias``, ``calibration``), ``box.weight``, ``box.bias``, and ``trunk.*``
-    for a trunk whose weights are not those that are installed. A trunk of one's own is not written:
-    only its digest is.
+    digest, preprocessing, geometry), extractor, heads, settings, thresholds, card. Tensors: the
+    scorer's (``svm.weight``, ``svm.bias``, ``calibration``), ``box.weight``, ``box.bias``, and
+    ``trunk.*`` for a trunk whose weights are not those that are installed. A trunk of one's own is
+    not written: only its digest is.
 
     Raises:
         SppdetError: the file cannot be written, or it could not be read again.
@@ -94,6 +96,8 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
         "extractor": model.extractor.to_json(),
         "heads": model.scorer.name,
         "settings": asdict(model.settings),
+        "thresholds": model.thresholds,
+        "card": dict(model.card),
     }
     tensors = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     try:
@@ -201,7 +205,23 @@ def _assemble(
     limits = (chosen.max_boxes, selection.max_candidates, selection.max_per_class)
     if min(limits) < 1 or max(limits) > MOST:
         raise ValueError(f"its numbers of boxes are {limits}, not 1 to {MOST}")
-    return Model(extractor, scorer, classes, chosen, regression)
+    thresholds = description.get("thresholds")
+    if thresholds is not None and (
+        len(thresholds) != len(classes) or not all(0 <= float(one) <= 1 for one in thresholds)
+    ):
+        raise ValueError(f"its thresholds are {thresholds}")
+    card = description.get("card", {})
+    if not isinstance(card, dict):
+        raise ValueError(f"its card is {card!r:.60}")
+    return Model(
+        extractor,
+        scorer,
+        classes,
+        chosen,
+        regression,
+        tuple(map(float, thresholds)) if thresholds is not None else None,
+        card,
+    )
 
 
 def _trunk(

@@ -84,12 +84,15 @@ class SelectionSettings:
         voter_iou: candidates whose IoU with a detection exceeds this vote on its box; 1 turns
             voting off.
         max_per_class: detections of one class in one image.
+        one_class_iou: a detection whose IoU with a likelier one of another class exceeds this is
+            suppressed; 1 turns it off.
     """
 
     max_candidates: int = 400
     nms_iou: float = 0.3
     voter_iou: float = 0.5
     max_per_class: int = 100
+    one_class_iou: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -168,12 +171,12 @@ class RegressionSettings:
         minimum_iou: a proposal is an example of the class whose ground truth it overlaps by more
             than this (SPP-net's released code: 0.5; R-CNN's: 0.6).
         ridge: the penalty (SPP-net's released code: 4000; R-CNN's: 1000), for features of the mean
-            norm :attr:`MiningSettings.target_norm`.
+            norm :attr:`MiningSettings.target_norm`; chosen on folds (BENCHMARKS.md).
         max_examples: examples per class, spread evenly over its images.
     """
 
     minimum_iou: float = 0.5
-    ridge: float = 4000.0
+    ridge: float = 1000.0
     max_examples: int = 2500
 
 
@@ -188,6 +191,7 @@ class TrainSettings:
         workers: images that are worked on at the same time.
         store_bytes: disk space for prepared images while training runs.
         calibration_images: images of the third pass.
+        one_class: whether an object may be found as one class only; None lets the folds decide.
         box_regression: whether to train it.
         mirror: also learn from each image flipped left to right (Fast R-CNN paper, section 2.3).
     """
@@ -198,6 +202,7 @@ class TrainSettings:
     seed: int = 0
     workers: int = 2
     store_bytes: int = 8 << 30
-    calibration_images: int = 120
+    calibration_images: int = 240
+    one_class: bool | None = None
     box_regression: bool = True
     mirror: bool = True

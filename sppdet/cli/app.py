@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "sppdet.cli.train:train",
     "detect": "sppdet.cli.detect:detect",
     "evaluate": "sppdet.cli.evaluate:evaluate",
+    "info": "sppdet.cli.info:info",
     "benchmark": "sppdet.cli.benchmark:benchmark",
     "cache info": "sppdet.cli.cache:info",
     "cache clear": "sppdet.cli.cache:clear",

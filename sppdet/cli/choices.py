@@ -38,7 +38,7 @@ METHODS = ("spp", "rcnn")
 CROPS = get_args(CropMode)
 """How R-CNN cuts a box out of the image."""
 
-PROPOSALS = ("fast", "quality", "tiny", "opencv-fast", "opencv-quality")
+PROPOSALS = ("fast", "quality", "tiny", "finest", "opencv-fast", "opencv-quality")
 """Methods of :func:`sppdet.proposals.propose`."""
 
 FORMATS = (

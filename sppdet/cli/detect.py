@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from sppdet.detections import Detections
     from sppdet.images import Rgb
 
-DEFAULT_THRESHOLD = 0.35
-"""F1 is best at a threshold of half its best value when the probabilities are calibrated (Lipton et
-al., 2014); small detectors reach an F1 of about 0.7."""
-
 
 def detect(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
@@ -30,8 +26,12 @@ def detect(
         typer.Option(help="A file that tools/train.py wrote. Default: the model that ships."),
     ] = None,
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Least probability of a detection.")
-    ] = DEFAULT_THRESHOLD,
+        list[str] | None,
+        typer.Option(
+            help="Least probability of a detection, 0 to 1; apple=0.6 for one class, several times "
+            "for several. Default: what training chose for each class."
+        ),
+    ] = None,
     max: Annotated[int, typer.Option("--max", min=1, help="Most detections in an image.")] = 100,
     max_pixels: MaxPixels = None,
     device: Device = None,
@@ -66,6 +66,7 @@ def detect(
     limit_pixels(max_pixels)
     where = choose_device(device)
     detector = Detector.load(model or shipped_model(), where)
+    least = parse_thresholds(threshold or [], detector.classes)
     single = len(files) == 1
     workers = images_at_a_time(where) if not single else 1
 
@@ -75,7 +76,7 @@ def detect(
             image = read_image(file)
         except SppdetError as error:
             return error
-        found = detector.detect(image, threshold)
+        found = detector.detect(image, least)
         found = found.select(slice(0, max))  # type: ignore[arg-type]
         save_picture(draw(image, found), output / f"{name}.jpg")
         write_text(output / f"{name}.json", json.dumps(report(file, image, found), indent=1))
@@ -95,6 +96,32 @@ def detect(
     if single and failures and len(images) == 1:
         raise SppdetError(failures[0])
     finish_batch(failures, len(files) + len(empty))
+
+
+def parse_thresholds(given: list[str], classes: tuple[str, ...]) -> dict[str, float]:
+    """``["0.5", "apple=0.6"]`` as thresholds of classes; a later entry wins over an earlier one.
+
+    Raises:
+        SppdetError: an entry is no number from 0 to 1, or names no class of the detector.
+    """
+    result: dict[str, float] = {}
+    for text in given:
+        name, equals, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1:
+            raise SppdetError(
+                f"--threshold {text}: give a number from 0 to 1, or one for a class: apple=0.6"
+            )
+        if equals and name not in classes:
+            raise SppdetError(
+                f"--threshold {text}: the detector has no class {name!r}; it knows "
+                f"{', '.join(classes)}"
+            )
+        result |= {name: value} if equals else dict.fromkeys(classes, value)
+    return result
 
 
 def report(file: Path, image: "Rgb", found: "Detections") -> dict[str, object]:

@@ -54,7 +54,7 @@ def train(
     ] = None,
     format: Format = None,
     background: Background = False,
-    trunk: Trunk = "small",
+    trunk: Trunk = "lite0",
     stage: Stage = None,
     weights: Annotated[
         str | None,
@@ -75,7 +75,7 @@ def train(
         str | None,
         typer.Option(
             help="Short sides of the image in pixels, such as 480 or 480,576,688,864,1200. "
-            "Default: the trunk's."
+            "Default: the trunk's, and a larger one for small objects."
         ),
     ] = None,
     longest_side: Annotated[
@@ -90,14 +90,32 @@ def train(
             "R-CNN stretches the box to a square, or takes a tight square around it. Choices",
         ),
     ] = "warp",
-    proposals: Annotated[str, one_of("--proposals", PROPOSALS, "Method of the proposals")] = "fast",
-    boxes: Annotated[int, typer.Option(min=1, help="Proposals per image.")] = 2000,
+    proposals: Annotated[
+        str | None,
+        one_of(
+            "--proposals",
+            PROPOSALS,
+            "Method of the proposals. Default: the quickest that finds the labelled objects. "
+            "Choices",
+        ),
+    ] = None,
+    boxes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Proposals per image. Default: 2000, or 4000 for small objects."),
+    ] = None,
     box_regression: Annotated[
         bool, typer.Option(help="Train class-specific box regression.")
     ] = True,
     box_voting: Annotated[
         bool, typer.Option(help="Average the boxes that overlap a detection.")
     ] = True,
+    one_class_per_object: Annotated[
+        bool | None,
+        typer.Option(
+            help="Keep only the likeliest of detections of several classes at one place. Default: "
+            "what is better on folds of the images."
+        ),
+    ] = None,
     mirror: Annotated[bool, typer.Option(help="Learn from mirrored images too.")] = True,
     positive_iou: Annotated[
         float,
@@ -134,6 +152,7 @@ def train(
         made_by,
         with_stage,
     )
+    from sppdet.cli.info import tell_card
     from sppdet.cli.progress import Bars, console, finish_batch, progress_bar, tell_dataset
     from sppdet.datasets import read_dataset
     from sppdet.datasets.doubts import doubts
@@ -141,6 +160,7 @@ def train(
     from sppdet.features.spp import SppRegionFeatures
     from sppdet.heads.linear import LinearSvms
     from sppdet.runtime.outputs import check_outputs
+    from sppdet.training.fitting import fit_to_labels
     from sppdet.training.train import train as train_detector
     from sppdet.trunks import load_trunk
 
@@ -154,6 +174,10 @@ def train(
         console.print(f"note: {doubt}", markup=False, soft_wrap=True)
     where = choose_device(device)
     loaded = load_trunk(with_stage(trunk, stage), weights, where, made_by(layer))
+    fitted = None
+    if proposals is None or boxes is None or (scales is None and method == "spp"):
+        fitted = fit_to_labels(dataset, loaded.spec.scales, seed)
+        console.print(f"from the labels: {fitted.reason}", markup=False, soft_wrap=True)
     features = {"normalize_levels": normalize_levels, **layer_settings(layer, trunk)}
     extractor: RegionExtractor
     if method == "rcnn":
@@ -163,7 +187,8 @@ def train(
         extractor = RcnnRegionFeatures(loaded, cropping)
         seen = f"R-CNN, {loaded.name} on {cropping.mode} crops of {cropping.size} px"
     else:
-        sides = parse_numbers(scales, "--scales") if scales else loaded.spec.scales
+        sides = fitted.scales if fitted else loaded.spec.scales
+        sides = parse_numbers(scales, "--scales") if scales else sides
         if not 32 <= min(sides) <= max(sides) <= longest_side:
             raise SppdetError(
                 f"--scales {scales}: give sides from 32 px to the longer side's limit, "
@@ -176,14 +201,15 @@ def train(
     settings = TrainSettings(
         mining=MiningSettings(positive_iou=positive_iou),
         detector=DetectorSettings(
-            proposals=proposals,
-            max_boxes=boxes,
+            proposals=proposals or (fitted.proposals if fitted else "fast"),
+            max_boxes=boxes or (fitted.max_boxes if fitted else 2000),
             selection=SelectionSettings() if box_voting else SelectionSettings(voter_iou=1),
         ),
         seed=seed,
         workers=images_at_a_time(where, workers),
         box_regression=box_regression,
         mirror=mirror,
+        one_class=one_class_per_object,
     )
     console.print(
         f"{len(dataset.images)} images, {len(dataset.classes)} classes "
@@ -199,6 +225,7 @@ def train(
     for name, count in result.examples.items():
         if count == 0:
             console.print(f"note: class {name} has no examples; it will never be detected")
+    tell_card(result.detector)
     seconds = time.perf_counter() - start
     size = output.stat().st_size / 1e6
     console.print(

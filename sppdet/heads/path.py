@@ -1,7 +1,8 @@
 """The one path from regions to detections: score, regress, suppress, vote.
 
-The detector, the calibration and, through the detector, every evaluation call :func:`find`. Mining
-calls its first step, :func:`score_regions`.
+The detector and, through it, every evaluation call :func:`find`. Training looks at the folds with
+its two halves, :func:`find_candidates` and :func:`sppdet.heads.selection.select`, and mining calls
+its first step, :func:`score_regions`.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ from sppdet.features.regions import Regions
 from sppdet.features.streaming import stream
 from sppdet.heads.base import Scorer
 from sppdet.heads.regression import BoxRegression
-from sppdet.heads.selection import Scored, candidates, select
+from sppdet.heads.selection import Scored, Threshold, candidates, select
 from sppdet.runtime.timing import Clock
 from sppdet.settings import SelectionSettings
 
@@ -30,18 +31,18 @@ def score_regions(
     return scores
 
 
-def find(
+def find_candidates(
     regions: Regions,
     boxes: Boxes,
     size: tuple[int, int],
     scorer: Scorer,
     regression: BoxRegression | None,
     settings: SelectionSettings,
-    threshold: float | None = None,
+    threshold: Threshold = None,
     rows: NDArray[np.int64] | None = None,
     clock: Clock | None = None,
 ) -> Scored:
-    """Detect among the boxes of an image.
+    """The boxes of an image that can become a detection, scored and regressed.
 
     Args:
         regions: the prepared boxes.
@@ -49,12 +50,13 @@ def find(
         size: width and height of the image in pixels; regressed boxes are clipped to it.
         scorer, regression: what was learned; None means no box regression.
         settings: of the selection.
-        threshold: least probability of a detection; None keeps all that survive suppression.
+        threshold: least probability of a detection, for all classes or (K,) for each; None keeps
+            all that survive suppression.
         rows: which boxes may become detections; None means all.
         clock: gets the stages of the features, ``scoring``, ``regression`` and ``suppression``.
 
     Returns:
-        Detections with scores of the scorer, class by class, the best first.
+        Candidates with scores of the scorer, class by class, the best first.
     """
     clock = clock or Clock()
     if len(boxes) == 0:
@@ -69,6 +71,27 @@ def find(
     if regression is not None:
         with clock.stage("regression"):
             moved = regression.move(regions, boxes, labels, chosen, size)
+    return Scored(moved, labels, scores[chosen, labels], chosen)
+
+
+def find(
+    regions: Regions,
+    boxes: Boxes,
+    size: tuple[int, int],
+    scorer: Scorer,
+    regression: BoxRegression | None,
+    settings: SelectionSettings,
+    threshold: Threshold = None,
+    clock: Clock | None = None,
+) -> Scored:
+    """Detect among the boxes of an image: :func:`find_candidates`, then suppression and voting.
+
+    Returns:
+        Detections with scores of the scorer, class by class, the best first.
+    """
+    clock = clock or Clock()
+    scored = find_candidates(
+        regions, boxes, size, scorer, regression, settings, threshold, clock=clock
+    )
     with clock.stage("suppression"):
-        scored = Scored(moved, labels, scores[chosen, labels], chosen)
         return select(scored, scorer, settings, threshold)

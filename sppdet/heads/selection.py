@@ -12,6 +12,9 @@ from sppdet.settings import SelectionSettings
 VOTER_MARGIN = 2.0
 """How far the score of a voter may lie below that of the detection: its weight is then exp(-2)."""
 
+Threshold = float | NDArray[np.float32] | None
+"""Least probability of a detection, for all classes or (K,) for each; None means there is none."""
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -35,7 +38,7 @@ def candidates(
     scores: NDArray[np.float32],
     scorer: Scorer,
     settings: SelectionSettings,
-    threshold: float | None = None,
+    threshold: Threshold = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The boxes that can become a detection, or vote on one.
 
@@ -49,12 +52,14 @@ def candidates(
     """
     rows, labels = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     margin = VOTER_MARGIN if settings.voter_iou < 1 else 0.0
+    least = _per_class(threshold, scores.shape[1])
     for label in range(scores.shape[1]):
         column = scores[:, label]
         chosen = np.flatnonzero(np.isfinite(column))
-        if threshold is not None:
+        if least is not None:
             constant = np.full(len(chosen), label)
-            chosen = chosen[scorer.probabilities(column[chosen] + margin, constant) >= threshold]
+            likely = scorer.probabilities(column[chosen] + margin, constant)
+            chosen = chosen[likely >= least[label]]
         best = np.argsort(-column[chosen], kind="stable")[: settings.max_candidates]
         rows.append(chosen[best])
         labels.append(np.full(len(best), label))
@@ -65,9 +70,9 @@ def select(
     scored: Scored,
     scorer: Scorer,
     settings: SelectionSettings,
-    threshold: float | None = None,
+    threshold: Threshold = None,
 ) -> Scored:
-    """Non-maximum suppression (R-CNN paper, section 2.2), then box voting.
+    """Non-maximum suppression (R-CNN paper, section 2.2), box voting, suppression across classes.
 
     The box of a detection d becomes the weighted mean of its voters, the candidates v of its class
     with IoU(d, v) > ``voter_iou`` and s_v >= s_d - ``VOTER_MARGIN``:
@@ -85,17 +90,42 @@ def select(
         The detections, class by class, the best first.
     """
     kept, boxes = [np.zeros(0, np.int64)], [np.zeros((0, 4), np.float32)]
+    least = _per_class(threshold, scorer.classes)
     for label in np.unique(scored.labels):
         mine = np.flatnonzero(scored.labels == label)
         able = mine
-        if threshold is not None:
+        if least is not None:
             likely = scorer.probabilities(scored.scores[mine], scored.labels[mine])
-            able = mine[likely >= threshold]
+            able = mine[likely >= least[label]]
         alive = nms(scored.boxes[able], scored.scores[able], settings.nms_iou)
         best = able[alive[: settings.max_per_class]]
         kept.append(best)
         boxes.append(_vote(scored, best, mine, settings.voter_iou))
-    return scored.take(np.concatenate(kept), np.concatenate(boxes))
+    found = scored.take(np.concatenate(kept), np.concatenate(boxes))
+    return one_class_per_object(found, scorer, settings.one_class_iou)
+
+
+def one_class_per_object(found: Scored, scorer: Scorer, most: float) -> Scored:
+    """Drop a detection whose IoU with a likelier one of another class exceeds ``most``.
+
+    Among equal probabilities the first stays. At 1 all stay.
+    """
+    if most >= 1 or len(np.unique(found.labels)) < 2:
+        return found
+    likely = scorer.probabilities(found.scores, found.labels)
+    order = np.argsort(-likely, kind="stable")
+    alive = np.zeros(len(order), bool)
+    for row in order:
+        better = np.flatnonzero(alive & (found.labels != found.labels[row]))
+        alive[row] = not (iou(found.boxes[row : row + 1], found.boxes[better]) > most).any()
+    return found.take(np.flatnonzero(alive))
+
+
+def _per_class(threshold: Threshold, classes: int) -> NDArray[np.float32] | None:
+    """(K,), a threshold for each class."""
+    if threshold is None:
+        return None
+    return np.broadcast_to(np.asarray(threshold, np.float32), (classes,))
 
 
 def _vote(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sppdet.errors import SppdetError
 from sppdet.images import ImageLike, as_image
 from sppdet.proposals.opencv import OpenCvSettings, opencv_search
-from sppdet.proposals.selective_search import FAST, QUALITY, TINY, SearchSettings
+from sppdet.proposals.selective_search import FAST, FINEST, QUALITY, TINY, SearchSettings
 from sppdet.proposals.selective_search import search as search_hierarchies
 
 Settings = SearchSettings | OpenCvSettings
@@ -16,6 +16,7 @@ METHODS: dict[str, Settings] = {
     "fast": FAST,
     "quality": QUALITY,
     "tiny": TINY,
+    "finest": FINEST,
     "opencv-fast": OpenCvSettings("fast"),
     "opencv-quality": OpenCvSettings("quality"),
 }

@@ -48,6 +48,9 @@ QUALITY = SearchSettings(
 # Small objects, such as blood cells and platelets. It finds more boxes than the other
 # settings: use max_boxes of 4,000 or more.
 TINY = SearchSettings(minimum_size=40, side=640, minimum_side=10)
+# Objects of a hundredth of the image's side, such as a ball on a playing field; three times as slow
+# as ``tiny``.
+FINEST = SearchSettings(minimum_size=20, side=960, minimum_side=8)
 
 
 def search(image: NDArray[np.uint8], settings: SearchSettings) -> NDArray[np.float32]:

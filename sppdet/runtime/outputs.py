@@ -32,10 +32,11 @@ _KEYS = (
     {"path", "format", "split", "images", "problem_kinds"},
     {"rows", "rcnn_milliseconds_per_crop", "machine"},
     {"top1", "top5", "loss", "checkpoint", "sizes"},
+    {"classes", "thresholds", "trunk", "features"},
     {"number", "train_loss", "train_accuracy", "test_loss", "seconds"},
 )
 """Keys that stand together in the JSON of detect, of evaluate (two kinds), of data check, of
-benchmark, of classify test, and of a run's history."""
+benchmark, of classify test, of info, and of a run's history."""
 
 _HEAD_BYTES = 4096
 _LARGEST_JSON = 1 << 28

@@ -4,12 +4,13 @@
    negatives and of the regression examples are taken.
 2. Mine: every image is scored with what is learned so far; negatives that score too high become
    examples.
-3. Calibrate: detect on some images with heads that have not learned from them.
+3. Judge: detect on images with heads that have not learned from them. This gives the probabilities,
+   the thresholds and an honest average precision.
 
 The passes share the prepared images through a disk store, and memory holds only the examples.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,13 @@ from sppdet.heads.examples import Chosen, Examples
 from sppdet.heads.linear import LinearSvms
 from sppdet.heads.regression import BoxRegression, RegressionExamples
 from sppdet.runtime.memory import give_back_freed_memory
-from sppdet.settings import TrainSettings
+from sppdet.settings import DetectorSettings, SppSettings, TrainSettings
 from sppdet.training.first_examples import FirstExamples, Quotas, first_examples
+from sppdet.training.fitting import fit_to_labels
+from sppdet.training.folds import card, decide
 from sppdet.training.images import PreparedImage, Progress, TrainingImages, views_of
 from sppdet.training.mining import mine
-from sppdet.training.unseen import Fold, judge_unseen, split
+from sppdet.training.unseen import Fold, look_at_unseen, split
 from sppdet.trunks import load_trunk
 
 
@@ -61,8 +64,10 @@ def train(
 
     Args:
         dataset: images with annotations.
-        extractor: makes the region features; by default SPP-net on the trunk that ships.
-        settings: by default :class:`sppdet.settings.TrainSettings`.
+        extractor: makes the region features; by default SPP-net on the trunk lite0, at the sizes
+            that suit the labels.
+        settings: by default :class:`sppdet.settings.TrainSettings` with the proposals that suit the
+            labels (:func:`sppdet.training.fitting.fit_to_labels`).
         progress: told of every image of every pass.
         heads: what learns from the features; by default linear SVMs, the papers'.
 
@@ -80,9 +85,14 @@ def train(
         raise TypeError(
             f"heads is {type(heads).__name__}: give an object with the methods of Heads"
         )
-    settings, heads = settings or TrainSettings(), heads or LinearSvms()
-    extractor = extractor or SppRegionFeatures.of(load_trunk("small"))
-    progress = progress or (lambda *_: None)
+    heads, progress = heads or LinearSvms(), progress or (lambda *_: None)
+    if extractor is None or settings is None:
+        trunk = extractor.trunk if extractor is not None else load_trunk("lite0")
+        fitted = fit_to_labels(dataset, trunk.spec.scales)
+        if extractor is None:
+            extractor = SppRegionFeatures(trunk, SppSettings(fitted.scales))
+        chosen = DetectorSettings(fitted.proposals, fitted.max_boxes)
+        settings = settings or TrainSettings(detector=chosen)
     images = TrainingImages(dataset, extractor, settings, progress)
 
     collected = collect(dataset, images, extractor.dimension, settings)
@@ -100,10 +110,19 @@ def train(
         )
         for fold, regression in zip(folds, regressions[1:], strict=True)
     ]
-    judged = judge_unseen(images, unseen, settings.detector.selection, settings.calibration_images)
-    scorer = heads.calibrate(scorer, judged)
+    most = settings.calibration_images
+    seen = look_at_unseen(images, unseen, settings.detector.selection, most)
+    decided = decide(seen, heads, scorer, dataset.classes, settings)
 
-    detector = Detector(extractor, scorer, dataset.classes, settings.detector, regressions[0])
+    detector = Detector(
+        extractor,
+        decided.scorer,
+        dataset.classes,
+        replace(settings.detector, selection=decided.selection),
+        regressions[0],
+        tuple(one.threshold for one in decided.thresholds),
+        card(dataset, decided, len(readable), settings, len(seen)),
+    )
     numbers = {
         name: len(examples[label]) if examples[label].learnable else 0
         for label, name in enumerate(dataset.classes)

@@ -9,11 +9,18 @@ import pytest
 from sppdet.datasets import read_dataset
 from sppdet.detector import Detector
 from sppdet.evaluation.voc import evaluate_voc
-from sppdet.heads.base import Judged
 from sppdet.images import read_image
 from sppdet.settings import TrainSettings
 from sppdet.training.images import PreparedImage, TrainingImages, View
-from sppdet.training.unseen import FOLDS, Fold, judge, split
+from sppdet.training.unseen import (
+    FOLDS,
+    Fold,
+    Unseen,
+    evaluate_unseen,
+    judged,
+    look,
+    split,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -30,17 +37,20 @@ def test_judged_as_detected_and_evaluated(
     boxes = detector.regression if regression else None
     fold, numbers = Fold(np.arange(4), detector.scorer, boxes), [0, 1, 2, 3]
 
-    def work(image: PreparedImage) -> list[Judged]:
-        return judge(image, fold, detector.settings.selection)
+    selection = detector.settings.selection
 
-    judged = [one for _, one in images.each("", [View(index) for index in numbers], work)]
+    def work(image: PreparedImage) -> Unseen:
+        return look(image, fold, selection)
+
+    seen = [one for _, one in images.each("", [View(index) for index in numbers], work)]
     same = Detector(detector.extractor, detector.scorer, detector.classes, detector.settings, boxes)
     found = [same.detect(read_image(dataset.images[index])) for index in numbers]
     hits = 0
-    for index, (detections, of_image) in enumerate(zip(found, judged, strict=True)):
+    for index, (detections, of_image) in enumerate(zip(found, seen, strict=True)):
         assert of_image is not None
         figures = evaluate_voc([detections], [dataset.annotations(index)], detector.classes)
-        for label, one in enumerate(of_image):
+        result = evaluate_unseen([of_image], detector.scorer, detector.classes, selection)
+        for label, one in enumerate(judged(result)):
             mine = detections.labels == label
             expected = detector.scorer.probabilities(one.scores, np.full(len(one.scores), label))
             np.testing.assert_allclose(expected, detections.scores[mine], rtol=2e-2, atol=1e-3)
@@ -58,15 +68,20 @@ def test_detections_of_difficult_objects_and_crowds_are_left_out(
     fold, selection = Fold(np.arange(1), detector.scorer, None), detector.settings.selection
     ((_, view),) = images.each("", [View(0)], lambda view: view)
     assert view is not None
-    plain = judge(view, fold, selection)
-    assert sum(one.right.sum() for one in plain) > 0
+    seen = look(view, fold, selection)
+
+    def outcome(one: Unseen) -> list[np.ndarray]:
+        result = evaluate_unseen([one], detector.scorer, detector.classes, selection)
+        return [entry.right for entry in judged(result)]
+
+    plain = outcome(seen)
+    assert sum(one.sum() for one in plain) > 0
     everything = np.ones(len(view.annotations), bool)
-    difficult = replace(view, annotations=replace(view.annotations, difficult=everything))
-    crowd = replace(view, annotations=replace(view.annotations, crowd=everything))
-    for changed in (difficult, crowd):
-        judged = judge(changed, fold, selection)
-        assert not any(one.right.any() for one in judged)
-        assert sum(len(one.scores) for one in judged) < sum(len(one.scores) for one in plain)
+    for kind in ("difficult", "crowd"):
+        annotations = replace(view.annotations, **{kind: everything})
+        changed = outcome(replace(seen, annotations=annotations))
+        assert not any(one.any() for one in changed)
+        assert sum(map(len, changed)) < sum(map(len, plain))
 
 
 def test_every_image_is_in_one_part() -> None:

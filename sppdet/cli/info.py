@@ -1,0 +1,97 @@
+"""``sppdet info``: what a detector's file holds, and what is known about its training."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sppdet.cli.options import JsonFile
+
+if TYPE_CHECKING:
+    from sppdet.detector import Detector
+
+
+def info(
+    model: Annotated[
+        Path | None,
+        typer.Argument(help="A file that tools/train.py wrote. Default: the model that ships."),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Show the card of a detector: classes, features, thresholds, and its honest precision.
+
+    The average precision is that of folds of the training images: each image is looked at with SVMs
+    and box regression that have not learned from it.
+
+    \b
+    Example:
+      sppdet info fruit.safetensors
+    """
+    from sppdet.cli.detect import shipped_model
+    from sppdet.cli.progress import console
+    from sppdet.detector import Detector
+    from sppdet.runtime.files import write_text
+    from sppdet.runtime.outputs import check_outputs
+
+    path = model or shipped_model()
+    check_outputs([json_file], [path])
+    detector = Detector.load(path, "cpu")
+    console.print(f"{path}: {detector!r}", markup=False, soft_wrap=True)
+    card = detector.card
+    if card:
+        data = card["data"]
+        console.print(
+            f"trained on {data['name']} ({data['images']} images, {data['objects']} objects, "
+            f"digest {data['digest']}) on {card['date']} with sppdet {card['version']}",
+            markup=False,
+            soft_wrap=True,
+        )
+    tell_card(detector)
+    if json_file is not None:
+        write_text(json_file, json.dumps(describe(detector), indent=1) + "\n")
+
+
+def describe(detector: "Detector") -> dict[str, Any]:
+    """The card with what the file itself says."""
+    trunk = detector.extractor.trunk
+    return {
+        "classes": list(detector.classes),
+        "thresholds": dict(zip(detector.classes, detector.thresholds, strict=True)),
+        "trunk": {"name": trunk.name, "origin": trunk.origin, "digest": trunk.digest},
+        "features": detector.extractor.to_json(),
+        "heads": detector.scorer.name,
+        "card": detector.card,
+    }
+
+
+def tell_card(detector: "Detector") -> None:
+    """Print the figures of the folds and the thresholds, a line for each class."""
+    from sppdet.cli.progress import console
+    from sppdet.training.folds import FEW
+
+    folds = detector.card.get("folds")
+    if not folds:
+        console.print("no figures of folds are stored; thresholds:", markup=False)
+        for name, threshold in zip(detector.classes, detector.thresholds, strict=True):
+            console.print(f"  {name:<20} {threshold:.2f}", markup=False)
+        return
+    console.print(
+        f"on folds of {folds['images']} training images, not learned from: mean AP "
+        f"{_figure(folds['map_11'])} (11 points), {_figure(folds['map_area'])} (area), IoU "
+        f"{folds['iou']}",
+        markup=False,
+        soft_wrap=True,
+    )
+    for name, one in folds["classes"].items():
+        few = "  too few objects to trust" if one["objects"] < FEW else ""
+        console.print(
+            f"  {name:<20} AP {_figure(one['ap_11'])}  {one['objects']:>5} objects  "
+            f"threshold {one['threshold']:.2f} (F1 {one['f1']:.2f}){few}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,128 @@
+"""What the folds decide: the calibration, the thresholds, one class per object; and the card.
+
+Everything here rests on detections in images that neither the SVMs nor the box regression of that
+fold have learned from. Only mining has looked at all images.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from sppdet import __version__
+from sppdet.datasets import Dataset
+from sppdet.evaluation.voc import VocResult
+from sppdet.heads.base import Heads, Scorer
+from sppdet.heads.thresholds import BestF1, best_f1, mean_f1
+from sppdet.settings import SelectionSettings, TrainSettings
+from sppdet.training.unseen import FOLDS, Unseen, evaluate_unseen, judged
+
+ONE_CLASS_IOU = 0.6
+"""IoU from which two detections of different classes are of one object."""
+
+FEW = 20
+"""With fewer objects than this a class's figures say little."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Attributes:
+    scorer: with calibrated probabilities.
+    selection: with or without suppression across classes.
+    thresholds: one per class.
+    result: the figures of the folds.
+    """
+
+    scorer: Scorer
+    selection: SelectionSettings
+    thresholds: tuple[BestF1, ...]
+    result: VocResult
+
+
+def decide(
+    seen: list[Unseen],
+    heads: Heads,
+    scorer: Scorer,
+    classes: tuple[str, ...],
+    settings: TrainSettings,
+) -> Decided:
+    """Calibrate the scorer, choose the thresholds, and whether an object has one class only.
+
+    Suppression across classes is chosen where it raises the mean of the classes' best F1.
+    """
+    plain = replace(settings.detector.selection, one_class_iou=1.0)
+    result = evaluate_unseen(seen, scorer, classes, plain)
+    scorer = heads.calibrate(scorer, judged(result))
+    choice = Decided(scorer, plain, _thresholds(result, scorer), result)
+    if settings.one_class is False or len(classes) < 2:
+        return choice
+    strict = replace(plain, one_class_iou=ONE_CLASS_IOU)
+    result = evaluate_unseen(seen, scorer, classes, strict)
+    other = Decided(scorer, strict, _thresholds(result, scorer), result)
+    better = mean_f1(other.thresholds) > mean_f1(choice.thresholds)
+    return other if settings.one_class or better else choice
+
+
+def _thresholds(result: VocResult, scorer: Scorer) -> tuple[BestF1, ...]:
+    return tuple(
+        best_f1(
+            scorer.probabilities(one.scores.astype(np.float32), np.full(len(one.scores), label)),
+            one.hits,
+            one.truths,
+        )
+        for label, one in enumerate(result.classes)
+    )
+
+
+def card(
+    dataset: Dataset, decided: Decided, images: int, settings: TrainSettings, boxed: int
+) -> dict[str, Any]:
+    """What is to be known about a training, as JSON; ``sppdet info`` prints it.
+
+    Args:
+        images: number of the images that were read.
+        boxed: number of images of the folds that were looked at.
+    """
+    result = decided.result
+    return {
+        "version": __version__,
+        "date": date.today().isoformat(),
+        "data": {
+            "name": dataset.path.name,
+            "digest": data_digest(dataset),
+            "images": images,
+            "objects": int(sum(len(dataset.annotations(i)) for i in range(len(dataset.images)))),
+        },
+        "settings": asdict(settings),
+        "folds": {
+            "folds": FOLDS,
+            "images": boxed,
+            "iou": result.iou,
+            "map_11": result.map_11,
+            "map_area": result.map_area,
+            "classes": {
+                one.name: {
+                    "objects": one.truths,
+                    "ap_11": one.ap_11,
+                    "ap_area": one.ap_area,
+                    "threshold": round(best.threshold, 4),
+                    "f1": round(best.f1, 4),
+                }
+                for one, best in zip(result.classes, decided.thresholds, strict=True)
+            },
+        },
+    }
+
+
+def data_digest(dataset: Dataset) -> str:
+    """A name of the annotations, and of the names and sizes of the images' files."""
+    digest = hashlib.sha256("\0".join(dataset.classes).encode())
+    for index, path in enumerate(dataset.images):
+        annotations = dataset.annotations(index)
+        size = path.stat().st_size if path.is_file() else -1
+        digest.update(f"{path.name} {size}".encode("utf-8", "surrogateescape"))
+        digest.update(np.ascontiguousarray(annotations.boxes, np.float32).tobytes())
+        digest.update(np.ascontiguousarray(annotations.labels, np.int64).tobytes())
+    return digest.hexdigest()[:16]
