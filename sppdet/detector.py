@@ -22,6 +22,7 @@ from sppdet.heads.regression import BoxRegression
 from sppdet.heads.selection import Threshold
 from sppdet.heads.thresholds import UNKNOWN
 from sppdet.images import ImageLike, Rgb, as_image
+from sppdet.panorama import detect_in_parts, is_panorama
 from sppdet.proposals import propose
 from sppdet.runtime.timing import Clock
 from sppdet.settings import DetectorSettings
@@ -84,7 +85,7 @@ class Detector:
         *,
         channels: str = "RGB",
     ) -> Detections:
-        """Find the objects in an image.
+        """Find the objects in an image; one of more than 10:1 is seen in parts that overlap.
 
         Args:
             image: a path, the bytes of an image file, an open binary file, a ``PIL.Image``, an
@@ -111,6 +112,13 @@ class Detector:
         image = as_image(image, channels)
         size = image.shape[1], image.shape[0]
         least = self._least(threshold)
+        if boxes is None and is_panorama(image):
+            return detect_in_parts(
+                image,
+                lambda part: self.detect(part, threshold),
+                self.classes,
+                self.settings.selection.nms_iou,
+            )
         given = check_boxes(boxes, *size) if boxes is not None else None
         clock = Clock(self.extractor.trunk.device)
         with clock.stage("total"):

@@ -2,13 +2,18 @@
 
 import colorsys
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from sppdet.detections import Detections
+from sppdet.errors import SppdetError
 from sppdet.images import Rgb
-from sppdet.runtime.files import atomic_path
+from sppdet.runtime.files import atomic_path, is_stream
+from sppdet.runtime.outputs import MARK, recorded_path
 
 
 def draw(image: Rgb, detections: Detections) -> Rgb:
@@ -39,10 +44,32 @@ def save_picture(image: Rgb, path: str | os.PathLike[str]) -> None:
     """Write an image file; the suffix chooses the format.
 
     Raises:
-        SppdetError: it cannot be written.
+        SppdetError: it cannot be written, or the suffix names no format.
     """
-    with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary, quality=92)
+    path = Path(path)
+    format = picture_format(path)
+    options: dict[str, Any] = {}
+    if format == "JPEG":
+        options = {"comment": MARK}
+    elif format == "PNG":
+        options = {"pnginfo": PngInfo()}
+        options["pnginfo"].add_text("Software", MARK)
+    with (atomic_path if options else recorded_path)(path) as temporary:
+        Image.fromarray(image).save(temporary, format, quality=92, **options)
+
+
+def picture_format(path: Path) -> str:
+    """Pillow's name of the format that a suffix chooses; JPEG for a stream.
+
+    Raises:
+        SppdetError: the suffix names no format.
+    """
+    if is_stream(path):
+        return "JPEG"
+    format = Image.registered_extensions().get(path.suffix.lower())
+    if format is None or format not in Image.SAVE:
+        raise SppdetError(f"{path}: its suffix names no format of pictures; use .jpg or .png")
+    return format
 
 
 def _tag(

@@ -6,3 +6,10 @@ class SppdetError(Exception):
 
     The command line prints the line and exits with code 2, without a traceback.
     """
+
+
+class SppdetWarning(UserWarning):
+    """Something that a user should know and that did not stop the work, in one line.
+
+    The command line prints it as a note.
+    """

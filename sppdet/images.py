@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from sppdet.decoding import decode, upright, upright_size
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ ImageLike: TypeAlias = "ImageFile | Image.Image | NDArray[np.uint8] | Tensor"
 """What :func:`as_image` accepts."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+"""Of files that are taken for images before they are opened. What they are, their content says."""
+
+_MORE_SUFFIXES = (".jfif", ".jpe", ".gif", ".ppm", ".pgm")
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
+"""How files of these formats begin."""
 
 
 def read_image(file: ImageFile) -> Rgb:
@@ -31,7 +37,9 @@ def read_image(file: ImageFile) -> Rgb:
 
     EXIF rotation is applied. Grey, palette and CMYK images are converted; transparent pixels are
     laid on white; 16-bit and floating-point images are scaled to 8 bits (see :func:`_to_8_bits`).
-    Of an animated or many-page file the first frame is read.
+    Of an animated or many-page file the first frame is read. The format is that of the content,
+    whatever the suffix is. A JPEG that lacks its last bytes is read with a warning as long as nine
+    tenths of its rows are there.
 
     Args:
         file: a path, the bytes of an image file, or a file opened in binary mode.
@@ -42,36 +50,17 @@ def read_image(file: ImageFile) -> Rgb:
     """
     if isinstance(file, str | os.PathLike):
         path = Path(file)
-        return _decode(path, str(path))
+        return _to_rgb(decode(path, str(path)))
     if isinstance(file, bytes | bytearray | memoryview):
         content = bytes(file)
-        return _decode(io.BytesIO(content), f"image of {len(content)} bytes")
+        return _to_rgb(decode(io.BytesIO(content), f"image of {len(content)} bytes"))
     if isinstance(file, io.TextIOBase):
         raise TypeError("file is opened as text: open it with mode 'rb'")
     if hasattr(file, "read"):
-        return _decode(file, str(getattr(file, "name", "image file")))
+        return _to_rgb(decode(file, str(getattr(file, "name", "image file"))))
     raise TypeError(
         f"file is {type(file).__name__}: give a path, bytes, or a file opened with mode 'rb'"
     )
-
-
-def _decode(source: Path | BinaryIO, name: str) -> Rgb:
-    """Decode an encoded image; ``name`` is how errors call it."""
-    try:
-        with Image.open(source) as image:
-            return _upright(image)
-    except FileNotFoundError:
-        raise SppdetError(f"{name}: no such file") from None
-    except IsADirectoryError:
-        raise SppdetError(f"{name}: is a folder, not an image") from None
-    except UnidentifiedImageError:
-        raise SppdetError(
-            f"{name}: is not an image that can be read ({', '.join(s[1:] for s in SUFFIXES)})"
-        ) from None
-    except Image.DecompressionBombError as error:
-        raise SppdetError(f"{name}: is too large an image ({error})") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise SppdetError(f"{name}: is damaged ({error}); replace or remove it") from None
 
 
 def as_image(image: ImageLike, channels: str = "RGB") -> Rgb:
@@ -127,7 +116,8 @@ def _from_pil(image: Image.Image) -> Rgb:
     if 0 in image.size:
         raise ValueError(f"image has no pixel: its size is {image.width} x {image.height}")
     try:
-        return _upright(image)
+        image.load()
+        return _to_rgb(upright(image))
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         name = getattr(image, "filename", "") or "image"
         raise SppdetError(f"{name}: is damaged ({error}); replace or remove it") from None
@@ -197,17 +187,13 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     Raises:
         SppdetError: the file is missing or is not an image.
     """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SppdetError(f"{path}: is not an image that can be read ({error})") from None
-    return (height, width) if sideways else (width, height)
+    return upright_size(Path(path))
 
 
 def find_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """The image files directly in ``folder``, by name, judged by their suffix; none hidden.
+    """The image files directly in ``folder``, by name; none hidden.
+
+    They are judged by their suffix, or by their content where they have none.
 
     Raises:
         SppdetError: the folder does not exist.
@@ -218,14 +204,18 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(
         entry
         for entry in folder.iterdir()
-        if entry.suffix.lower() in SUFFIXES and entry.is_file() and not entry.name.startswith(".")
+        if not entry.name.startswith(".") and entry.is_file() and _may_be_image(entry)
     )
 
 
-def _upright(image: Image.Image) -> Rgb:
-    """The pixels of an image with its EXIF rotation applied."""
-    image.load()
-    return _to_rgb(ImageOps.exif_transpose(image))
+def _may_be_image(file: Path) -> bool:
+    if file.suffix:
+        return file.suffix.lower() in (*SUFFIXES, *_MORE_SUFFIXES)
+    try:
+        with file.open("rb") as content:
+            return content.read(8).startswith(_BEGINNINGS)
+    except OSError:
+        return False
 
 
 def _to_rgb(image: Image.Image) -> Rgb:

@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -20,7 +18,8 @@ from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.base import Heads, Scorer
 from sppdet.heads.linear import LinearSvms
 from sppdet.heads.regression import BoxRegression
-from sppdet.runtime.files import atomic_path
+from sppdet.proposals import settings_of
+from sppdet.runtime.tensor_files import load_tensors, make, save_tensors
 from sppdet.settings import DetectorSettings, RcnnSettings, SelectionSettings, SppSettings
 from sppdet.trunks import MapGeometry, Preprocessing, Trunk, build_trunk, load_trunk
 from sppdet.trunks.loading import comes_installed
@@ -36,6 +35,10 @@ OLDEST = 2
 
 EARLIER_TRUNKS = {"lite0": ("lite0-stage5",)}
 """What a trunk's name meant in earlier versions."""
+
+
+LARGEST_LEVEL, LARGEST_SIDE, MOST = 64, 20_000, 1_000_000
+"""Bins per side of a pyramid, pixels, and boxes that a file may ask for."""
 
 
 class Model(NamedTuple):
@@ -96,23 +99,20 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
         "thresholds": model.thresholds,
         "card": dict(model.card),
     }
-    contiguous = {
-        name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()
-    }
+    tensors = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     try:
         text = json.dumps(description)
         own = None if trunk.rebuildable else trunk
         heads = LinearSvms() if model.scorer.name == LinearSvms().name else None
-        _assemble(json.loads(text), contiguous, own or "cpu", heads, model.scorer)
+        _assemble(json.loads(text), tensors, own or "cpu", heads, model.scorer)
+        broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+        if broken:
+            raise ValueError(f"{broken[0]} has values that are not finite")
     except (KeyError, TypeError, ValueError) as error:
         raise SppdetError(
             f"{path}: is not written, because the detector could not be loaded again ({error})"
         ) from None
-    with atomic_path(path) as temporary:
-        try:
-            safetensors.torch.save_file(contiguous, temporary, {"sppdet": text})
-        except safetensors.SafetensorError as error:
-            raise OSError(str(error)) from error
+    save_tensors(path, tensors, {"sppdet": text})
 
 
 def load(
@@ -137,9 +137,7 @@ def load(
     if not path.is_file():
         raise SppdetError(f"{path}: no such model; tools/train.py makes one")
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors, metadata = load_tensors(path)
         description = json.loads(metadata["sppdet"])
         version = description["version"]
         if description["format"] > FORMAT:
@@ -150,7 +148,7 @@ def load(
         return _assemble(description, tensors, where, heads or LinearSvms())
     except SppdetError as error:
         raise SppdetError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+    except Exception as error:  # a file can hold anything: types, numbers and nesting of any kind
         reason = " ".join(str(error).split())[:200]
         raise SppdetError(
             f"{path}: is not a detector that tools/train.py wrote, or is damaged "
@@ -201,7 +199,12 @@ def _assemble(
                 f"{key} is for {tensors[key].shape[-1]} values, a feature has {extractor.dimension}"
             )
     settings = dict(description["settings"])
-    selection = SelectionSettings(**settings.pop("selection"))
+    selection = make(SelectionSettings, settings.pop("selection"))
+    chosen = make(DetectorSettings, {**settings, "selection": selection})
+    settings_of(chosen.proposals)
+    limits = (chosen.max_boxes, selection.max_candidates, selection.max_per_class)
+    if min(limits) < 1 or max(limits) > MOST:
+        raise ValueError(f"its numbers of boxes are {limits}, not 1 to {MOST}")
     thresholds = description.get("thresholds")
     if thresholds is not None and (
         len(thresholds) != len(classes) or not all(0 <= float(one) <= 1 for one in thresholds)
@@ -211,7 +214,7 @@ def _assemble(
         extractor,
         scorer,
         classes,
-        DetectorSettings(**settings, selection=selection),
+        chosen,
         regression,
         tuple(map(float, thresholds)) if thresholds is not None else None,
         description.get("card", {}),
@@ -262,13 +265,23 @@ def _trunk(
 
 def _extractor(values: dict[str, Any], trunk: Trunk) -> RegionExtractor:
     method = values.pop("method")
-    values["levels"] = tuple(values["levels"])
     if method == "rcnn":
-        return RcnnRegionFeatures(trunk, RcnnSettings(**values))
+        crops = make(RcnnSettings, values)
+        _check_sizes("levels", crops.levels, LARGEST_LEVEL)
+        _check_sizes("size and context", (crops.size, crops.context), LARGEST_SIDE)
+        return RcnnRegionFeatures(trunk, crops)
     if method == "spp":
-        values["scales"] = tuple(values["scales"])
-        return SppRegionFeatures(trunk, SppSettings(**values))
+        settings = make(SppSettings, values)
+        _check_sizes("levels", settings.levels, LARGEST_LEVEL)
+        _check_sizes("scales", (*settings.scales, settings.longest_side), LARGEST_SIDE)
+        return SppRegionFeatures(trunk, settings)
     raise ValueError(f"its method {method!r} is unknown")
+
+
+def _check_sizes(name: str, values: tuple[int, ...], largest: int) -> None:
+    """A damaged file must not ask for more memory than there is."""
+    if len(values) > LARGEST_LEVEL or max(values) > largest:
+        raise ValueError(f"its {name} are {values!s:.60}, at most {largest} is possible")
 
 
 def _is_installed(trunk: Trunk) -> bool:

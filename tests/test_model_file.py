@@ -24,6 +24,7 @@ from sppdet.settings import DetectorSettings, RcnnSettings, SelectionSettings, S
 from sppdet.trunks import MapGeometry, Preprocessing, build_trunk, load_trunk, make_trunk
 
 CLASSES = ("cat", "dog")
+ONE = {"x": torch.zeros(1)}
 IMAGE = np.random.default_rng(0).integers(0, 255, (90, 140, 3)).astype(np.uint8)
 BOXES = np.array([[5, 5, 60, 70], [20, 10, 130, 80], [70, 3, 138, 50]], np.float32)
 
@@ -138,6 +139,26 @@ def _truncate(path: Path) -> None:
         lambda path: rewrite(path, lambda d, t: t.update({"svm.bias": torch.zeros(5)})),
         lambda path: rewrite(path, lambda d, t: t.update({"box.weight": torch.zeros(2, 4, 3)})),
         lambda path: rewrite(path, lambda d, t: t.pop("svm.weight")),
+        lambda path: rewrite(path, lambda d, t: t["svm.weight"].fill_(float("nan"))),
+        lambda path: rewrite(path, lambda d, t: t["calibration"].fill_(float("inf"))),
+        lambda path: rewrite(path, lambda d, t: d.update(classes=5)),
+        lambda path: rewrite(path, lambda d, t: d.update(classes=["a", 5])),
+        lambda path: rewrite(path, lambda d, t: d.update(format="3")),
+        lambda path: rewrite(path, lambda d, t: d.update(trunk=[])),
+        lambda path: rewrite(path, lambda d, t: d["trunk"].update(name={})),
+        lambda path: rewrite(path, lambda d, t: d["trunk"].update(preprocessing=7)),
+        lambda path: rewrite(path, lambda d, t: d["extractor"].update(scales="688")),
+        lambda path: rewrite(path, lambda d, t: d["extractor"].update(scales=[10**9])),
+        lambda path: rewrite(path, lambda d, t: d["extractor"].update(longest_side=10**12)),
+        lambda path: rewrite(path, lambda d, t: d["extractor"].update(levels=[10**6])),
+        lambda path: rewrite(path, lambda d, t: d["extractor"].update(levels=[1] * 10**5)),
+        lambda path: rewrite(path, lambda d, t: d["settings"].update(proposals="magic")),
+        lambda path: rewrite(path, lambda d, t: d["settings"].update(max_boxes=10**12)),
+        lambda path: rewrite(path, lambda d, t: d["settings"].update(max_boxes="77")),
+        lambda path: rewrite(path, lambda d, t: d["settings"].update(selection=None)),
+        lambda path: rewrite(path, lambda d, t: d["settings"]["selection"].update(nms_iou="x")),
+        lambda path: safetensors.torch.save_file(ONE, path, {"sppdet": "[" * 99999}),
+        lambda path: safetensors.torch.save_file(ONE, path, {"sppdet": "7"}),
     ],
 )
 def test_what_is_no_detector_is_refused_in_one_line(tmp_path: Path, spoil) -> None:
@@ -297,3 +318,23 @@ def test_fully_connected_layers_want_their_level() -> None:
         SppRegionFeatures(trunk, SppSettings())
     with pytest.raises(ValueError, match=r"takes levels=\(6,\)"):
         RcnnRegionFeatures(trunk, RcnnSettings())
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "d.safetensors"
+    make_detector().save(path)
+    content = path.read_bytes()
+    for place in np.random.default_rng(0).integers(8, len(content), 40):
+        flipped = bytearray(content)
+        flipped[place] ^= 4
+        path.write_bytes(flipped)
+        with pytest.raises(SppdetError, match=r"d\.safetensors"):
+            Detector.load(path, "cpu")
+
+
+def test_values_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
+    linear = make_detector().scorer
+    assert isinstance(linear, LinearScorer)
+    scorer = LinearScorer(linear.weight * float("nan"), linear.bias, linear.calibration)
+    with pytest.raises(SppdetError, match=r"svm\.weight has values that are not finite"):
+        make_detector(scorer=scorer).save(tmp_path / "d.safetensors")

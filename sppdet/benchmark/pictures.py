@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from sppdet.benchmark.speed import Row
 from sppdet.runtime.files import atomic_path
+from sppdet.runtime.outputs import MARK
 
 STAGES = {
     "proposals": "#94a3b8",
@@ -113,4 +114,4 @@ def _threads(row: Row) -> str:
 def _write(figure: Figure, path: Path) -> None:
     FigureCanvasAgg(figure)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png")
+        figure.savefig(temporary, format="png", metadata={"Software": MARK})

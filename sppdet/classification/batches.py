@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sppdet.classification.augment import Augmentation, random_crops, resized_crop, vary_color
 from sppdet.classification.data import LabelledImages, Rgb
+from sppdet.errors import SppdetError
 from sppdet.trunks.weights import Preprocessing
 
 AHEAD = 2
@@ -81,7 +82,11 @@ def _assemble(
     if data.packed is not None:
         sources = list(data.packed[chosen])
     else:
-        sources = list(readers.map(data.read, chosen))
+        read = list(readers.map(data.try_read, chosen))
+        sources = [image for image in read if image is not None]
+        chosen = chosen[[image is not None for image in read]]
+        if not sources:
+            raise SppdetError(f"{next(iter(data.skipped.values()))}; no image of a batch is left")
     sizes = np.array([(image.shape[1], image.shape[0]) for image in sources], np.int64)
     crops = random_crops(rng, sizes, data.boxes[chosen], augmentation)
     flips = rng.random(len(sources)) < augmentation.flip
@@ -118,21 +123,29 @@ def whole_image(image: Rgb, side: int | None) -> Rgb:
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
+def _whole(image: Rgb | None, side: int | None) -> Rgb | None:
+    return None if image is None else whole_image(image, side)
+
+
 def test_batches(
     data: LabelledImages, side: int | None, batch_size: int, preprocessing: Preprocessing
 ) -> Iterator[Batch]:
-    """All images whole and in order, in any size and aspect ratio; equal shapes go together."""
+    """All images whole and in order, in any size and aspect ratio; equal shapes go together.
+
+    Images that cannot be read are left out.
+    """
     threads = min(os.cpu_count() or 1, 8)
     with ThreadPoolExecutor(threads) as readers:
         for start in range(0, len(data), batch_size):
             chosen = range(start, min(start + batch_size, len(data)))
-            images = list(readers.map(lambda i: whole_image(data.read(i), side), chosen))
-            groups: dict[tuple[int, ...], list[int]] = {}
-            for position, image in enumerate(images):
-                groups.setdefault(image.shape, []).append(position)
+            images = readers.map(lambda i: _whole(data.try_read(i), side), chosen)
+            groups: dict[tuple[int, ...], list[tuple[int, Rgb]]] = {}
+            for index, image in zip(chosen, images, strict=True):
+                if image is not None:
+                    groups.setdefault(image.shape, []).append((index, image))
             for members in groups.values():
-                pixels = torch.from_numpy(np.stack([images[i] for i in members]))
+                pixels = torch.from_numpy(np.stack([image for _, image in members]))
                 batch = pixels.permute(0, 3, 1, 2).to(torch.float32) / 255
-                indices = np.array(members) + start
+                indices = np.array([index for index, _ in members])
                 labels = torch.from_numpy(data.labels[indices])
                 yield Batch(normalized(batch, preprocessing), labels, torch.from_numpy(indices))

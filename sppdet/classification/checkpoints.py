@@ -8,11 +8,10 @@ from typing import Any
 
 import safetensors
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from sppdet.errors import SppdetError
-from sppdet.runtime.files import atomic_path
+from sppdet.runtime.tensor_files import load_tensors, save_tensors
 
 
 def save_state(
@@ -26,12 +25,11 @@ def save_state(
         SppdetError: the file cannot be written.
     """
     tensors = {
-        f"{group}/{name}": tensor.detach().cpu().contiguous().clone()
+        f"{group}/{name}": tensor
         for group, members in groups.items()
         for name, tensor in members.items()
     }
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"format": "sppdet-training", "about": json.dumps(about)})
+    save_tensors(path, tensors, {"format": "sppdet-training", "about": json.dumps(about)})
 
 
 def load_state(
@@ -47,12 +45,12 @@ def load_state(
         raise SppdetError(f"{path}: no such checkpoint")
     groups: dict[str, dict[str, Tensor]] = {}
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {})["about"])
-            for name in file.keys():  # noqa: SIM118
-                group, key = name.split("/", 1)
-                groups.setdefault(group, {})[key] = file.get_tensor(name)
-    except (safetensors.SafetensorError, OSError, KeyError, ValueError):
+        tensors, metadata = load_tensors(path)
+        about = json.loads(metadata["about"])
+        for name, tensor in tensors.items():
+            group, key = name.split("/", 1)
+            groups.setdefault(group, {})[key] = tensor
+    except (safetensors.SafetensorError, OSError, KeyError, ValueError, RecursionError):
         raise SppdetError(
             f"{path}: is not a checkpoint of sppdet classify; "
             "give RUN/best.safetensors or RUN/last.safetensors"

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import safetensors
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from sppdet.classification.checkpoints import load_state
 from sppdet.classification.networks import build_network
 from sppdet.classification.settings import ClassifySettings
 from sppdet.errors import SppdetError
-from sppdet.runtime.files import atomic_path
+from sppdet.runtime.tensor_files import load_tensors, save_tensors
 from sppdet.trunks.weights import Preprocessing
 
 
@@ -53,15 +52,8 @@ def load_classifier(path: str | os.PathLike[str], device: torch.device) -> Class
     if not path.is_file():
         raise SppdetError(f"{path}: no such file; give a checkpoint of tools/classify.py train")
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            about = file.metadata() or {}
-            exported = about.get("format") == "sppdet-weights" and "settings" in about
-            tensors = (
-                {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                if exported
-                else {}
-            )
-        if exported:
+        tensors, about = load_tensors(path)
+        if about.get("format") == "sppdet-weights" and "settings" in about:
             settings = ClassifySettings.from_dict(json.loads(about["settings"]))
             classes = tuple(json.loads(about["classes"]))
         else:
@@ -71,6 +63,8 @@ def load_classifier(path: str | os.PathLike[str], device: torch.device) -> Class
             tensors = groups.get("average") or groups["model"]
         network = build_network(settings.network, len(classes), settings.levels, settings.dropout)
         network.load_state_dict(tensors)
+    except SppdetError:
+        raise
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise SppdetError(f"{path}: is not a classifier of sppdet ({error})") from None
     except RuntimeError:
@@ -113,5 +107,4 @@ def export_weights(
         "seed": str(settings.seed),
         **notes,
     }
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    save_tensors(path, tensors, metadata)

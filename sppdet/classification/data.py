@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +15,16 @@ from rich.progress import track
 
 from sppdet.errors import SppdetError
 from sppdet.images import read_image
-from sppdet.runtime.files import atomic_path, cache_dir
+from sppdet.runtime.cache import SUFFIXES as CACHE_SUFFIXES
+from sppdet.runtime.cache import DiskCache, cache_dir
+from sppdet.runtime.code import code_digest
 
 Rgb = NDArray[np.uint8]
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"))
+CACHE_LIMIT = 12 * 2**30
+"""Bytes of pixels of all data sets on disk."""
+
 PACK_LIMIT = 4 * 2**30
 """Bytes of images of equal size that are held in memory; others are read when needed."""
 
@@ -34,6 +40,8 @@ class LabelledImages:
             its size is not known yet) where none is given.
         paths: one file per image; empty when the images came as an array.
         packed: (N, H, W, 3) uint8 when all images have one size, or None.
+        skipped: a line for each image that could not be read so far. Packed images are read
+            already; others are read when they are needed, and unreadable ones are left out then.
     """
 
     classes: tuple[str, ...]
@@ -41,6 +49,7 @@ class LabelledImages:
     boxes: NDArray[np.float32]
     paths: tuple[Path, ...] = ()
     packed: NDArray[np.uint8] | None = field(default=None, repr=False)
+    skipped: dict[Path, str] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -52,6 +61,12 @@ class LabelledImages:
             SppdetError: the file cannot be read as an image.
         """
         return read_image(self.paths[index]) if self.packed is None else self.packed[index]
+
+    def try_read(self, index: int) -> Rgb | None:
+        """As :meth:`read`; None, and a line in :attr:`skipped`, for an unreadable image."""
+        if self.packed is not None:
+            return self.packed[index]
+        return _try(self.paths[index], self.skipped)
 
 
 def open_split(folder: str | os.PathLike[str], split: str) -> LabelledImages:
@@ -75,18 +90,38 @@ def open_split(folder: str | os.PathLike[str], split: str) -> LabelledImages:
     base = next((root / name for name in names if (root / name).is_dir()), None)
     if base is None:
         raise SppdetError(f"{root}: has no folder {' or '.join(names)} with one folder per class")
-    classes = tuple(sorted(entry.name for entry in base.iterdir() if entry.is_dir()))
+    classes = tuple(
+        sorted(
+            entry.name for entry in base.iterdir() if entry.is_dir() and not _is_hidden(entry.name)
+        )
+    )
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = sorted(p for p in (base / name).rglob("*") if p.suffix.lower() in SUFFIXES)
+        found = sorted(p for p in (base / name).rglob("*") if _is_image(p, base))
         paths += found
         labels += [label] * len(found)
     if not paths:
         raise SppdetError(f"{base}: has no images in folders named after their classes")
     boxes = _boxes(root / "boxes.csv", [path.relative_to(root).as_posix() for path in paths])
-    packed = _packed(base, paths)
-    return LabelledImages(classes, np.array(labels, np.int64), boxes, tuple(paths), packed)
+    skipped: dict[Path, str] = {}
+    numbers = np.array(labels, np.int64)
+    together = _packed(base, paths, skipped)
+    if together is None:
+        return LabelledImages(classes, numbers, boxes, tuple(paths), None, skipped)
+    packed, kept = together
+    chosen = tuple(itertools.compress(paths, kept))
+    return LabelledImages(classes, numbers[kept], boxes[kept], chosen, packed, skipped)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _is_image(path: Path, base: Path) -> bool:
+    if path.suffix.lower() not in SUFFIXES or not path.is_file():
+        return False
+    return not any(map(_is_hidden, path.relative_to(base).parts))
 
 
 def _boxes(file: Path, names: list[str]) -> NDArray[np.float32]:
@@ -112,40 +147,78 @@ def _boxes(file: Path, names: list[str]) -> NDArray[np.float32]:
     return boxes
 
 
-def _packed(base: Path, paths: list[Path]) -> NDArray[np.uint8] | None:
-    """All images as one array, kept on disk for the next time; None when their sizes differ."""
-    first = read_image(paths[0])
+def _packed(
+    base: Path, paths: list[Path], skipped: dict[Path, str]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]] | None:
+    """The images that can be read as one array, and which those are; None when their sizes differ.
+
+    They are kept on disk for the next time, by the content of all files.
+    """
+    first = _first(paths, skipped)
     if first.nbytes * len(paths) > PACK_LIMIT:
         return None
-    key = hashlib.sha256(str(first.shape).encode())
-    for path in paths:
-        status = path.stat()
-        key.update(f"{path.relative_to(base)} {status.st_size} {status.st_mtime_ns}\n".encode())
-    file = cache_dir() / "classification" / f"{key.hexdigest()[:24]}.npy"
-    if file.is_file():
-        try:
-            stored = np.load(file, allow_pickle=False)
-            if stored.shape == (len(paths), *first.shape) and stored.dtype == np.uint8:
-                return stored
-        except (ValueError, OSError):
-            pass
-    packed = np.empty((len(paths), *first.shape), np.uint8)
-
-    def read(index: int) -> bool:
-        image = read_image(paths[index])
-        if image.shape == first.shape:
-            packed[index] = image
-        return image.shape == first.shape
-
+    cache = DiskCache(cache_dir() / "classification", CACHE_SUFFIXES["classification"], CACHE_LIMIT)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
+        content = hashlib.sha256(str(first.shape).encode() + code_digest("sppdet.images"))
+        for digest in pool.map(_content, paths):
+            content.update(digest)
+        name = content.hexdigest()[:32]
+        stored = cache.read(name)
+        if stored is not None:
+            kept = np.frombuffer(stored[: len(paths)], np.uint8).astype(bool)
+            packed = np.frombuffer(stored[len(paths) :], np.uint8).reshape(-1, *first.shape)
+            for path in itertools.compress(paths, ~kept):
+                _try(path, skipped)
+            return packed, kept
+        packed, kept = np.empty((len(paths), *first.shape), np.uint8), np.zeros(len(paths), bool)
+
+        def read(index: int) -> bool:
+            image = _try(paths[index], skipped)
+            if image is None:
+                return True
+            if image.shape == first.shape:
+                packed[index], kept[index] = image, True
+            return image.shape == first.shape
+
         done: Iterable[bool] = pool.map(read, range(len(paths)))
         for same in track(done, f"reading {base.name}", len(paths), disable=len(paths) < 1000):
             if not same:
                 pool.shutdown(cancel_futures=True)
                 return None
-    with atomic_path(file) as temporary:
-        np.save(temporary, packed)
-    return packed
+    packed = packed if kept.all() else packed[kept]
+    cache.write(name, kept.astype(np.uint8).tobytes() + packed.tobytes())
+    return packed, kept
+
+
+def _first(paths: list[Path], skipped: dict[Path, str]) -> Rgb:
+    """The first image that can be read.
+
+    Raises:
+        SppdetError: none can; the line names the first one.
+    """
+    tried: dict[Path, str] = {}
+    for path in paths:
+        image = _try(path, tried)
+        if image is not None:
+            skipped.update(tried)
+            return image
+    raise SppdetError(f"{next(iter(tried.values()))}; none of {len(paths)} images can be read")
+
+
+def _try(path: Path, skipped: dict[Path, str]) -> Rgb | None:
+    """The image, or None with a line in ``skipped``."""
+    try:
+        return read_image(path)
+    except SppdetError as error:
+        skipped[path] = str(error)
+        return None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError as error:
+        return str(error.errno).encode()
 
 
 def _cifar10(split: str) -> LabelledImages:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from sppdet.runtime.files import atomic_path, write_text
+from sppdet.runtime.outputs import MARK
 
 if TYPE_CHECKING:
     from sppdet.classification.training import Epoch
@@ -38,7 +39,7 @@ def draw_curves(path: Path, history: Sequence["Epoch"]) -> None:
         axes.grid(alpha=0.3)
         axes.legend()
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+        figure.savefig(temporary, dpi=110, metadata={"Software": MARK})
 
 
 class TensorBoard:

@@ -10,6 +10,7 @@ from torch.nn.functional import nll_loss
 from sppdet.classification.batches import test_batches
 from sppdet.classification.data import LabelledImages
 from sppdet.classification.views import Views, multi_view_scores
+from sppdet.errors import SppdetError
 from sppdet.trunks.weights import Preprocessing
 
 
@@ -51,22 +52,31 @@ def evaluate(
         batch_size: the most images of equal shape in one batch.
         views: several views per image in place of one.
         listener: called with (views done, views) after each batch.
+
+    Images that cannot be read are left out; ``data.skipped`` names them.
+
+    Raises:
+        SppdetError: none can be read.
     """
     network.eval()
     sides: Sequence[int | None] = views.sides if views else (side,)
     scores = torch.zeros(len(data), len(data.classes))
+    seen = torch.zeros(len(data), dtype=torch.bool)
     done = 0
     for each in sides:
         for batch in test_batches(data, each, batch_size, preprocessing):
             part = _probabilities(network, batch.images.to(device), views).cpu()
             scores[batch.indices] += part / len(sides)
+            seen[batch.indices] = True
             done += len(part)
             if listener:
                 listener(done, len(data) * len(sides))
-    labels = torch.from_numpy(data.labels)
+    if not seen.any():
+        raise SppdetError("none of the test images can be read")
+    scores, labels = scores[seen], torch.from_numpy(data.labels)[seen]
     best = scores.topk(min(5, scores.shape[1]), dim=1).indices == labels[:, None]
     return TestResult(
-        images=len(data),
+        images=len(labels),
         top1=float(best[:, 0].double().mean()),
         top5=float(best.any(dim=1).double().mean()),
         loss=float(nll_loss(scores.clamp_min(1e-12).log(), labels)),

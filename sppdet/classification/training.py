@@ -105,6 +105,7 @@ class Training:
         )
         self.network.train()
         losses = right = rate = 0.0
+        images = 0
         for step, batch in enumerate(batches):
             progress = (number + step / steps) / chosen.epochs
             rate = learning_rate(progress, chosen.rate, chosen.warmup, chosen.schedule)
@@ -113,6 +114,7 @@ class Training:
             loss, hits = self._step(batch.images, batch.labels)
             losses += loss
             right += hits
+            images += len(batch.labels)
             if not loss < float("inf"):
                 raise SppdetError(
                     f"the loss is not finite in epoch {number + 1}; try a lower --rate than "
@@ -120,14 +122,14 @@ class Training:
                 )
             if listener:
                 seen = step + 1
-                listener(seen, steps, losses / seen, right / (seen * chosen.batch_size))
+                listener(seen, steps, losses / seen, right / images)
         tested = self.test(test) if test is not None else None
         epoch = Epoch(
             number=number + 1,
             sizes=",".join(map(str, sorted(set(sides)))),
             rate=rate,
             train_loss=losses / steps,
-            train_accuracy=right / (steps * chosen.batch_size),
+            train_accuracy=right / images,
             test_loss=tested.loss if tested else float("nan"),
             test_accuracy=tested.top1 if tested else float("nan"),
             seconds=time.perf_counter() - start,

@@ -2,15 +2,21 @@
 
 import functools
 import importlib
+import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sppdet.cli.interrupt import CODE, LINE, work_begins
-from sppdet.errors import SppdetError
+from sppdet.cli.interrupt import CODE, LINE, TERMINATED, Terminated, work_begins, work_ends
+from sppdet.errors import SppdetError, SppdetWarning
+from sppdet.runtime.cache import without_cache
 from sppdet.runtime.memory import keep_freed_memory
+from sppdet.runtime.names import visible
 
 COMMANDS = {
     "train": "sppdet.cli.train:train",
@@ -18,6 +24,8 @@ COMMANDS = {
     "evaluate": "sppdet.cli.evaluate:evaluate",
     "info": "sppdet.cli.info:info",
     "benchmark": "sppdet.cli.benchmark:benchmark",
+    "cache info": "sppdet.cli.cache:info",
+    "cache clear": "sppdet.cli.cache:clear",
     "data check": "sppdet.cli.data:data_check",
     "convert": "sppdet.cli.convert:convert",
     "split": "sppdet.cli.convert:split",
@@ -34,6 +42,7 @@ error appear at once.
 """
 
 GROUPS = {
+    "cache": "Look at the caches on disk, and clear them.",
     "data": "Look at data sets.",
     "classify": "Train and use classification networks.",
 }
@@ -130,19 +139,46 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def command(*args: Any, **options: Any) -> None:
         keep_freed_memory()
+        warnings.showwarning = functools.partial(_note, warnings.showwarning)
         try:
             work_begins()
-            function(*args, **options)
+            with without_cache() if options.get("no_cache") else nullcontext():
+                function(*args, **options)
+            sys.stdout.flush()
         except SppdetError as error:
             _fail(str(error), 2)
-        except KeyboardInterrupt:
-            _fail(LINE, CODE)
+        except KeyboardInterrupt as interrupt:
+            _fail(LINE, TERMINATED if isinstance(interrupt, Terminated) else CODE)
+        except BrokenPipeError:  # as of `| head`: nobody reads on, and that is no error to tell
+            _drop_output()
+            raise SystemExit(1) from None
+        except OSError as error:
+            _drop_output()
+            _fail(f"{error.filename or 'the output'}: {error.strerror or error}", 2)
         except MemoryError:
             _fail("out of memory; use smaller --scales or fewer --boxes", 2)
+        finally:
+            work_ends()
 
     return command
 
 
+def _drop_output() -> None:
+    """Let the interpreter's last flush of a full or closed standard output go nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _note(others: Callable[..., None], message: Warning | str, *rest: Any, **named: Any) -> None:
+    """Print sppdet's warnings as notes, and leave out those of Pillow, which names no file."""
+    if isinstance(message, SppdetWarning):
+        from sppdet.cli.progress import console
+
+        console.print(f"note: {message}", markup=False, soft_wrap=True)
+    elif "PIL" not in Path(str(rest[1] if len(rest) > 1 else "")).parts:
+        others(message, *rest, **named)
+
+
 def _fail(message: str, code: int) -> NoReturn:
-    print("error:", *message.split(), file=sys.stderr)
+    print("error:", visible(" ".join(message.split())), file=sys.stderr)
     raise SystemExit(code)

@@ -93,7 +93,6 @@ def benchmark(
       python tools/benchmark.py photos --json speed.json --picture speed.png
     """
     import torch
-    from rich.console import Console
 
     from sppdet.benchmark.contenders import contenders, time_batches
     from sppdet.benchmark.pictures import draw_bars, draw_scaling
@@ -102,22 +101,28 @@ def benchmark(
     from sppdet.benchmark.speed import CLAIMS, machine, measure, using_threads
     from sppdet.cli.benchmark_tables import accuracy_table, print_batches, speed_table
     from sppdet.cli.common import choose_device, layer_settings, made_by, with_stage
-    from sppdet.cli.progress import progress_bar
+    from sppdet.cli.progress import PlainConsole, progress_bar
+    from sppdet.datasets.image_names import relative_names
     from sppdet.images import read_image
     from sppdet.proposals import propose
     from sppdet.runtime.files import write_text
+    from sppdet.runtime.outputs import check_outputs
     from sppdet.trunks import load_trunk
 
     where = choose_device(device)
     counts = parse_numbers(threads, "--threads") if threads else (torch.get_num_threads(),)
     sides = [parse_numbers(one, "--scales") for one in scales]
     files = _files(images, number)
+    check_outputs([json_file, picture, scaling, save_proposals], [*files, proposals, weights])
     pictures = [read_image(file) for file in files]
     given = read_proposals(proposals, files) if proposals is not None else None
     if save_proposals is not None:
         write_proposals(
             save_proposals,
-            {f.name: propose(i, max_boxes=boxes) for f, i in zip(files, pictures, strict=True)},
+            {
+                name: propose(image, max_boxes=boxes)
+                for name, image in zip(relative_names(files), pictures, strict=True)
+            },
         )
     loaded = load_trunk(with_stage(trunk, stage), weights, where, made_by(layer))
     shared = layer_settings(layer, trunk)
@@ -144,7 +149,7 @@ def benchmark(
         "date": date.today().isoformat(),
         "command": " ".join(["tools/benchmark.py", *sys.argv[1:]]),
     }
-    out = Console(width=max(Console().width, 170))  # a table that is cut says nothing
+    out = PlainConsole(width=max(PlainConsole().width, 170))  # a table that is cut says nothing
     out.print(speed_table(rows))
     print_batches(out, batches)
     if picture is not None:

@@ -6,6 +6,7 @@ This module imports PyTorch. A command imports it in its function, after the com
 from typing import Any
 
 import torch
+from PIL import Image
 
 from sppdet.errors import SppdetError
 from sppdet.trunks import Layer, pool5_level
@@ -39,6 +40,16 @@ def images_at_a_time(device: torch.device, workers: int | None = None) -> int:
     count = workers or torch.get_num_threads()
     torch.set_num_threads(max(torch.get_num_threads() // count, 1))
     return count
+
+
+def limit_pixels(number: int | None) -> None:
+    """Let this process refuse images with more than ``number`` pixels; None keeps the default.
+
+    The limit is Pillow's own, which is one for the process; from Python it is
+    ``PIL.Image.MAX_IMAGE_PIXELS``, above twice of which Pillow refuses an image.
+    """
+    if number is not None:
+        Image.MAX_IMAGE_PIXELS = -(-number // 2)
 
 
 def with_stage(trunk: str, stage: int | None) -> str:

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
+from sppdet.cli.progress import PlainConsole
 from sppdet.datasets.check import Check
 
 
 def show(result: Check, lines: int, notes: Sequence[str] = ()) -> None:
     """Print tables of the classes and of the problems, and what the reader decided."""
-    out = Console(highlight=False, soft_wrap=True)
+    out = PlainConsole(soft_wrap=True)
     facts = result.summary
     place = facts["path"] + (f", {facts['split']}" if facts["split"] else "")
     out.print(f"{place} ({facts['format']})", markup=False, style="bold")
@@ -39,6 +39,8 @@ def show(result: Check, lines: int, notes: Sequence[str] = ()) -> None:
         share = f"{100 * entry['share']:.1f} %"
         table.add_row(name, str(entry["objects"]), share, str(entry["images"]), side)
     out.print(table)
+    for doubt in facts["doubts"]:
+        out.print(f"doubt: {doubt}", markup=False, style="yellow")
     if not result.problems:
         out.print("no problems", style="green")
         return

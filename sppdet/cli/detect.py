@@ -1,13 +1,14 @@
 """``sppdet detect``: pictures in, annotated pictures and JSON out."""
 
 import json
+import os
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sppdet.cli.options import Device
+from sppdet.cli.options import Device, MaxPixels
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def detect(
         ),
     ] = None,
     max: Annotated[int, typer.Option("--max", min=1, help="Most detections in an image.")] = 100,
+    max_pixels: MaxPixels = None,
     device: Device = None,
 ) -> None:
     """Find objects and draw them.
@@ -43,16 +45,25 @@ def detect(
     Example:
       python tools/detect.py photo.jpg --output found
     """
-    from sppdet.cli.common import choose_device, images_at_a_time
+    from sppdet.cli.common import choose_device, images_at_a_time, limit_pixels
     from sppdet.cli.progress import console, finish_batch, progress_bar
     from sppdet.detector import Detector
     from sppdet.drawing import draw, save_picture
     from sppdet.images import read_image
     from sppdet.runtime.files import write_text
+    from sppdet.runtime.outputs import check_outputs
     from sppdet.runtime.threads import ordered_map
 
     files, empty = _files(images)
+    items = list(zip(files, _output_names(files), strict=True))
+    if any(path.is_dir() and output.exists() and output.samefile(path) for path in images):
+        raise SppdetError(f"{output}: holds the images; choose another folder as --output")
+    if output.exists() and not output.is_dir():
+        raise SppdetError(f"{output}: is a file; --output names a folder")
+    written = (output / f"{name}.{suffix}" for _, name in items for suffix in ("jpg", "json"))
+    check_outputs(written, [*files, model])
     failures = list(empty)
+    limit_pixels(max_pixels)
     where = choose_device(device)
     detector = Detector.load(model or shipped_model(), where)
     least = parse_thresholds(threshold or [], detector.classes)
@@ -71,7 +82,6 @@ def detect(
         write_text(output / f"{name}.json", json.dumps(report(file, image, found), indent=1))
         return found
 
-    items = list(zip(files, _output_names(files), strict=True))
     with progress_bar() as bar:
         task = bar.add_task("detecting", total=len(files), visible=not single)
         for file, found in zip(files, ordered_map(work, items, workers), strict=True):
@@ -156,26 +166,44 @@ def _files(given: list[Path]) -> tuple[list[Path], list[str]]:
     return list(dict.fromkeys(files)), failures
 
 
+LONGEST_NAME = 200
+"""Bytes of an output's name without its suffix; most file systems allow 255 in all."""
+
+
 def _output_names(files: list[Path]) -> list[str]:
-    """A name per file: its stem; where stems collide, the suffix or a number is added."""
+    """A name per file: its stem; where stems collide, the suffix or a number is added.
+
+    Names that differ in their case only collide too, as on the file systems that ignore it. A very
+    long stem is cut.
+    """
     names: list[str] = []
+    taken: set[str] = set()
     for file in files:
-        name = file.stem
-        if name in names:
-            name = file.name.replace(".", "_")
+        name = _cut(file.stem)
+        if name.casefold() in taken:
+            name = _cut(file.name.replace(".", "_"))
         base, number = name, 2
-        while name in names:
+        while name.casefold() in taken:
             name, number = f"{base}_{number}", number + 1
+        taken.add(name.casefold())
         names.append(name)
     return names
 
 
+def _cut(name: str) -> str:
+    content = os.fsencode(name)
+    return (
+        name if len(content) <= LONGEST_NAME else content[:LONGEST_NAME].decode("utf-8", "ignore")
+    )
+
+
 def _print(file: Path, found: "Detections") -> None:
     from sppdet.cli.progress import console
+    from sppdet.runtime.names import visible
 
     for entry in found.to_json():
         box = ", ".join(f"{value:.0f}" for value in entry["box"])
-        print(f"{entry['label']:<16} {entry['score']:.2f}  [{box}]")
+        print(f"{visible(entry['label']):<16} {entry['score']:.2f}  [{box}]")
     stages = ", ".join(f"{name} {value:.3f}" for name, value in found.seconds.items())
     console.print(
         f"{file.name}: {len(found)} found; seconds: {stages}", markup=False, soft_wrap=True

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sppdet.cli.choices import BOX_STYLES, EXPORTS, PROPOSALS
-from sppdet.cli.options import Background, Device, Format, JsonFile, Workers, one_of
+from sppdet.cli.options import (
+    Background,
+    Device,
+    Format,
+    JsonFile,
+    MaxPixels,
+    NoCache,
+    Workers,
+    one_of,
+)
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -66,6 +75,8 @@ def evaluate(
         str, one_of("--boxes", BOX_STYLES, "What the four numbers of a box in text files are")
     ] = "xyxy",
     format: Format = None,
+    max_pixels: MaxPixels = None,
+    no_cache: NoCache = False,
     background: Background = False,
     device: Device = None,
     workers: Workers = None,
@@ -81,21 +92,34 @@ def evaluate(
     """
     if [model, results, proposals].count(None) != 2:
         raise SppdetError("give one of --model, --results and --proposals")
+    from sppdet.cli.common import limit_pixels
     from sppdet.cli.evaluate_tables import print_figures
     from sppdet.cli.progress import console, finish_batch, tell_dataset
     from sppdet.datasets import read_dataset
-    from sppdet.evaluation.export import export
+    from sppdet.evaluation.export import export, export_files
     from sppdet.evaluation.intervals import bootstrap
     from sppdet.evaluation.intervals import compare as compare_results
+    from sppdet.evaluation.report import FILES, write_report
     from sppdet.evaluation.results import read_results
     from sppdet.evaluation.voc import evaluate_voc
     from sppdet.runtime.files import write_text
+    from sppdet.runtime.outputs import check_outputs
 
+    limit_pixels(max_pixels)
     chosen = split or _test_split(data, format)
     dataset = read_dataset(data, chosen, format=format, background=background)
     tell_dataset(dataset)
     if not any(len(entry) for entry in dataset.all_annotations()):
         raise SppdetError(f"{data}: has no annotated object to evaluate against")
+    kind = export_format or ("coco" if _is_json(export_to) else "voc")
+    check_outputs(
+        [
+            json_file,
+            *(report / name for name in FILES if report is not None),
+            *(export_files(export_to, kind, dataset) if export_to is not None else ()),
+        ],
+        [model, *_result_files(results), *_result_files(compare), dataset.annotation_file],
+    )
     failures: list[str] = []
     if proposals is not None:
         failures = _proposals(dataset, proposals, iou, json_file, workers)
@@ -122,18 +146,17 @@ def evaluate(
         ranges = bootstrap(figures, count, intervals)
         content["intervals_95"] = {name: asdict(interval) for name, interval in ranges.items()}
     if compare is not None:
-        second = read_results(compare, dataset, boxes).detections
-        other = evaluate_voc(second, dataset.all_annotations(), dataset.classes, iou)
+        second = read_results(compare, dataset, boxes)
+        for note in second.notes:
+            console.print(f"note: {compare.name}: {note}", markup=False, soft_wrap=True)
+        other = evaluate_voc(second.detections, dataset.all_annotations(), dataset.classes, iou)
         changes = compare_results(figures, other, count, intervals or 1000)
         content["comparison"] = {name: change.to_json() for name, change in changes.items()}
     if report is not None:
-        from sppdet.evaluation.report import write_report
-
         subject = f"Detections of {(model or results).name}"  # type: ignore[union-attr]
         page = write_report(report, dataset, figures, content, ranges, subject)
         console.print(f"report: {page}", markup=False, soft_wrap=True)
     if export_to is not None:
-        kind = export_format or ("coco" if export_to.suffix.lower() == ".json" else "voc")
         export(export_to, kind, dataset, found)
     if json_file is not None:
         write_text(json_file, json.dumps(content, indent=1) + "\n")
@@ -148,14 +171,19 @@ def _run_model(
     from sppdet.cli.progress import progress_bar
     from sppdet.detector import Detector
     from sppdet.evaluation.detecting import detect_all
+    from sppdet.proposals.cache import ProposalCache
 
     where = choose_device(device)
+    cache = ProposalCache()
     detector = Detector.load(path, where)
     _check_classes(path, detector.classes, dataset)
     count = images_at_a_time(where, workers)
     with progress_bar() as bar:
         task = bar.add_task("detecting", total=len(dataset.images))
-        return detect_all(detector, dataset.images, count, lambda: bar.advance(task))
+        found = detect_all(detector, dataset.images, count, lambda: bar.advance(task), cache)
+    for line in cache.disk.summary("proposals"):
+        bar.console.print(line, markup=False, soft_wrap=True)
+    return found
 
 
 def _proposals(
@@ -166,8 +194,10 @@ def _proposals(
     from sppdet.cli.evaluate_tables import print_recall
     from sppdet.cli.progress import progress_bar
     from sppdet.evaluation.proposals import evaluate_proposals
+    from sppdet.proposals.cache import ProposalCache
     from sppdet.runtime.files import write_text
 
+    cache = ProposalCache()
     with progress_bar() as bar:
         task = bar.add_task("proposals", total=len(dataset.images))
         content, failures = evaluate_proposals(
@@ -176,7 +206,10 @@ def _proposals(
             iou,
             workers=workers or torch.get_num_threads(),
             progress=lambda: bar.advance(task),
+            cache=cache,
         )
+    for line in cache.disk.summary("proposals"):
+        bar.console.print(line, markup=False, soft_wrap=True)
     if json_file is not None:
         write_text(json_file, json.dumps(content, indent=1) + "\n")
     print_recall(method, content)
@@ -208,15 +241,36 @@ def _check_classes(model: Path, known: tuple[str, ...], dataset: "Dataset") -> N
         )
 
 
+def _is_json(path: Path | None) -> bool:
+    return path is not None and path.suffix.lower() == ".json"
+
+
+def _result_files(path: Path | None) -> list[Path]:
+    """The files of results: the file named, or those in the folder named."""
+    if path is None:
+        return []
+    return [entry for entry in path.rglob("*") if entry.is_file()] if path.is_dir() else [path]
+
+
 def _some(names: tuple[str, ...] | list[str]) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 def _test_split(data: Path, format: str | None) -> str | None:
+    """The split to test on; None for data without splits.
+
+    Raises:
+        SppdetError: there is a training split, and no split whose name says test.
+    """
     from sppdet.datasets import splits
 
-    available = splits(data, format)
+    available = {name.lower(): name for name in splits(data, format)}
     for name in TEST_SPLITS:
         if name in available:
-            return name
+            return available[name]
+    if any(name.startswith("train") for name in available):
+        raise SppdetError(
+            f"{data}: has the splits {', '.join(sorted(available.values()))}; name the one to test "
+            "on with --split"
+        )
     return None

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from sppdet.cli.progress import PlainConsole
 from sppdet.evaluation.voc import VocResult
 
 
@@ -29,7 +29,7 @@ def print_figures(figures: VocResult, content: dict[str, Any]) -> None:
     table.add_row(
         "mean", "", "", "", percent(figures.map_11), percent(figures.map_area), style="bold"
     )
-    out = Console()
+    out = PlainConsole()
     out.print(table)
     if "intervals_95" in content:
         shown = [
@@ -69,7 +69,7 @@ def print_recall(method: str, content: dict[str, Any]) -> None:
     table.add_row("mean best overlap", *(f"{v:.3f}" for v in content["mean_best_overlap"]))
     for name, values in content["average_best_overlap"].items():
         table.add_row(f"average best overlap, {name}", *(f"{v:.3f}" for v in values))
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 def percent(value: float | None) -> str:

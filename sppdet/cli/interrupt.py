@@ -1,8 +1,8 @@
-"""Ctrl-C ends a command with one line and exit code 130, also while packages are imported.
+"""Ctrl-C and SIGTERM end a command with one line and exit code 130 or 143, also during imports.
 
 An exception in the middle of an import is not safe: PyTorch's C++ code aborts the process, and
 NumPy's half-made module recurses without end. So, while nothing has begun, and in every import,
-Ctrl-C ends the process directly.
+these signals end the process directly.
 """
 
 import os
@@ -10,37 +10,58 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 LINE = "interrupted; finished work is kept, run the command again to go on"
 CODE = 130
 """The exit code of a program that signal 2 ended, as shells count: 128 + 2."""
 
+TERMINATED = 143
+"""The exit code after SIGTERM, which is signal 15."""
+
+_DEFAULTS: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM during the work."""
+
 
 @contextmanager
 def handled_interrupts() -> Iterator[None]:
-    """Until the block ends, Ctrl-C prints one line and ends the process.
+    """Until the block ends, Ctrl-C and SIGTERM print one line and end the process.
 
-    Where Ctrl-C is ignored, as for a job in the background, or handled by others, it stays so.
+    A signal that is ignored, as Ctrl-C for a job in the background, or handled by others, stays so.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, _end)
+    taken = [number for number, old in _DEFAULTS.items() if signal.getsignal(number) is old]
+    for number in taken:
+        signal.signal(number, _end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in taken:
+            signal.signal(number, _DEFAULTS[number])
 
 
 def work_begins() -> None:
-    """From now on Ctrl-C raises KeyboardInterrupt, except in an import."""
-    if signal.getsignal(signal.SIGINT) is _end:
-        signal.signal(signal.SIGINT, _end_import_or_raise)
+    """From now on Ctrl-C raises KeyboardInterrupt, and SIGTERM Terminated, except in an import."""
+    for number in _DEFAULTS:
+        if signal.getsignal(number) is _end:
+            signal.signal(number, _end_import_or_raise)
+
+
+def work_ends() -> None:
+    """From now on these signals end the process directly: nothing is left that could be undone."""
+    for number in _DEFAULTS:
+        if signal.getsignal(number) is _end_import_or_raise:
+            signal.signal(number, _end)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
     os.write(2, f"error: {LINE}\n".encode())
-    os._exit(CODE)
+    os._exit(128 + number)
 
 
 def _end_import_or_raise(number: int, frame: FrameType | None) -> None:
@@ -49,4 +70,4 @@ def _end_import_or_raise(number: int, frame: FrameType | None) -> None:
         if walked.f_code.co_filename.startswith("<frozen importlib"):
             _end(number, frame)
         walked = walked.f_back
-    raise KeyboardInterrupt
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

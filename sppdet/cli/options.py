@@ -85,6 +85,21 @@ Layer = Annotated[
         "Features of a region: the pyramid of 50 bins, or a layer of alexnet or vgg16. Choices",
     ),
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels",
+        min=1,
+        help="Refuse images with more pixels, before they are decoded. Default: 178956970.",
+    ),
+]
+NoCache = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache",
+        help="Read nothing from the cache, and keep nothing in it; see sppdet cache info.",
+    ),
+]
 Stage = Annotated[
     int | None,
     typer.Option(

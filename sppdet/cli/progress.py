@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -16,11 +16,30 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from sppdet.runtime.names import visible, visible_lines
 
 if TYPE_CHECKING:
     from sppdet.datasets import Dataset
 
-console = Console(stderr=True, highlight=False)
+
+class PlainConsole(Console):
+    """A console that shows text as it is: no markup, no emoji, no control character.
+
+    Names of classes and files come from data: a class may be called ``[/bold]``, or hold a sequence
+    that clears the screen.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, highlight=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text of a line or of a cell, with control characters as their codes."""
+        return super().render_str(visible_lines(text), **options)
+
+
+console = PlainConsole(stderr=True)
 """Progress and remarks; what a command is asked for goes to files or to the standard output."""
 
 
@@ -71,5 +90,5 @@ def finish_batch(failures: Sequence[str], total: int) -> None:
         return
     print(f"{len(failures)} of {total} failed:", file=sys.stderr)
     for line in failures:
-        print(f"  {line}", file=sys.stderr)
+        print(f"  {visible(line)}", file=sys.stderr)
     raise typer.Exit(1)

@@ -1,6 +1,7 @@
 """``sppdet train``: a data set in, a detector out."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,8 @@ from sppdet.cli.options import (
     Device,
     Format,
     Layer,
+    MaxPixels,
+    NoCache,
     Stage,
     Trunk,
     Workers,
@@ -31,6 +34,7 @@ from sppdet.settings import (
 )
 
 if TYPE_CHECKING:
+    from sppdet.datasets import Dataset
     from sppdet.features.regions import RegionExtractor
 
 
@@ -127,6 +131,8 @@ def train(
     ] = SppSettings.normalize_levels,
     cost: Annotated[float, typer.Option(min=1e-9, help="C of the SVMs.")] = SvmSettings.cost,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
+    max_pixels: MaxPixels = None,
+    no_cache: NoCache = False,
     device: Device = None,
     workers: Workers = None,
 ) -> None:
@@ -142,24 +148,30 @@ def train(
         choose_device,
         images_at_a_time,
         layer_settings,
+        limit_pixels,
         made_by,
         with_stage,
     )
     from sppdet.cli.info import tell_card
     from sppdet.cli.progress import Bars, console, finish_batch, progress_bar, tell_dataset
     from sppdet.datasets import read_dataset
+    from sppdet.datasets.doubts import doubts
     from sppdet.features.rcnn import RcnnRegionFeatures
     from sppdet.features.spp import SppRegionFeatures
     from sppdet.heads.linear import LinearSvms
+    from sppdet.runtime.outputs import check_outputs
     from sppdet.training.fitting import fit_to_labels
     from sppdet.training.train import train as train_detector
     from sppdet.trunks import load_trunk
 
+    limit_pixels(max_pixels)
     start = time.perf_counter()
-    _check_output(output)
+    check_outputs([output], [data if data.is_file() else None, weights])
     chosen = split or _training_split(data, format)
     dataset = read_dataset(data, chosen, format=format, background=background)
     tell_dataset(dataset)
+    for doubt in [*doubts(dataset), *_split_doubts(data, dataset, split, format)]:
+        console.print(f"note: {doubt}", markup=False, soft_wrap=True)
     where = choose_device(device)
     loaded = load_trunk(with_stage(trunk, stage), weights, where, made_by(layer))
     fitted = None
@@ -219,25 +231,55 @@ def train(
     console.print(
         f"{output}: trained in {seconds:.0f} s, {size:.1f} MB", markup=False, soft_wrap=True
     )
+    for line in result.images.cache_lines():
+        console.print(line, markup=False, soft_wrap=True)
     if result.failures:
         finish_batch(result.failures, len(dataset.images))
 
 
+TRAINING_SPLITS = ("trainval", "train", "train2017", "training")
+TEST_SPLITS = ("test", "test2007", "testing", "val", "valid", "validation", "val2017", "val2014")
+
+
 def _training_split(data: Path, format: str | None) -> str | None:
+    """The split to train on; None for data without splits.
+
+    Raises:
+        SppdetError: there is a test split, and no split whose name says training.
+    """
     from sppdet.datasets import splits
 
-    available = splits(data, format)
-    for name in ("trainval", "train", "train2017", "training"):
+    available = {name.lower(): name for name in splits(data, format)}
+    for name in TRAINING_SPLITS:
         if name in available:
-            return name
+            return available[name]
+    if set(TEST_SPLITS) & set(available):
+        raise SppdetError(
+            f"{data}: has the splits {', '.join(sorted(available.values()))}; name the one to "
+            "train on with --split"
+        )
     return None
 
 
-def _check_output(output: Path) -> None:
-    """Fail now rather than after the training."""
-    if output.is_dir():
-        raise SppdetError(f"{output}: is a folder; --output names the model file to write")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SppdetError(f"{output}: its folder cannot be made ({error.strerror})") from None
+def _split_doubts(
+    data: Path, dataset: "Dataset", split: str | None, format: str | None
+) -> list[str]:
+    """Lines about training on a test split, and about photographs that a test split has too."""
+    from sppdet.datasets import read_dataset, splits
+    from sppdet.datasets.doubts import shared_files
+
+    lines = []
+    if split is not None and split.lower() in TEST_SPLITS:
+        lines.append(f"this trains on {split}, which is usually kept for the test")
+    for name in splits(data, format):
+        if name.lower() in TEST_SPLITS and dataset.split is not None and name != dataset.split:
+            shared = []
+            with suppress(SppdetError):  # a test split that cannot be read is no matter here
+                other = read_dataset(data, name, format=format)
+                shared = shared_files(dataset.images, other.images)
+            if shared:
+                lines.append(
+                    f"{len(shared)} photographs of {name} are in {dataset.split} too, such as "
+                    f"{shared[0][1].name}: figures on {name} will be too good"
+                )
+    return lines

@@ -149,18 +149,6 @@ class Dataset:
         return list(self._annotations)
 
 
-def image_names(dataset: Dataset) -> dict[str, int]:
-    """Images by file name, by stem, and (as "#7") by the number that a stem such as 000007 is."""
-    names: dict[str, int] = {}
-    for index, path in enumerate(dataset.images):
-        for name in (path.name, path.stem):
-            if names.setdefault(name, index) != index:
-                names[name] = -1
-        if path.stem.isdigit():
-            names.setdefault(f"#{int(path.stem)}", index)
-    return {name: index for name, index in names.items() if index >= 0}
-
-
 def _checked(record: Record, index: dict[str, int], problems: list[Problem]) -> Annotations:
     boxes, labels, difficult, crowd = [], [], [], []
     for entry in record.objects:

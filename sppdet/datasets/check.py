@@ -1,6 +1,7 @@
 """The contents of a data set, and its problems."""
 
 import hashlib
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ import numpy as np
 
 from sppdet.boxes import area, iou
 from sppdet.datasets.base import Dataset, Problem
-from sppdet.errors import SppdetError
+from sppdet.datasets.doubts import doubts
+from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.images import read_image
 
 DUPLICATE_IOU = 0.95
@@ -24,12 +26,14 @@ SIZE_LIMITS = (32**2, 96**2)
 @dataclass(frozen=True)
 class Check:
     """Attributes:
-    summary: the counts, ready for JSON.
+    summary: the counts, ready for JSON; "doubts" are lines, see :mod:`sppdet.datasets.doubts`.
     problems: all problems: those of the reader, and those of the check.
+    pixels: the images that can be read, by a digest of their pixels.
     """
 
     summary: dict[str, Any]
     problems: list[Problem]
+    pixels: dict[bytes, Path]
 
     def to_json(self) -> dict[str, Any]:
         """The summary, and "problems": a list of {"kind", "file", "message"}."""
@@ -52,8 +56,15 @@ def check(dataset: Dataset, progress: Callable[[], None] | None = None) -> Check
     unreadable = 0
     for index, path in enumerate(dataset.images):
         try:
-            contents[hashlib.sha256(path.read_bytes()).digest()].append(path)
-            read_image(path)
+            with warnings.catch_warnings(record=True) as damage:
+                warnings.simplefilter("always", SppdetWarning)
+                image = read_image(path)
+            contents[hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()].append(
+                path
+            )
+            for warning in damage:
+                message = str(warning.message).removeprefix(f"{path}: ")
+                problems.append(Problem("cut image", path, message))
         except (OSError, SppdetError) as error:
             unreadable += 1
             if path not in known:
@@ -64,10 +75,26 @@ def check(dataset: Dataset, progress: Callable[[], None] | None = None) -> Check
         if progress is not None:
             progress()
     for same in contents.values():
-        problems += [
-            Problem("identical image", p, f"is the same file as {same[0]}") for p in same[1:]
-        ]
-    return Check(_summary(dataset, unreadable, problems), problems)
+        problems += [_identical(path, same[0]) for path in same[1:]]
+    first = {digest: same[0] for digest, same in contents.items()}
+    return Check(_summary(dataset, unreadable, problems), problems, first)
+
+
+def between(name: str, one: Check, other_name: str, other: Check) -> list[Problem]:
+    """The images that two splits share: a detector is tested on what it has learned."""
+    return [
+        Problem("image in two splits", path, f"of {other_name} has the pixels of {same}, of {name}")
+        for digest, path in other.pixels.items()
+        for same in [one.pixels.get(digest)]
+        if same is not None
+    ]
+
+
+def _identical(path: Path, first: Path) -> Problem:
+    if path.parent != first.parent:
+        text = f"has the same pixels as {first}, in another folder; is that another split?"
+        return Problem("identical image", path, text)
+    return Problem("identical image", path, f"has the same pixels as {first}")
 
 
 def _duplicates(dataset: Dataset, index: int) -> list[Problem]:
@@ -127,6 +154,7 @@ def _summary(dataset: Dataset, unreadable: int, problems: list[Problem]) -> dict
             "medium": int(((areas > SIZE_LIMITS[0]) & (areas <= SIZE_LIMITS[1])).sum()),
             "large": int((areas > SIZE_LIMITS[1]).sum()),
         },
+        "doubts": doubts(dataset),
         "problem_kinds": dict(sorted(Counter(problem.kind for problem in problems).items())),
     }
 

@@ -195,7 +195,12 @@ def unpack(file: Path, folder: Path, only: str, progress: Progress) -> None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            if not (target.is_file() and target.stat().st_size == size):
+            if target.exists() and not (target.is_file() and target.stat().st_size == size):
+                raise SppdetError(
+                    f"{target}: exists, and is not the file of {file.name}; remove it, or choose "
+                    "another folder"
+                )
+            if not target.exists():
                 temporary = target.with_name(f".{target.name}.part")
                 copy(temporary)
                 temporary.replace(target)

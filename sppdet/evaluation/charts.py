@@ -1,12 +1,12 @@
 """Small charts as SVG text, for pages that need nothing from elsewhere."""
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sppdet.evaluation.voc import ClassResult
+from sppdet.runtime.names import as_html
 
 WIDTH, HEIGHT = 250, 170
 LEFT, RIGHT, TOP, BOTTOM = 36, 8, 8, 30
@@ -153,12 +153,12 @@ def _thin(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArra
 def _text(x: float, y: float, text: str, side: str, colour: str = GREY) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{side}" font-size="11" '
-        f'fill="{colour}">{escape(text)}</text>'
+        f'fill="{colour}">{as_html(text)}</text>'
     )
 
 
 def _svg(parts: Sequence[str], title: str) -> str:
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}">{"".join(parts)}</svg>'
+        f'aria-label="{as_html(title)}">{"".join(parts)}</svg>'
     )

@@ -1,53 +1,90 @@
 """Detections written in the formats that other tools read; the twin of :mod:`.results`."""
 
 import json
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sppdet.datasets.base import Dataset
+from sppdet.datasets.image_names import image_keys
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
-from sppdet.runtime.files import write_text
+from sppdet.runtime.names import as_file_name, as_word, as_words
+from sppdet.runtime.outputs import write_recorded
 
 EXPORTS = ("coco", "voc", "text")
+
+COMP_FILE = re.compile(r"comp\d_det_[^_]+_(.+)\.txt")
+"""The files of VOC's results; the group is the class."""
+
+LONGEST_NAME = 255
+"""Bytes of a file name that most file systems allow."""
+
+
+def export_files(path: Path, format: str, dataset: Dataset) -> list[Path]:
+    """The files that :func:`export` writes: one, one per class, or one per image.
+
+    Raises:
+        SppdetError: a class or an image has a name that is too long for a file.
+    """
+    if format == "coco":
+        return [path]
+    if format == "voc":
+        split = as_file_name((dataset.split or "test").replace("_", "-"))
+        names = [f"comp4_det_{split}_{as_file_name(name)}.txt" for name in dataset.classes]
+    else:
+        names = [f"{key}.txt" for key in image_keys(dataset.images)]
+    for name in names:
+        if max(len(os.fsencode(part)) for part in name.split("/")) > LONGEST_NAME:
+            raise SppdetError(
+                f"{path}: {name[:40]}... is too long for a file name; use --export-format coco"
+            )
+    return [path / name for name in names]
 
 
 def export(path: Path, format: str, dataset: Dataset, detections: Sequence[Detections]) -> None:
     """Write the detections of a data set, one entry per image.
+
+    An image is named by its path relative to the folder that holds all images, see
+    :func:`sppdet.datasets.image_names.image_keys`. Characters of a name that the format has no
+    place for are percent-encoded, and :func:`.results.read_results` decodes them.
 
     Args:
         path: "coco": the JSON file; "voc" and "text": the folder.
         format: one of :data:`EXPORTS`.
 
     Raises:
-        SppdetError: unknown format, or it cannot be written.
+        SppdetError: unknown format, a name is too long for a file, or it cannot be written.
     """
+    if format not in EXPORTS:
+        raise SppdetError(f"results are written as one of {', '.join(EXPORTS)}, not {format}")
+    files = export_files(path, format, dataset)
     if format == "coco":
-        write_text(path, json.dumps(coco_records(dataset, detections)))
+        write_recorded(path, json.dumps(coco_records(dataset, detections)))
     elif format == "voc":
-        _write_comp4(path, dataset, detections)
-    elif format == "text":
-        for image, found in zip(dataset.images, detections, strict=True):
+        _write_comp4(files, dataset, detections)
+    else:
+        for file, found in zip(files, detections, strict=True):
+            names = [as_words(name) for name in found.classes]
             lines = [
-                f"{found.classes[label]} {score:.9g} {' '.join(f'{v:.9g}' for v in box)}\n"
+                f"{names[label]} {score:.9g} {' '.join(f'{v:.9g}' for v in box)}\n"
                 for box, label, score in zip(found.boxes, found.labels, found.scores, strict=True)
             ]
-            write_text(path / f"{image.stem}.txt", "".join(lines))
-    else:
-        raise SppdetError(f"results are written as one of {', '.join(EXPORTS)}, not {format}")
+            write_recorded(file, "".join(lines))
 
 
 def coco_records(dataset: Dataset, detections: Sequence[Detections]) -> list[dict[str, Any]]:
     """The entries of a COCO results file.
 
-    Of COCO data they have its image and category ids; of other data ``image_id`` is the stem of the
-    file and ``category_id`` the number of the class from 1, and ``category_name`` is added.
+    Of COCO data they have its image and category ids; of other data ``image_id`` is the name of
+    the image and ``category_id`` the number of the class from 1, and ``category_name`` is added.
     """
     categories = dataset.category_ids or {n: k for k, n in enumerate(dataset.classes, 1)}
+    keys = dataset.image_ids or image_keys(dataset.images)
     records = []
-    for index, (image, found) in enumerate(zip(dataset.images, detections, strict=True)):
-        key = dataset.image_ids[index] if dataset.image_ids else image.stem
+    for key, found in zip(keys, detections, strict=True):
         for box, label, score in zip(found.boxes, found.labels, found.scores, strict=True):
             name = found.classes[label]
             if name not in categories:
@@ -65,15 +102,16 @@ def coco_records(dataset: Dataset, detections: Sequence[Detections]) -> list[dic
     return records
 
 
-def _write_comp4(folder: Path, dataset: Dataset, detections: Sequence[Detections]) -> None:
-    """``comp4_det_SPLIT_CLASS.txt`` for every class, also for those without detections."""
+def _write_comp4(files: Sequence[Path], dataset: Dataset, detections: Sequence[Detections]) -> None:
+    """A file for every class of the data set, also for those without detections."""
     lines: dict[str, list[str]] = {name: [] for name in dataset.classes}
-    for image, found in zip(dataset.images, detections, strict=True):
+    for key, found in zip(image_keys(dataset.images), detections, strict=True):
         for box, label, score in zip(found.boxes, found.labels, found.scores, strict=True):
+            if found.classes[label] not in lines:
+                continue
             x1, y1, x2, y2 = (float(value) for value in box)
             numbers = (float(score), x1 + 1, y1 + 1, x2, y2)
             text = " ".join(f"{value:.9g}" for value in numbers)
-            lines.setdefault(found.classes[label], []).append(f"{image.stem} {text}\n")
-    split = (dataset.split or "test").replace("_", "-")
-    for name, own in lines.items():
-        write_text(folder / f"comp4_det_{split}_{name}.txt", "".join(own))
+            lines[found.classes[label]].append(f"{as_word(key)} {text}\n")
+    for file, own in zip(files, lines.values(), strict=True):
+        write_recorded(file, "".join(own))

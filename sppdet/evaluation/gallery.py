@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sppdet.datasets.base import Dataset
+from sppdet.datasets.image_names import relative_names
 from sppdet.errors import SppdetError
 from sppdet.evaluation.errors import KINDS, Errors
 from sppdet.evaluation.voc import VocResult
@@ -37,13 +38,14 @@ def worst_mistakes(
 ) -> list[Picture]:
     """The false positives with the highest scores, red, with the objects of the image in green."""
     found = result.matching.found
+    names = relative_names(dataset.images)
     pictures: list[Picture] = []
     for row in np.flatnonzero(errors.kind >= 0):
         if len(pictures) == count:
             break
         index = int(found.images[row])
         title = f"{result.classes[found.labels[row]].name}: {KINDS[errors.kind[row]]}"
-        detail = f"{dataset.images[index].name}, score {found.scores[row]:.2f}"
+        detail = f"{names[index]}, score {found.scores[row]:.2f}"
         if result.matching.overlap[row] > 0:
             detail += f", IoU {result.matching.overlap[row]:.2f}"
         jpeg = _crop(dataset, index, found.boxes[row], "#dc2626")
@@ -60,12 +62,13 @@ def worst_misses(dataset: Dataset, result: VocResult, count: int = 12) -> list[P
     best = np.zeros(len(truths.labels))
     same = result.matching.truth >= 0
     np.maximum.at(best, result.matching.truth[same], result.matching.overlap[same])
+    names = relative_names(dataset.images)
     pictures: list[Picture] = []
     for row in missed[np.argsort(-sizes, kind="stable")]:
         if len(pictures) == count:
             break
         index = int(truths.images[row])
-        detail = f"{dataset.images[index].name}, best IoU {best[row]:.2f}"
+        detail = f"{names[index]}, best IoU {best[row]:.2f}"
         jpeg = _crop(dataset, index, truths.boxes[row], "#2563eb")
         if jpeg is not None:
             pictures.append(Picture(result.classes[truths.labels[row]].name, detail, jpeg))

@@ -24,6 +24,7 @@ def evaluate_proposals(
     max_boxes: int = 2000,
     workers: int = 1,
     progress: Callable[[], None] | None = None,
+    cache: ProposalCache | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Recall, mean best overlap and average best overlap per class against the number of proposals.
 
@@ -36,6 +37,7 @@ def evaluate_proposals(
         max_boxes: proposals per image.
         workers: images at a time.
         progress: called after each image.
+        cache: of the proposals; by default the usual one.
 
     Returns:
         ``{"method", "numbers": (K,), "recall": {IOU: (K,)}, "mean_best_overlap": (K,),
@@ -45,7 +47,7 @@ def evaluate_proposals(
     Raises:
         SppdetError: unknown method, or no object to reach.
     """
-    cache, settings = ProposalCache(), settings_of(method)
+    cache, settings = cache or ProposalCache(), settings_of(method)
     failures: list[str] = []
 
     def search(index: int) -> Entry | SppdetError:

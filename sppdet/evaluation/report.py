@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ from sppdet.evaluation.gallery import Picture, worst_misses, worst_mistakes
 from sppdet.evaluation.intervals import Interval
 from sppdet.evaluation.voc import ClassResult, VocResult
 from sppdet.runtime.files import write_text
+from sppdet.runtime.names import as_html
+from sppdet.runtime.outputs import MARK, write_recorded
 
 COLOURS = ("#f59e0b", "#8b5cf6", "#ec4899", "#ef4444", "#6b7280", "#2563eb")
 
@@ -40,6 +41,10 @@ figcaption{font-size:12px;color:#4b5563}
 figcaption b{color:#111827;display:block}
 .red{color:#dc2626}.green{color:#16a34a}.blue{color:#2563eb}
 """
+
+
+FILES = ("index.html", "report.json", "classes.csv", "curves.csv")
+"""What :func:`write_report` writes."""
 
 
 def write_report(
@@ -83,13 +88,13 @@ def write_report(
     }
     rows = [_row(entry, points[entry.name], errors.top[entry.name]) for entry in result.classes]
     write_text(folder / "report.json", json.dumps(everything, indent=1) + "\n")
-    write_text(folder / "classes.csv", _csv(rows))
+    write_recorded(folder / "classes.csv", _csv(rows))
     curves = [
         {"class": name, **dict(zip(("score", "precision", "recall"), point, strict=True))}
         for name, curve in everything["curves"].items()
         for point in zip(curve["score"], curve["precision"], curve["recall"], strict=True)
     ]
-    write_text(folder / "curves.csv", _csv(curves))
+    write_recorded(folder / "curves.csv", _csv(curves))
     body = "\n".join(
         [
             _heading(dataset, result, content, intervals, subject),
@@ -101,8 +106,9 @@ def write_report(
         ]
     )
     page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width"><title>{escape(subject or "Detection report")}</title>'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="generator" '
+        f'content="{MARK}"><meta name="viewport" '
+        f'content="width=device-width"><title>{as_html(subject or "Detection report")}</title>'
         f"<style>{STYLE}</style></head><body>{body}</body></html>\n"
     )
     write_text(folder / "index.html", page)
@@ -140,17 +146,17 @@ def _heading(
         f'<div class="tile"><b>{value}</b><span>{label}{_range(interval)}</span></div>'
         for value, label, interval in tiles
     )
-    place = escape(f"{dataset.path}{', ' + dataset.split if dataset.split else ''}")
+    place = as_html(f"{dataset.path}{', ' + dataset.split if dataset.split else ''}")
     compared = ""
     if "comparison" in content:
         area = content["comparison"]["map_area"]
         compared = (
             f"<p><b>Comparison.</b> Mean area AP of B (<code>--compare</code>) minus A: "
             f"{100 * area['difference']:+.1f} points (95 % interval {100 * area['low']:+.1f} to "
-            f"{100 * area['high']:+.1f}): {escape(area['verdict'])}.</p>"
+            f"{100 * area['high']:+.1f}): {as_html(area['verdict'])}.</p>"
         )
     return (
-        f"<h1>{escape(subject or 'Detection report')}</h1>"
+        f"<h1>{as_html(subject or 'Detection report')}</h1>"
         f'<div class="sub">{place}: {len(dataset.images)} images, {truths} objects, '
         f"{len(result.matching.outcome)} detections, IoU {result.iou:g}</div>"
         f'<div class="tiles">{text}</div>{compared}'
@@ -166,7 +172,7 @@ def _table(
             continue
         point = points[entry.name] or {}
         cells = [
-            escape(entry.name),
+            as_html(entry.name),
             str(entry.truths),
             _percent(entry.ap_area) + _range(intervals.get(entry.name)),
             _percent(entry.ap_11),
@@ -209,7 +215,7 @@ def _error_section(
 
 def _cards(result: VocResult, points: dict[str, dict[str, float] | None]) -> str:
     cards = [
-        f'<div class="card"><h3>{escape(entry.name)} <span>AP {_percent(entry.ap_area)}, '
+        f'<div class="card"><h3>{as_html(entry.name)} <span>AP {_percent(entry.ap_area)}, '
         f"{entry.truths} objects, {len(entry.scores)} detections</span></h3>"
         f"{charts.precision_recall(entry, points[entry.name])}{charts.score_histogram(entry)}</div>"
         for entry in result.classes
@@ -225,8 +231,8 @@ def _cards(result: VocResult, points: dict[str, dict[str, float] | None]) -> str
 
 def _gallery(title: str, pictures: Sequence[Picture], explanation: str) -> str:
     figures = "".join(
-        f'<figure><img src="data:image/jpeg;base64,{p.jpeg}" alt="{escape(p.title)}"><figcaption>'
-        f"<b>{escape(p.title)}</b>{escape(p.detail)}</figcaption></figure>"
+        f'<figure><img src="data:image/jpeg;base64,{p.jpeg}" alt="{as_html(p.title)}"><figcaption>'
+        f"<b>{as_html(p.title)}</b>{as_html(p.detail)}</figcaption></figure>"
         for p in pictures
     )
     inner = f'<div class="pictures">{figures}</div>' if figures else "<p>There are none.</p>"

@@ -10,27 +10,25 @@ Formats:
 """
 
 import json
-import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sppdet.datasets.base import Dataset, image_names
+from sppdet.datasets.base import Dataset
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
-from sppdet.images import image_size
+from sppdet.evaluation.category_ids import check_category_ids
+from sppdet.evaluation.export import COMP_FILE
+from sppdet.evaluation.result_files import BOX_STYLES, Found, Reader, corners
 
-COMP_FILE = re.compile(r"comp\d_det_[^_]+_(.+)\.txt")
-BOX_STYLES = ("xyxy", "xywh", "cxcywh", "yolo")
-"""Four numbers in a text file: two corners; corner and size; centre and size; and the last with the
-score behind the box, as YOLO writes them."""
+__all__ = ["BOX_STYLES", "Results", "corners", "read_results", "recognise_results"]
 
-Found = tuple[int, str, float, tuple[float, float, float, float]]
-"""Image, class, score, box: xyxy, 0-based, half-open, pixels."""
+CUT_SCORE = 0.05
+"""Results whose lowest score is at least this were cut at a threshold: average precision needs the
+detections of low scores too. Common detectors keep scores down to 0.05 or 0.001."""
 
 
 @dataclass
@@ -53,8 +51,10 @@ class Results:
 def read_results(path: Path, dataset: Dataset, boxes: str = "xyxy") -> Results:
     """Read results and lay them beside the images of a data set; the format is recognised.
 
-    Images are recognised by COCO id, by file name or its stem, classes by name, category id or
-    number. Detections of other images and classes are left out and counted in ``notes``.
+    Images are recognised by COCO id, or by path, file name or stem as long as it means one image
+    only; classes by name, category id or number. Detections of other images and classes are left
+    out and counted in ``notes``, which also say whether the results were cut at a threshold, and
+    how many images have none.
 
     Args:
         path: a file or a folder.
@@ -63,15 +63,17 @@ def read_results(path: Path, dataset: Dataset, boxes: str = "xyxy") -> Results:
             image's size when no number in any file is above 1.5.
 
     Raises:
-        SppdetError: there are no results, no result belongs to the data set, or a line is not
-            a detection.
+        SppdetError: there are no results, no result belongs to the data set, a name may mean
+            several images, the category ids are not those of the data set, or a line is not a
+            detection.
     """
     kind = recognise_results(path)
-    left_out: Counter[str] = Counter()
-    reader = _Reader(dataset, left_out)
+    reader = Reader(path, dataset)
+    left_out = reader.left_out
     records = None
     if kind == "coco":
         records = _load_json(path)
+        check_category_ids(path, records, dataset, reader.by_category)
         found = list(reader.coco(path, records))
         records = [
             {**records[index], "image_id": dataset.image_ids[image]}
@@ -87,7 +89,32 @@ def read_results(path: Path, dataset: Dataset, boxes: str = "xyxy") -> Results:
     if not found and left_out:
         raise SppdetError(f"{path}: nothing in it belongs to {dataset.path}: {_example(left_out)}")
     notes = [f"{count} detections left out: {what}" for what, count in sorted(left_out.items())]
-    return Results(kind, _gather(found, dataset), notes[:20], records)
+    notes = notes[:20] + _what_is_missing(kind, found, reader.seen, dataset)
+    return Results(kind, _gather(found, dataset), notes, records)
+
+
+def _what_is_missing(kind: str, found: list[Found], seen: set[int], dataset: Dataset) -> list[str]:
+    """A line where the results were cut at a threshold, and one where images lack."""
+    notes = []
+    scores = [entry[2] for entry in found]
+    if scores and min(scores) >= CUT_SCORE and max(scores) <= 1:
+        notes.append(
+            f"no score is below {min(scores):.3g}: the results were cut at a threshold, which "
+            "lowers average precision; keep the detections of all scores (detect: --threshold 0)"
+        )
+    objects_of = [len(annotations) for annotations in dataset.all_annotations()]
+    missing = [
+        index
+        for index, objects in enumerate(objects_of)
+        if index not in seen and (objects or kind in ("text", "sppdet"))  # a file for each image
+    ]
+    if missing:
+        objects = sum(objects_of[index] for index in missing)
+        notes.append(
+            f"{len(missing)} of {len(dataset.images)} images do not occur in the results, such as "
+            f"{dataset.images[missing[0]].name}; their {objects} objects count as missed"
+        )
+    return notes
 
 
 def recognise_results(path: Path) -> str:
@@ -104,7 +131,7 @@ def recognise_results(path: Path) -> str:
         raise SppdetError(f"{path}: give a COCO results JSON, or a folder of text files")
     if not path.is_dir():
         raise SppdetError(f"{path}: no such file or folder")
-    texts = list(path.glob("*.txt"))
+    texts = list(path.rglob("*.txt"))
     if any(COMP_FILE.fullmatch(file.name) for file in texts):
         return "voc"
     if texts:
@@ -139,157 +166,10 @@ def _gather(found: list[Found], dataset: Dataset) -> list[Detections]:
 def _load_json(path: Path) -> list[dict[str, Any]]:
     try:
         content = json.loads(path.read_bytes())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise SppdetError(f"{path}: is not readable JSON ({error})") from None
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
         content = content["annotations"]
     if not isinstance(content, list):
         raise SppdetError(f"{path}: is not a COCO results file (a list of detections)")
     return content
-
-
-class _Reader:
-    """Turns the lines of each format into :data:`Found`, and counts what is left out."""
-
-    def __init__(self, dataset: Dataset, left_out: Counter[str]) -> None:
-        self.dataset, self.left_out = dataset, left_out
-        self.kept: list[tuple[int, int]] = []
-        self.by_name = image_names(dataset)
-        self.by_id = {key: index for index, key in enumerate(dataset.image_ids or ())}
-        ids = dataset.category_ids or {n: k for k, n in enumerate(dataset.classes, 1)}
-        self.by_category = {key: name for name, key in ids.items()}
-
-    def image(self, name: Any) -> int | None:
-        """The image called ``name``: a COCO id, a file name, a stem, or a stem's number."""
-        index = self.by_id.get(name) if not isinstance(name, str) else None
-        if index is None:
-            index = self.by_name.get(str(name))
-        if index is None and str(name).isdigit():
-            number = int(name)
-            index = self.by_id.get(number, self.by_name.get(f"#{number}"))
-        if index is None:
-            self.left_out[f"image {name} is not in the data"] += 1
-        return index
-
-    def known(self, name: str) -> str | None:
-        """The class ``name``, which may also be its number from 0."""
-        if name in self.dataset.classes:
-            return name
-        if name.isdigit() and int(name) < len(self.dataset.classes):
-            return self.dataset.classes[int(name)]
-        self.left_out[f"class {name} is not in the data"] += 1
-        return None
-
-    def coco(self, path: Path, records: list[dict[str, Any]]) -> Iterator[Found]:
-        for number, record in enumerate(records):
-            try:
-                image = self.image(record["image_id"])
-                x, y, w, h = (float(value) for value in record["bbox"])
-                score = _score(record["score"])
-                category = record["category_id"]
-            except (KeyError, TypeError, ValueError) as error:
-                raise SppdetError(
-                    f"{path}: entry {number} is not a detection ({error!r})"
-                ) from None
-            name = self.by_category.get(category)
-            if name is None:
-                self.left_out[f"category {category} is not in the data"] += 1
-            elif image is not None:
-                self.kept.append((number, image))
-                yield image, name, score, (x, y, x + w, y + h)
-
-    def comp(self, path: Path) -> Iterator[Found]:
-        for file in [path] if path.is_file() else sorted(path.glob("comp*.txt")):
-            matched = COMP_FILE.fullmatch(file.name)
-            if matched is None:
-                continue
-            for line, words in _lines(file):
-                if len(words) != 6:
-                    raise _no_detection(file, line, "image score xmin ymin xmax ymax")
-                score, x1, y1, x2, y2 = _numbers(file, line, words[1:])
-                image, name = self.image(words[0]), self.known(matched.group(1))
-                if image is not None and name is not None:
-                    yield image, name, score, (x1 - 1, y1 - 1, x2, y2)
-
-    def sppdet(self, path: Path) -> Iterator[Found]:
-        for file in sorted(path.glob("*.json")):
-            try:
-                content = json.loads(file.read_bytes())
-                entries = content["detections"]
-                for entry in entries:
-                    x1, y1, x2, y2 = (float(value) for value in entry["box"])
-                    image = self.image(Path(content.get("image", file.stem)).name)
-                    name = self.known(entry["label"])
-                    if image is not None and name is not None:
-                        yield image, name, _score(entry["score"]), (x1, y1, x2, y2)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise SppdetError(f"{file}: is not a result of detect ({error!r})") from None
-
-    def texts(self, path: Path, style: str) -> Iterator[Found]:
-        if style not in BOX_STYLES:
-            raise SppdetError(f"--boxes {style}: choose one of {', '.join(BOX_STYLES)}")
-        table = []
-        for file in sorted(path.glob("*.txt")):
-            for line, words in _lines(file):
-                if len(words) < 6:
-                    raise _no_detection(file, line, "class score and four numbers")
-                numbers = _numbers(file, line, words[-5:])
-                if style == "yolo":
-                    numbers = [numbers[-1], *numbers[:-1]]
-                table.append((file, line, " ".join(words[:-5]), numbers))
-        relative = bool(table) and max(max(map(abs, row[3][1:])) for row in table) <= 1.5
-        sizes: dict[int, tuple[int, int]] = {}
-        for file, line, label, (score, *box) in table:
-            image, name = self.image(file.stem), self.known(label)
-            if image is None or name is None:
-                continue
-            x1, y1, x2, y2 = corners(box, style)
-            if x2 < x1 or y2 < y1:
-                raise SppdetError(
-                    f"{file}: line {line}: the box ends before it begins; are these {style}? "
-                    f"choose with --boxes {'|'.join(BOX_STYLES)}"
-                )
-            if relative:
-                if image not in sizes:
-                    sizes[image] = image_size(self.dataset.images[image])
-                width, height = sizes[image]
-                x1, y1, x2, y2 = x1 * width, y1 * height, x2 * width, y2 * height
-            yield image, name, score, (x1, y1, x2, y2)
-
-
-def corners(box: list[float], style: str) -> tuple[float, float, float, float]:
-    """A box of any of :data:`BOX_STYLES` as xyxy."""
-    a, b, c, d = box
-    if style == "xyxy":
-        return a, b, c, d
-    if style == "xywh":
-        return a, b, a + c, b + d
-    return a - c / 2, b - d / 2, a + c / 2, b + d / 2
-
-
-def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SppdetError(f"{file}: cannot be read ({error})") from None
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            yield number, line.split()
-
-
-def _numbers(file: Path, line: int, words: list[str]) -> list[float]:
-    try:
-        return [_score(word) for word in words]
-    except ValueError:
-        raise _no_detection(file, line, "numbers") from None
-
-
-def _score(value: Any) -> float:
-    number = float(value)
-    if not np.isfinite(number):
-        raise ValueError(f"{value} is not a finite number")
-    return number
-
-
-def _no_detection(file: Path, line: int, wanted: str) -> SppdetError:
-    return SppdetError(f"{file}: line {line} is not a detection, expected {wanted}")

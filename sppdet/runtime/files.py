@@ -1,12 +1,27 @@
 """Where files go and how they get there whole: temporary name first, then one rename."""
 
+import errno
+import hashlib
 import os
+import platform
+import re
+import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
+from uuid import uuid4
 
 from sppdet.errors import SppdetError
+
+_STREAM = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/(\d+)")
+_TEMPORARY = re.compile(r"\..*\.sppdet-([0-9a-f]{6})-(\d+)-[0-9a-f]{8}(\..*)?")
+_LONGEST_SUFFIX = 20
+_STALE_SECONDS = 24 * 3600
+"""Age from which a temporary file of another machine is taken for a leftover."""
 
 
 @contextmanager
@@ -15,22 +30,31 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The temporary name keeps the suffix of ``path`` (libraries choose a format by it). When the
     block fails, or is interrupted, the temporary file is removed and an existing ``path`` stays.
+    The file that a symbolic link names is written, and the link stays. What is written to a
+    character device or an open stream, such as ``/dev/stdout``, is copied into it.
 
     Raises:
-        SppdetError: the folder cannot be made, or writing failed (disk full, no permission).
+        SppdetError: the folder cannot be made, writing failed (disk full, no permission), or
+            ``path`` is a pipe, a socket or a disk.
     """
     target = Path(path)
     temporary: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.stem[:80]}.", suffix=target.suffix, dir=target.parent
-        )
-        os.close(handle)
-        temporary = Path(name)
+        stream = is_stream(target)
+        real = target if stream else Path(os.path.realpath(target))
+        folder = Path(tempfile.gettempdir()) if stream else real.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / _temporary_name(real)
+        # Not by tempfile: its files are private, whatever the user's umask allows.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
+        if stream:
+            with temporary.open("rb") as content, _open_stream(target) as into:
+                shutil.copyfileobj(content, into)
+        else:
+            with suppress(OSError):
+                shutil.copymode(real, temporary)
+            temporary.replace(real)
     except OSError as error:
         raise SppdetError(
             f"{target}: cannot be written ({error.strerror or error}); "
@@ -47,15 +71,69 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def cache_dir() -> Path:
-    """The folder for caches: environment variable SPPDET_CACHE, or ``~/.cache/sppdet``."""
-    chosen = os.environ.get("SPPDET_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sppdet"
+def is_stream(path: Path) -> bool:
+    """Whether ``path`` names an open stream or a character device, which are written in place.
+
+    Raises:
+        SppdetError: it is a pipe, a socket or a disk, which sppdet does not write.
+    """
+    if _STREAM.fullmatch(str(path)):
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    if stat.S_ISCHR(mode):
+        return True
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISBLK(mode):
+        raise SppdetError(f"{path}: is a pipe, a socket or a disk; name a file, or /dev/stdout")
+    return False
 
 
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
+def remove_leftovers(folder: Path) -> int:
+    """Remove the temporary files that killed runs left in ``folder``; returns how many.
+
+    A temporary file names its machine and its process. It is a leftover when that process of this
+    machine has ended, or when it is older than a day.
+    """
+    removed = 0
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            named = _TEMPORARY.fullmatch(entry.name)
+            with suppress(OSError):
+                if named and _is_left(named[1], int(named[2]), entry.stat().st_mtime):
+                    os.unlink(entry.path)
+                    removed += 1
+    return removed
+
+
+def _is_left(machine: str, process: int, written: float) -> bool:
+    if machine == _machine() and process != os.getpid() and os.name == "posix":
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            return False
+        return False
+    return time.time() - written > _STALE_SECONDS
+
+
+def _temporary_name(target: Path) -> str:
+    suffix = target.suffix if len(os.fsencode(target.suffix)) <= _LONGEST_SUFFIX else ""
+    stem = target.stem.encode("utf-8", "ignore")[:80].decode("utf-8", "ignore")
+    return f".{stem}.sppdet-{_machine()}-{os.getpid()}-{uuid4().hex[:8]}{suffix}"
+
+
+def _machine() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def _open_stream(target: Path) -> IO[bytes]:
+    named = _STREAM.fullmatch(str(target))
+    if named is None:
+        return target.open("wb")
+    number = {"stdout": 1, "stderr": 2}.get(named[1], named[2])
+    if number is None:
+        raise OSError(errno.EBADF, "the standard input is not written")
+    return os.fdopen(os.dup(int(number)), "wb")

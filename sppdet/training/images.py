@@ -18,7 +18,7 @@ from sppdet.errors import SppdetError
 from sppdet.features.regions import RegionExtractor, Regions
 from sppdet.images import read_image
 from sppdet.proposals.cache import ProposalCache
-from sppdet.runtime.files import cache_dir
+from sppdet.runtime.cache import cache_dir
 from sppdet.runtime.threads import ordered_map
 from sppdet.settings import TrainSettings
 from sppdet.training.region_store import RegionStore, image_key
@@ -140,6 +140,10 @@ class TrainingImages:
     def clear(self) -> None:
         """Remove the prepared images from the disk: the training is over."""
         self._store.clear()
+
+    def cache_lines(self) -> list[str]:
+        """What the caches gave, a line each."""
+        return [*self._cache.disk.summary("proposals"), *self._store.summary()]
 
     def _prepare(self, view: View) -> PreparedImage:
         path: Path = self._dataset.images[view.index]

@@ -14,25 +14,36 @@ from numpy.typing import NDArray
 from sppdet.boxes import Boxes
 from sppdet.features.regions import RegionExtractor, Regions
 from sppdet.images import Rgb
-from sppdet.runtime.files import atomic_path
+from sppdet.runtime.cache import SUFFIXES, DiskCache
+from sppdet.runtime.code import code_digest
+
+DAYS = 14.0
+"""How long prepared images of a training that was killed are kept."""
 
 
 class RegionStore:
     """Prepared regions on disk, by content: the second pass, or a second start, computes nothing.
 
     Args:
-        folder: where the files go.
+        folder: where the files go; those that no training used for two weeks are removed.
         extractor: what prepares; its weights and settings are part of every name.
         limit: bytes that the files may take; what does not fit is computed again when needed.
+
+    Attributes:
+        disk: the files.
+        resumed: regions that an earlier run had prepared.
+        prepared: regions that this run has prepared.
     """
 
     def __init__(self, folder: Path, extractor: RegionExtractor, limit: int) -> None:
-        self._folder = folder
+        self.disk = DiskCache(folder, SUFFIXES["regions"], limit)
+        self.disk.remove_older(DAYS)
+        self.resumed = self.prepared = 0
         self._extractor = extractor
         self._room = limit
         self._used: set[Path] = set()
         method = json.dumps([extractor.to_json(), extractor.trunk.digest], sort_keys=True)
-        self._method = method.encode()
+        self._method = method.encode() + code_digest(type(extractor).__module__)
 
     def get(self, image: Callable[[], Rgb], image_key: bytes, boxes: Boxes) -> Regions:
         """The regions of ``boxes`` (N, 4) in the image that ``image()`` reads.
@@ -40,19 +51,20 @@ class RegionStore:
         ``image_key`` names the image's content.
         """
         name = hashlib.sha256(self._method + image_key + boxes.tobytes()).hexdigest()[:32]
-        path = self._folder / f"{name}.safetensors"
-        arrays = self._read(path)
+        path = self.disk.folder / f"{name}{self.disk.suffix}"
+        arrays = self._read(name)
         if arrays is not None:
+            self.resumed += path not in self._used
             self._used.add(path)
             return self._extractor.restore(arrays)
+        self.prepared += 1
         regions = self._extractor.prepare(image(), boxes)
         arrays = regions.to_arrays()
         size = sum(array.nbytes for array in arrays.values())
         if size <= self._room:
             self._room -= size
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(safetensors.numpy.save(arrays))
-            self._used.add(path)
+            if self.disk.write(name, safetensors.numpy.save(arrays), self._used) is not None:
+                self._used.add(path)
         # The rounded copy, so that what is kept and what is computed again are the same.
         return self._extractor.restore(arrays)
 
@@ -61,10 +73,23 @@ class RegionStore:
         for path in self._used:
             path.unlink(missing_ok=True)
 
-    def _read(self, path: Path) -> dict[str, NDArray[Any]] | None:
+    def summary(self) -> list[str]:
+        """Lines that say what was resumed, and whether the rest could be kept."""
+        lines = []
+        if self.resumed:
+            total = self.resumed + self.prepared
+            lines.append(f"{self.resumed} of {total} views were prepared by an earlier run")
+        if self.disk.problem:
+            lines.append(
+                f"note: prepared images are not kept: {self.disk.problem}, or set SPPDET_CACHE"
+            )
+        return lines
+
+    def _read(self, name: str) -> dict[str, NDArray[Any]] | None:
+        content = self.disk.read(name)
         try:
-            return safetensors.numpy.load(path.read_bytes())
-        except (OSError, safetensors.SafetensorError):
+            return None if content is None else safetensors.numpy.load(bytes(content))
+        except safetensors.SafetensorError:
             return None
 
 

@@ -55,7 +55,11 @@ def load_trunk(
     if weights == "random":
         return build_trunk(name, None, device, layer)
     if weights is not None:
-        return build_trunk(name, read_weights(weights), device, layer)
+        try:
+            return build_trunk(name, read_weights(weights), device, layer)
+        except SppdetError as error:
+            named = str(weights) in str(error)
+            raise SppdetError(str(error) if named else f"{weights}: {error}") from None
     if packaged is not None:
         return build_trunk(name, read_weights(packaged), device, layer)
     if spec.weights == "efficientnet-lite0":

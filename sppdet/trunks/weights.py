@@ -5,7 +5,6 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import torch
@@ -13,6 +12,13 @@ import torchvision
 from torch import Tensor
 
 from sppdet.errors import SppdetError
+from sppdet.runtime.tensor_files import load_tensors
+
+_CONTAINERS = ("state_dict", "model_state_dict", "model")
+"""Keys under which checkpoints of trainings have the state dict."""
+
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+"""Of torch's DataParallel and compile, and of usual names for a wrapped network."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +85,9 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
     path = Path(path)
     if not path.is_file():
         raise SppdetError(f"{path}: no such weights file")
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, str] = {}
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors, metadata = load_tensors(path)
     except (safetensors.SafetensorError, OSError):
         tensors = _state_dict(path)
     try:
@@ -94,7 +98,15 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
         )
     except ValueError as error:
         raise SppdetError(f"{path}: its metadata is wrong: {error}") from None
-    return Weights(tensors, preprocessing, metadata.get("origin", path.name))
+    return Weights(_without_prefix(tensors), preprocessing, metadata.get("origin", path.name))
+
+
+def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without a prefix that all their names have: that of a wrapped network."""
+    for prefix in _PREFIXES:
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
@@ -105,8 +117,9 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
             f"{path}: is neither a safetensors file nor a plain PyTorch state dict "
             f"({type(error).__name__}); export the weights with safetensors.torch.save_file"
         ) from None
-    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
-        loaded = loaded["state_dict"]
+    for key in _CONTAINERS:
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
     if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise SppdetError(f"{path}: holds no state dict (names and tensors)")
     return loaded

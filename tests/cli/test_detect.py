@@ -163,3 +163,29 @@ def test_what_is_done_and_what_failed_adds_up(
     said = " ".join(capsys.readouterr().err.split())
     assert "3 images done" in said
     assert "2 of 5 failed" in said
+
+
+def test_a_photograph_without_its_last_bytes_is_a_note(
+    photos: Path, model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = photos / "scene_0001.jpg"
+    photo.write_bytes(photo.read_bytes()[:-20])
+    assert detect(photos, "--model", model_file, "--output", tmp_path / "out") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("scene_0001.jpg: lacks its last bytes") == 1
+    assert "note: " in said
+    assert "Warning" not in said
+
+
+def test_max_pixels(
+    photos: Path,
+    model_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+    options = ("--model", model_file, "--output", tmp_path / "out", "--max-pixels")
+    assert detect(photos / "scene_0000.jpg", *options, 320 * 240) == 0
+    assert detect(photos / "scene_0000.jpg", *options, 320 * 240 - 2) == 2
+    assert "--max-pixels" in capsys.readouterr().err

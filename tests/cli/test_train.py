@@ -101,7 +101,7 @@ def test_the_output_must_be_a_file(
     few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("train", few, "--output", tmp_path) == 2
-    assert "--output names the model file" in capsys.readouterr().err
+    assert "is a folder; name the file to write" in capsys.readouterr().err
 
 
 def test_a_full_disk_at_the_end_loses_nothing(

@@ -33,3 +33,15 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def make_image() -> Callable[[Path], Path]:
+    """Writes a grey image of 100 x 80 px."""
+
+    def make(path: Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (100, 80), "gray").save(path)
+        return path
+
+    return make

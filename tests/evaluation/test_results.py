@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from sppdet.datasets import read_dataset
+from sppdet.datasets.base import Dataset, RawObject, Record
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
-from sppdet.evaluation.export import export
+from sppdet.evaluation.export import export, export_files
 from sppdet.evaluation.results import corners, read_results, recognise_results
+from sppdet.evaluation.voc import evaluate_voc
 
 IMAGES = {
     "000007": [("cat", 11, 11, 50, 50)],
@@ -104,7 +106,7 @@ def test_other_images_and_classes_are_counted(dataset, tmp_path):
     (tmp_path / "r" / "b_2.txt").write_text(lines)
     (tmp_path / "r" / "other.txt").write_text("cat 0.5 1 1 9 9\n")
     read = read_results(tmp_path / "r", dataset)
-    assert read.notes == [
+    assert read.notes[:2] == [
         "2 detections left out: class zebra is not in the data",
         "1 detections left out: image other is not in the data",
     ]
@@ -164,3 +166,152 @@ def test_missing_results(tmp_path):
 def test_unknown_export_format(dataset, found, tmp_path):
     with pytest.raises(SppdetError, match="coco, voc, text"):
         export(tmp_path / "x", "xml", dataset, found)
+
+
+CLASSES = ["../../x", " cat ", "a/b", "<i>", "50%", "%41", "\x1b[31m", "[/bold]", "a\nb", "3", "猫"]
+
+
+@pytest.fixture
+def odd(make_image, tmp_path):
+    """Two images of one name in different folders, one with a space, classes with odd names."""
+    images = [tmp_path / "set" / name for name in ("a/1.png", "b/1.png", "b/in  two.png")]
+    records = []
+    for image in images:
+        objects = [
+            RawObject(name, (k * 5.0, 1.0, k * 5 + 20.0, 60.0)) for k, name in enumerate(CLASSES)
+        ]
+        records.append(Record(make_image(image), image, (100, 80), objects))
+    return Dataset(tmp_path / "set", "folder", None, records, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("coco", "results.json"), ("voc", "comp4"), ("text", "texts")]
+)
+def test_names_survive_and_stay_in_the_folder(odd, tmp_path, kind, name):
+    random = np.random.default_rng(1)
+    found = []
+    for truth in odd.all_annotations():
+        scores = random.uniform(0.001, 1, len(truth))
+        found.append(Detections(truth.boxes, truth.labels, scores, odd.classes))
+    before = set(tmp_path.rglob("*"))
+    export(tmp_path / "deep" / "er" / name, kind, odd, found)
+    new = set(tmp_path.rglob("*")) - before
+    assert all(path.is_relative_to(tmp_path / "deep") for path in new)
+    assert {path for path in new if path.is_file()} == set(
+        export_files(tmp_path / "deep" / "er" / name, kind, odd)
+    )
+    again = read_results(tmp_path / "deep" / "er" / name, odd)
+    assert again.notes == []
+    for own, other in zip(found, again.detections, strict=True):
+        np.testing.assert_array_equal(own.labels, other.labels)
+        np.testing.assert_allclose(own.boxes, other.boxes, atol=1e-4)
+    figures = evaluate_voc(again.detections, odd.all_annotations(), odd.classes)
+    assert figures.map_area == 1
+
+
+def test_results_of_detect_are_not_mixed_up(odd, tmp_path):
+    (tmp_path / "out").mkdir()
+    for number, image in enumerate(odd.images):
+        entry = {"label": "3", "score": 0.01, "box": [number, 1, 50, 60]}
+        content = {"image": str(image), "detections": [entry]}
+        (tmp_path / "out" / f"{number}.json").write_text(json.dumps(content))
+    elsewhere = {"image": str(tmp_path / "data" / "1.png"), "detections": [entry]}
+    (tmp_path / "out" / "other.json").write_text(json.dumps(elsewhere))
+    read = read_results(tmp_path / "out", odd)
+    assert [entry.boxes[:, 0].tolist() for entry in read.detections] == [[0], [1], [2]]
+    (tmp_path / "out" / "short.json").write_text(json.dumps({"image": "1.png", "detections": []}))
+    with pytest.raises(SppdetError, match=r"1.png may be a/1.png or b/1.png"):
+        read_results(tmp_path / "out", odd)
+
+
+def test_a_name_that_is_too_long_for_a_file_is_refused(odd, tmp_path):
+    long = Dataset(odd.path, "folder", None, [], ["a" * 300])
+    with pytest.raises(SppdetError, match=r"too long.*--export-format coco"):
+        export_files(tmp_path, "voc", long)
+
+
+@pytest.mark.parametrize(
+    ("scores", "images", "words"),
+    [
+        ([0.35, 0.9], 3, ["no score is below 0.35", "threshold"]),
+        ([0.001, 0.9], 3, []),
+        ([-3, 7], 3, []),
+        ([2, 7], 3, []),
+        ([0.001, 0.9], 2, ["1 of 3 images do not occur", "b/in  two.png"[2:], "11 objects"]),
+    ],
+)
+def test_cut_results_and_missing_images_are_said(odd, tmp_path, scores, images, words):
+    found = [Detections([[1, 1, 9, 9]] * 2, [0, 1], scores, odd.classes) for _ in odd.images]
+    export(tmp_path / "out", "text", odd, found)
+    for file in export_files(tmp_path / "out", "text", odd)[images:]:
+        file.unlink()
+    notes = read_results(tmp_path / "out", odd).notes
+    assert len(notes) == bool(words)
+    assert all(word in notes[0] for word in words)
+
+
+@pytest.fixture
+def coco_set(make_image, tmp_path):
+    """Three categories with the ids 1, 2, 5 in twelve images."""
+    images, annotations = [], []
+    for number in range(12):
+        make_image(tmp_path / "coco" / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "width": 100, "height": 80})
+        for place, key in enumerate((1, 2, 5)):
+            box = [30 * place, 5, 25, 60]
+            annotations.append(
+                {"id": len(annotations), "image_id": number, "category_id": key, "bbox": box}
+            )
+    categories = [{"id": key, "name": name} for key, name in ((1, "ant"), (2, "bee"), (5, "cat"))]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "coco" / "instances.json").write_text(json.dumps(content))
+    return read_dataset(tmp_path / "coco")
+
+
+@pytest.mark.parametrize(
+    ("numbering", "words"),
+    [
+        ({1: 1, 2: 2, 5: 5}, []),
+        ({1: 0, 2: 1, 5: 2}, ["category 0", "count the categories from 0"]),
+        ({1: 0, 2: 1, 5: 4}, ["category 0, 4", "instances.json"]),
+        ({1: 1, 2: 2, 5: 3}, ["category 3"]),
+        ({1: 2, 2: 5, 5: 1}, []),  # a bad detector, not another numbering
+        ({1: 5, 2: 1, 5: 2}, ["category_id were the place in the list of categories from 0"]),
+        ({2: 1, 5: 2}, ["24 detections overlap an object", "the place in the list"]),
+    ],
+)
+def test_other_category_ids(coco_set, tmp_path, numbering, words):
+    truth = json.loads(coco_set.annotation_file.read_text())["annotations"]
+    records = [
+        {**entry, "category_id": numbering[entry["category_id"]], "score": 0.01}
+        for entry in truth
+        if entry["category_id"] in numbering
+    ]
+    file = tmp_path / "r.json"
+    file.write_text(json.dumps(records))
+    if not words:
+        assert read_results(file, coco_set).format == "coco"
+        return
+    with pytest.raises(SppdetError) as caught:
+        read_results(file, coco_set)
+    for word in words:
+        assert word in str(caught.value)
+    assert "1 ant, 2 bee, 5 cat" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["[1e999, 1, 5, 5]", "[1, 2, NaN, 4]", '["a", 1, 2, 3]', "7"])
+def test_a_box_that_is_not_finite_is_refused(dataset, tmp_path, value):
+    file = tmp_path / "r.json"
+    file.write_text(f'[{{"image_id": 7, "category_id": 1, "bbox": {value}, "score": 1}}]')
+    with pytest.raises(SppdetError, match="entry 0"):
+        read_results(file, dataset)
+
+
+@pytest.mark.parametrize("part", ['"image_id": []', '"category_id": {}', '"category_id": []'])
+def test_ids_of_wrong_types_are_refused(dataset, tmp_path, part):
+    record = {"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}
+    record |= json.loads("{" + part + "}")
+    file = tmp_path / "r.json"
+    file.write_text(json.dumps([record]))
+    with pytest.raises(SppdetError, match="entry 0"):
+        read_results(file, dataset)

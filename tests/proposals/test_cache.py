@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sppdet.errors import SppdetError
 from sppdet.proposals import cache as cache_module
 from sppdet.proposals import propose
 from sppdet.proposals.cache import ProposalCache
@@ -80,8 +79,22 @@ def test_threads_asking_for_the_same_image(photographs, tmp_path):
     assert len(entries(cache.folder)) == 1
 
 
-def test_folder_that_cannot_be_written(photographs, tmp_path):
+def test_a_folder_that_cannot_be_written_costs_time_only(photographs, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
-    with pytest.raises(SppdetError, match="cannot be written"):
-        ProposalCache(blocked).get(photographs[0])
+    cache = ProposalCache(blocked)
+    np.testing.assert_array_equal(cache.get(photographs[0]), propose(photographs[0]))
+    assert "cannot be written" in str(cache.disk.problem)
+    (said,) = cache.disk.summary("proposals")[1:]
+    assert "SPPDET_CACHE" in said
+
+
+def test_the_code_is_part_of_the_key(photographs, tmp_path, monkeypatch):
+    cache = ProposalCache(tmp_path / "cache")
+    cache.get(photographs[0])
+    cache.get(photographs[0])
+    assert (cache.disk.found, cache.disk.made) == (1, 1)
+    monkeypatch.setattr(cache_module, "code_digest", lambda module: b"edited")
+    cache.get(photographs[0])
+    assert (cache.disk.found, cache.disk.made) == (1, 2)
+    assert cache.disk.summary("proposals")[0].startswith("proposals: 1 of 3 from the cache (")

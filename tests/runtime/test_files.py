@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sppdet.errors import SppdetError
-from sppdet.runtime.files import atomic_path, cache_dir, write_text
+from sppdet.runtime.files import atomic_path, write_text
 
 
 def test_the_file_appears_whole(tmp_path: Path) -> None:
@@ -44,11 +44,3 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SppdetError, match="cannot be written"):
         write_text(tmp_path / "file" / "a.txt", "x")
-
-
-def test_the_cache_goes_where_it_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SPPDET_CACHE", str(tmp_path))
-    assert cache_dir() == tmp_path
-    monkeypatch.delenv("SPPDET_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
-    assert cache_dir() == tmp_path / "x" / "sppdet"

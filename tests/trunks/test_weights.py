@@ -6,6 +6,7 @@ import safetensors.torch
 import torch
 
 from sppdet.errors import SppdetError
+from sppdet.trunks import load_trunk
 from sppdet.trunks.weights import digest, read_weights
 
 
@@ -63,3 +64,18 @@ def test_the_digest_hashes_names_types_shapes_and_bytes_in_the_order_of_the_name
     assert digest(tensors) == hashed.hexdigest()[:16]
     tensors["b"] = tensors["b"].to(memory_format=torch.channels_last)
     assert digest(tensors) == hashed.hexdigest()[:16]
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module.model."])
+@pytest.mark.parametrize("container", ["", "state_dict", "model", "model_state_dict"])
+def test_checkpoints_of_trainings_are_read(prefix: str, container: str, tmp_path: Path) -> None:
+    tensors = {f"{prefix}{name}": torch.ones(2) for name in ("features.0.weight", "fc.bias")}
+    content = {container: tensors, "epoch": 3} if container else tensors
+    torch.save(content, tmp_path / "w.pth")
+    assert sorted(read_weights(tmp_path / "w.pth").tensors) == ["fc.bias", "features.0.weight"]
+
+
+def test_messages_name_the_file_that_is_wrong(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(2)}, tmp_path / "w.pth")
+    with pytest.raises(SppdetError, match=r"/w\.pth: .*has no .*are these the weights of small"):
+        load_trunk("small", tmp_path / "w.pth")

@@ -32,7 +32,9 @@ def export(
     from sppdet.classification.classifier import export_weights, load_classifier
     from sppdet.classification.settings import command_line
     from sppdet.cli.progress import console
+    from sppdet.runtime.outputs import check_outputs
 
+    check_outputs([output], [checkpoint])
     classifier = load_classifier(checkpoint, torch.device("cpu"))
     notes = {
         "origin": f"trained from scratch by sppdet on {data}" if data else "trained by sppdet",

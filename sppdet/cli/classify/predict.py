@@ -39,8 +39,10 @@ def predict(
     from sppdet.classification.classifier import load_classifier
     from sppdet.cli.common import choose_device
     from sppdet.cli.progress import finish_batch
-    from sppdet.runtime.files import write_text
+    from sppdet.runtime.names import visible
+    from sppdet.runtime.outputs import check_outputs, write_recorded
 
+    check_outputs([json_file], [*images, checkpoint])
     where = choose_device(device)
     classifier = load_classifier(checkpoint, where)
     answers, failures = [], []
@@ -56,9 +58,10 @@ def predict(
             for p, i in zip(values.tolist(), indices.tolist(), strict=True)
         ]
         answers.append({"image": str(path), "classes": named})
-        print(path, *(f"{entry['label']} {entry['probability']:.1%}" for entry in named), sep="  ")
+        shown = (f"{entry['label']} {entry['probability']:.1%}" for entry in named)
+        print(*map(visible, (path, *shown)), sep="  ")
     if json_file:
-        write_text(json_file, json.dumps(answers, indent=1) + "\n")
+        write_recorded(json_file, json.dumps(answers, indent=1) + "\n")
     finish_batch(failures, len(images))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sppdet.cli.classify.options import Checkpoint, Data, View
-from sppdet.cli.options import Device, JsonFile, parse_numbers
+from sppdet.cli.options import Device, JsonFile, NoCache, parse_numbers
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def check(
         ),
     ] = None,
     view: View = None,
+    no_cache: NoCache = False,
     device: Device = None,
 ) -> None:
     """Test a classification network.
@@ -45,9 +46,11 @@ def check(
     from sppdet.classification.classifier import load_classifier
     from sppdet.classification.data import open_split
     from sppdet.cli.common import choose_device
-    from sppdet.cli.progress import progress_bar
+    from sppdet.cli.progress import finish_batch, progress_bar
     from sppdet.runtime.files import write_text
+    from sppdet.runtime.outputs import check_outputs
 
+    check_outputs([json_file], [checkpoint])
     where = choose_device(device)
     classifier = load_classifier(checkpoint, where)
     images = open_split(data, "test")
@@ -69,6 +72,7 @@ def check(
         first = next(iter(results.values()))
         report = {**first, "checkpoint": str(checkpoint), "view": view, "sizes": results}
         write_text(json_file, json.dumps(report, indent=1) + "\n")
+    finish_batch(list(images.skipped.values()), len(images))
 
 
 def _evaluate(

@@ -11,7 +11,7 @@ import typer
 from sppdet.classification.settings import Augmentation, ClassifySettings, command_line
 from sppdet.cli.choices import NETWORKS, SCHEDULES, SIZE_ORDERS
 from sppdet.cli.classify.options import Data
-from sppdet.cli.options import Device, one_of, parse_numbers
+from sppdet.cli.options import Device, NoCache, one_of, parse_numbers
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from sppdet.classification.data import LabelledImages
     from sppdet.classification.training import Training
+
+RUN_FILES = ("last.safetensors", "best.safetensors", "history.json", "curves.png", "summary.txt")
+"""What a run writes, beside the folder of TensorBoard."""
 
 
 def train(
@@ -90,6 +93,7 @@ def train(
         bool | None,
         typer.Option(help="Compute products in bfloat16. Default: on GPUs that have it."),
     ] = None,
+    no_cache: NoCache = False,
     stop_after: Annotated[int | None, typer.Option(help="Pause after so many epochs.")] = None,
 ) -> None:
     """Train a classification network.
@@ -107,8 +111,9 @@ def train(
     from sppdet.classification.data import open_split
     from sppdet.classification.report import summary
     from sppdet.cli.common import choose_device
-    from sppdet.cli.progress import console
+    from sppdet.cli.progress import console, finish_batch
     from sppdet.runtime.files import write_text
+    from sppdet.runtime.outputs import MARK, check_outputs
 
     where = choose_device(device)
     try:
@@ -134,6 +139,7 @@ def train(
         )
     except ValueError as error:
         raise SppdetError(str(error)) from None
+    check_outputs(output / name for name in RUN_FILES)
     training_data, test_data = open_split(data, "train"), open_split(data, "test")
     if test_data.classes != training_data.classes:
         raise SppdetError(f"{data}: train and test have different classes (folders)")
@@ -143,8 +149,11 @@ def train(
         f"{network}: {parameters:,} parameters, {len(training_data)} images of "
         f"{len(training_data.classes)} classes on {where}, {torch.get_num_threads()} threads"
     )
-    write_text(output / "summary.txt", summary(training.network, max(settings.sizes)) + "\n")
+    layers = summary(training.network, max(settings.sizes))
+    write_text(output / "summary.txt", f"{MARK}: the layers of {network}\n{layers}\n")
     _run(training, training_data, test_data, output, stop_after)
+    skipped = [*training_data.skipped.values(), *test_data.skipped.values()]
+    finish_batch(skipped, len(training_data) + len(test_data))
 
 
 def _mixed_precision(wanted: bool | None, device: "torch.device") -> bool:

@@ -1,0 +1,200 @@
+"""Outputs of commands: no command writes over a file that sppdet did not make.
+
+A file is known as one of sppdet's by what is in it: the metadata of a model, a mark in a picture or
+a page, the keys of a JSON object. Text lists, CSV and JSON lists have no place for a mark; the
+digests of those that were written stand in a record in the user's folder for states.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from sppdet.errors import SppdetError
+from sppdet.runtime.files import atomic_path, is_stream, remove_leftovers
+
+MARK = "Made by sppdet"
+"""Stands near the beginning of the pictures, pages and summaries that sppdet writes."""
+
+_HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"<!doctype html>", MARK.encode())
+"""How a file begins that may have the mark: JPEG, PNG, a page, a text whose first word it is."""
+
+_KEYS = (
+    {"image", "width", "height", "detections", "seconds"},
+    {"map_11", "map_area", "classes"},
+    {"method", "numbers", "recall", "mean_best_overlap"},
+    {"path", "format", "split", "images", "problem_kinds"},
+    {"rows", "rcnn_milliseconds_per_crop", "machine"},
+    {"top1", "top5", "loss", "checkpoint", "sizes"},
+    {"number", "train_loss", "train_accuracy", "test_loss", "seconds"},
+)
+"""Keys that stand together in the JSON of detect, of evaluate (two kinds), of data check, of
+benchmark, of classify test, and of a run's history."""
+
+_HEAD_BYTES = 4096
+_LARGEST_JSON = 1 << 28
+_LARGEST_RECORD = 100_000
+
+
+def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | str | None] = ()) -> None:
+    """Refuse outputs that cannot or must not be written, before any work is done.
+
+    Leftovers of killed runs in the outputs' folders are removed.
+
+    Args:
+        outputs: the files that the command is going to write; None is passed over.
+        inputs: the files that it reads; None is passed over.
+
+    Raises:
+        SppdetError: an output is an input, is named twice, is a folder, exists and was not made by
+            sppdet, or its folder cannot be written.
+    """
+    read = {_identity(Path(path)): path for path in inputs if path is not None}
+    written: set[object] = set()
+    places: dict[Path, Path] = {}
+    for output in outputs:
+        if output is None or is_stream(output):
+            continue
+        if output.is_dir():
+            raise SppdetError(f"{output}: is a folder; name the file to write")
+        key = _identity(output)
+        if key in read:
+            raise SppdetError(f"{output}: is an input of this command; choose another output")
+        if key in written:
+            raise SppdetError(f"{output}: is named for two outputs; choose another name for one")
+        written.add(key)
+        if output.exists() and not made_by_sppdet(output):
+            raise SppdetError(
+                f"{output}: exists, and sppdet did not make it; choose another name, or remove it"
+            )
+        places[Path(os.path.realpath(output))] = output
+    for place, output in places.items():
+        if any(parent in places for parent in place.parents):
+            raise SppdetError(f"{output}: lies in another output; choose another name for one")
+    folders = {place.parent for place in places}
+    for folder in folders:
+        _check_folder(folder)
+        remove_leftovers(folder)
+
+
+def made_by_sppdet(path: Path) -> bool:
+    """Whether sppdet wrote this file, as far as the file and the record tell; an empty one too."""
+    try:
+        if path.stat().st_size == 0:
+            return True
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+        if head.startswith(_HEADS) and MARK.encode() in head:
+            return True
+        if _is_model(path) or _has_keys(path):
+            return True
+        return _digest(path) in _recorded()
+    except OSError:
+        return False
+
+
+@contextmanager
+def recorded_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """:func:`sppdet.runtime.files.atomic_path` for files that cannot have a mark."""
+    with atomic_path(path) as temporary:
+        yield temporary
+        digest = _digest(temporary)
+    _record(digest)
+
+
+def write_recorded(path: str | os.PathLike[str], text: str) -> None:
+    """Write ``text`` as UTF-8 to ``path`` through :func:`recorded_path`."""
+    with recorded_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _identity(path: Path) -> object:
+    """Equal for two names of one file, through links and on file systems that ignore case."""
+    try:
+        status = path.stat()
+    except OSError:
+        return os.path.normcase(os.path.realpath(path))
+    return status.st_dev, status.st_ino
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise where ``folder``, or the nearest folder above that exists, cannot be written."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        if not there.is_dir():
+            raise NotADirectoryError(20, f"{there} is not a folder")
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise SppdetError(
+            f"{folder}: cannot be written ({error.strerror or error}); choose another place"
+        ) from None
+
+
+def _is_model(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > min(path.stat().st_size, 100_000_000):
+            return False
+        content = _parsed(file.read(size))
+    metadata = content.get("__metadata__") if isinstance(content, dict) else None
+    if not isinstance(metadata, dict):
+        return False
+    return "sppdet" in metadata or str(metadata.get("format")).startswith("sppdet-")
+
+
+def _has_keys(path: Path) -> bool:
+    if path.suffix.lower() != ".json" or path.stat().st_size > _LARGEST_JSON:
+        return False
+    content = _parsed(path.read_bytes())
+    candidates = [content]
+    if isinstance(content, dict):
+        candidates += list(content.values())[:1]  # data check of several splits
+    elif isinstance(content, list):
+        candidates += content[:1]  # a history
+    return any(isinstance(one, dict) and keys <= one.keys() for one in candidates for keys in _KEYS)
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _record_file() -> Path:
+    chosen = os.environ.get("SPPDET_CACHE")
+    folder = Path(chosen) if chosen else platformdirs.user_state_path("sppdet", appauthor=False)
+    return folder / "outputs.txt"
+
+
+def _recorded() -> set[str]:
+    try:
+        return set(_record_file().read_text("ascii").split())
+    except (OSError, ValueError):
+        return set()
+
+
+def _record(digest: str) -> None:
+    """Add a digest; the older half of a long record is dropped. A full disk loses only this."""
+    file = _record_file()
+    with suppress(OSError, ValueError, SppdetError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="ascii") as record:
+            record.write(f"{digest}\n")
+        if file.stat().st_size > 65 * _LARGEST_RECORD:
+            lines = file.read_text("ascii").splitlines(keepends=True)
+            with atomic_path(file) as temporary:
+                temporary.write_text("".join(lines[len(lines) // 2 :]), encoding="ascii")
