@@ -1,12 +1,13 @@
 """``sppdet train``: a data set in, a detector out."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sppdet.cli.choices import CROPS, METHODS, PROPOSALS
+from sppdet.cli.choices import CROPS, HEADS, METHODS, PROPOSALS
 from sppdet.cli.options import (
     Background,
     Device,
@@ -107,6 +108,24 @@ def train(
     normalize_levels: Annotated[
         bool, typer.Option(help="Scale each pyramid level to norm 1.")
     ] = SppSettings.normalize_levels,
+    heads: Annotated[
+        str,
+        one_of(
+            "--heads",
+            HEADS,
+            "What learns from the features: linear SVMs; two fully connected layers that are "
+            "fine-tuned, with a softmax; or SVMs on the second of these layers (fc7). Choices",
+        ),
+    ] = "svm",
+    units: Annotated[
+        int | None,
+        typer.Option(
+            min=16,
+            max=4096,
+            help="Outputs of each fully connected layer of --heads connected and connected-svm. "
+            "Default: 1024; alexnet and vgg16 start from their own layers of 4096.",
+        ),
+    ] = None,
     cost: Annotated[float, typer.Option(min=1e-9, help="C of the SVMs.")] = SvmSettings.cost,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
     device: Device = None,
@@ -123,8 +142,10 @@ def train(
     from sppdet.cli.common import (
         choose_device,
         images_at_a_time,
+        layer_of_heads,
         layer_settings,
         made_by,
+        recipe_of,
         with_stage,
     )
     from sppdet.cli.progress import Bars, console, finish_batch, progress_bar, tell_dataset
@@ -141,7 +162,11 @@ def train(
     dataset = read_dataset(data, chosen, format=format, background=background)
     tell_dataset(dataset)
     where = choose_device(device)
-    loaded = load_trunk(with_stage(trunk, stage), weights, where, made_by(layer))
+    layer, own_layers = layer_of_heads(heads, layer, trunk, units)
+    wanted = "fc7" if own_layers else made_by(layer)
+    loaded = load_trunk(with_stage(trunk, stage), weights, where, wanted)
+    first_layers = loaded.head if own_layers else None
+    loaded = replace(loaded, head=None) if own_layers else loaded
     features = {"normalize_levels": normalize_levels, **layer_settings(layer, trunk)}
     extractor: RegionExtractor
     if method == "rcnn":
@@ -179,9 +204,9 @@ def train(
         f"{seen} on {where}"
     )
     with progress_bar() as bar:
-        result = train_detector(
-            dataset, extractor, settings, Bars(bar), LinearSvms(SvmSettings(cost=cost))
-        )
+        svms = LinearSvms(SvmSettings(cost=cost))
+        recipe = recipe_of(heads, svms, units, first_layers)
+        result = train_detector(dataset, extractor, settings, Bars(bar), recipe)
     result.detector.save(output)
     result.images.clear()
     for name, count in result.examples.items():
