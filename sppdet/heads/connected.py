@@ -1,4 +1,4 @@
-"""Heads on fine-tuned fully connected layers: a softmax, or SVMs on fc7 (SPP-net paper, 4.3).
+"""Heads on fine-tuned fully connected layers: a softmax, or SVMs on fc7 (SPP-net paper, section 4).
 
 The layers belong to the scorer and to its box regression, which both take the pooled features. How
 they learn is in :mod:`sppdet.training.fine_tuning`.

@@ -1,4 +1,4 @@
-"""Fine-tuning of fully connected layers on pooled windows (SPP-net paper, section 4.3).
+"""Fine-tuning of fully connected layers on pooled windows (SPP-net paper, section 4).
 
 fc6 and fc7 are followed by a softmax over the classes and the background, and by class-specific box
 regression; both learn together (Fast R-CNN paper, section 2.3). The trunk stays as it is. fc6
@@ -23,7 +23,7 @@ from sppdet.training.windows import Windows
 from sppdet.trunks.fully_connected import FullyConnected
 
 _SIGMA = 0.01
-"""Standard deviation of the last layers' first weights (SPP-net paper, section 4.3)."""
+"""Standard deviation of the last layers' first weights (SPP-net paper, section 4)."""
 
 
 @dataclass(frozen=True)

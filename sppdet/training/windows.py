@@ -1,6 +1,6 @@
 """The windows that fully connected layers learn from: labels, targets, and features on the disk.
 
-SPP-net paper, section 4.3: positives overlap ground truth by an IoU of at least 0.5, background
+SPP-net paper, section 4: positives overlap ground truth by an IoU of at least 0.5, background
 windows by 0.1 to 0.5.
 """
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sppdet.datasets import read_dataset
+from sppdet.datasets.scenes import write_scenes
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.evaluation.evaluate import evaluate
@@ -91,7 +92,7 @@ def test_wrong_tensors_are_refused() -> None:
 
 # ---------------------------------------------------------------- trained
 
-FEW = ConnectedSettings(units=256, components=256)
+FEW = ConnectedSettings(units=256, components=256, epochs=6)
 RECIPES = {"connected": Connected(FEW), "connected-svm": ConnectedSvms(Connected(FEW))}
 
 
@@ -154,10 +155,9 @@ def test_the_softmax_moves_boxes_by_its_own_regression(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
-def test_equal_seeds_give_equal_detectors_whatever_the_workers(
-    scenes: Path, tmp_path: Path, name: str
-) -> None:
-    few = read_dataset(scenes, "train")
+def test_equal_seeds_give_equal_detectors_whatever_the_workers(tmp_path: Path, name: str) -> None:
+    write_scenes(tmp_path / "few", 8, seed=5, size=(200, 150))
+    few = read_dataset(tmp_path / "few")
     small = ConnectedSettings(units=32, components=64, epochs=2)
     connected = Connected(small)
     recipe = connected if name == "connected" else ConnectedSvms(connected)
