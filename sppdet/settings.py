@@ -205,7 +205,7 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class ConnectedSettings:
-    """Fully connected layers that learn from the windows of a frozen trunk (SPP-net paper, section 4).
+    """Fully connected layers that learn from windows on a frozen trunk (SPP-net paper, section 4).
 
     Attributes:
         units: outputs of fc6 and of fc7; the layers of AlexNet and VGG-16 keep their 4,096.
