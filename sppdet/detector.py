@@ -16,7 +16,7 @@ from sppdet import model_file
 from sppdet.boxes import Boxes, check_boxes
 from sppdet.detections import Detections
 from sppdet.features.regions import RegionExtractor
-from sppdet.heads.base import Heads, Scorer
+from sppdet.heads.base import Recipe, Scorer
 from sppdet.heads.path import find
 from sppdet.heads.regression import BoxRegression
 from sppdet.heads.selection import Threshold
@@ -205,7 +205,7 @@ class Detector:
         device: str | torch.device | None = None,
         *,
         trunk: Trunk | None = None,
-        heads: Heads | None = None,
+        heads: Recipe | None = None,
     ) -> "Detector":
         """Read a detector.
 
