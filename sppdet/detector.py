@@ -16,7 +16,7 @@ from sppdet import model_file
 from sppdet.boxes import Boxes, check_boxes
 from sppdet.detections import Detections
 from sppdet.features.regions import RegionExtractor
-from sppdet.heads.base import Heads, Scorer
+from sppdet.heads.base import Recipe, Scorer
 from sppdet.heads.path import find
 from sppdet.heads.regression import BoxRegression
 from sppdet.heads.selection import Threshold
@@ -111,6 +111,7 @@ class Detector:
         """
         image = as_image(image, channels)
         size = image.shape[1], image.shape[0]
+        least = self._least(threshold)
         if boxes is None and is_panorama(image):
             return detect_in_parts(
                 image,
@@ -118,7 +119,6 @@ class Detector:
                 self.classes,
                 self.settings.selection.nms_iou,
             )
-        least = self._least(threshold)
         given = check_boxes(boxes, *size) if boxes is not None else None
         clock = Clock(self.extractor.trunk.device)
         with clock.stage("total"):
@@ -205,7 +205,7 @@ class Detector:
         device: str | torch.device | None = None,
         *,
         trunk: Trunk | None = None,
-        heads: Heads | None = None,
+        heads: Recipe | None = None,
     ) -> "Detector":
         """Read a detector.
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,8 @@ from sppdet.errors import SppdetError
 from sppdet.features.rcnn import RcnnRegionFeatures
 from sppdet.features.regions import RegionExtractor
 from sppdet.features.spp import SppRegionFeatures
-from sppdet.heads.base import Heads, Scorer
+from sppdet.heads.base import Recipe, Scorer
+from sppdet.heads.connected import Connected, ConnectedSvms, LayeredSvms, SoftmaxScorer
 from sppdet.heads.linear import LinearSvms
 from sppdet.heads.regression import BoxRegression
 from sppdet.proposals import settings_of
@@ -36,6 +37,9 @@ OLDEST = 2
 EARLIER_TRUNKS = {"lite0": ("lite0-stage5",)}
 """What a trunk's name meant in earlier versions."""
 
+RECIPES: tuple[Recipe, ...] = (LinearSvms(), Connected(), ConnectedSvms())
+"""The heads that read a scorer when no others are given."""
+
 
 LARGEST_LEVEL, LARGEST_SIDE, MOST = 64, 20_000, 1_000_000
 """Bins per side of a pyramid, pixels, and boxes that a file may ask for."""
@@ -49,7 +53,7 @@ class Model(NamedTuple):
     classes: tuple[str, ...]
     settings: DetectorSettings
     regression: BoxRegression | None
-    thresholds: tuple[float, ...] | None = None
+    thresholds: Sequence[float] | None = None
     card: Mapping[str, Any] = {}
 
 
@@ -58,9 +62,9 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
 
     Metadata ``sppdet`` is a JSON object: format, version, classes, trunk (name, layer, origin,
     digest, preprocessing, geometry), extractor, heads, settings, thresholds, card. Tensors: the
-    scorer's (``svm.weight``, ``svm.bias``, ``calibration``), ``box.weight``, ``box.bias``, and
-    ``trunk.*`` for a trunk whose weights are not those that are installed. A trunk of one's own is
-    not written: only its digest is.
+    scorer's (``svm.weight``, ``svm.bias``, ``calibration``, ``connected.*``, ``softmax.*``),
+    ``box.weight``, ``box.bias``, and ``trunk.*`` for a trunk whose weights are not those that are
+    installed. A trunk of one's own is not written: only its digest is.
 
     Raises:
         SppdetError: the file cannot be written, or it could not be read again.
@@ -103,8 +107,9 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
     try:
         text = json.dumps(description)
         own = None if trunk.rebuildable else trunk
-        heads = LinearSvms() if model.scorer.name == LinearSvms().name else None
-        _assemble(json.loads(text), tensors, own or "cpu", heads, model.scorer)
+        known = any(one.name == model.scorer.name for one in RECIPES)
+        scorer = None if known else model.scorer
+        _assemble(json.loads(text), tensors, own or "cpu", None, scorer)
         broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
         if broken:
             raise ValueError(f"{broken[0]} has values that are not finite")
@@ -119,7 +124,7 @@ def load(
     path: str | os.PathLike[str],
     device: str | torch.device | None = None,
     trunk: Trunk | None = None,
-    heads: Heads | None = None,
+    heads: Recipe | None = None,
 ) -> Model:
     """Read a model; the arguments are those of :meth:`sppdet.detector.Detector.load`.
 
@@ -145,7 +150,7 @@ def load(
         if description["format"] < OLDEST:
             raise SppdetError(f"{path}: was written by an older sppdet, {version}; train it again")
         where = trunk or device or default_device()
-        return _assemble(description, tensors, where, heads or LinearSvms())
+        return _assemble(description, tensors, where, heads)
     except SppdetError as error:
         raise SppdetError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except Exception as error:  # a file can hold anything: types, numbers and nesting of any kind
@@ -165,14 +170,15 @@ def _assemble(
     description: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
     trunk: Trunk | str | torch.device,
-    heads: Heads | None,
+    heads: Recipe | None,
     scorer: Scorer | None = None,
 ) -> Model:
     """The model that a file describes.
 
     Args:
         trunk: a trunk of one's own, or the device for the trunk that the file names.
-        heads: read the scorer; None takes ``scorer`` as it is.
+        heads: read the scorer; None means those of :data:`RECIPES`.
+        scorer: is taken as it is.
 
     Raises:
         KeyError, TypeError, ValueError: the description and the tensors do not fit together.
@@ -182,21 +188,27 @@ def _assemble(
     described = {"layer": values.pop("layer", "pooled"), **description["trunk"]}  # format 2
     extractor = _extractor(values, _trunk(described, tensors, trunk))
     name = description.get("heads", "linear")
-    if heads is not None:
-        if heads.name != name:
+    if scorer is None:
+        able = (heads,) if heads is not None else RECIPES
+        heads = next((one for one in able if one.name == name), None)
+        if heads is None:
             raise SppdetError(f"its heads are {name!r}; give them: Detector.load(path, heads=...)")
         scorer = heads.restore(tensors)
-    assert scorer is not None
-    regression = BoxRegression.restore(tensors)
+    layers = scorer.layers if isinstance(scorer, SoftmaxScorer | LayeredSvms) else None
+    regression = BoxRegression.restore(tensors, layers)
     classes = tuple(description["classes"])
     if scorer.classes != len(classes) or not all(isinstance(one, str) for one in classes):
         raise ValueError(f"{len(classes)} class names for {scorer.classes} scores")
     if len(set(classes)) < len(classes):
         raise ValueError("two classes have the same name")
+    inputs = layers.inputs if layers is not None else extractor.dimension
+    if inputs != extractor.dimension:
+        raise ValueError(f"fc6 is for {inputs} values, a feature has {extractor.dimension}")
+    length = layers.length if layers is not None else extractor.dimension
     for key in ("svm.weight", "box.weight"):
-        if key in tensors and tensors[key].shape[-1] != extractor.dimension:
+        if key in tensors and tensors[key].shape[-1] != length:
             raise ValueError(
-                f"{key} is for {tensors[key].shape[-1]} values, a feature has {extractor.dimension}"
+                f"{key} is for {tensors[key].shape[-1]} values, a feature has {length}"
             )
     settings = dict(description["settings"])
     selection = make(SelectionSettings, settings.pop("selection"))
@@ -205,23 +217,13 @@ def _assemble(
     limits = (chosen.max_boxes, selection.max_candidates, selection.max_per_class)
     if min(limits) < 1 or max(limits) > MOST:
         raise ValueError(f"its numbers of boxes are {limits}, not 1 to {MOST}")
-    thresholds = description.get("thresholds")
-    if thresholds is not None and (
-        len(thresholds) != len(classes) or not all(0 <= float(one) <= 1 for one in thresholds)
+    least = description.get("thresholds")  # format 4
+    if least is not None and not (
+        len(least) == len(classes) and 0 <= min(least) <= max(least) <= 1
     ):
-        raise ValueError(f"its thresholds are {thresholds}")
-    card = description.get("card", {})
-    if not isinstance(card, dict):
-        raise ValueError(f"its card is {card!r:.60}")
-    return Model(
-        extractor,
-        scorer,
-        classes,
-        chosen,
-        regression,
-        tuple(map(float, thresholds)) if thresholds is not None else None,
-        card,
-    )
+        raise ValueError(f"its thresholds are {least}")
+    card = dict(description.get("card", {}))
+    return Model(extractor, scorer, classes, chosen, regression, least, card)
 
 
 def _trunk(

@@ -206,3 +206,53 @@ class TrainSettings:
     one_class: bool | None = None
     box_regression: bool = True
     mirror: bool = True
+
+
+@dataclass(frozen=True)
+class ConnectedSettings:
+    """Fully connected layers that learn from windows on a frozen trunk (SPP-net paper, section 4).
+
+    Attributes:
+        units: outputs of fc6 and of fc7; the layers of AlexNet and VGG-16 keep their 4,096.
+        components: principal components of the windows in which fc6 learns.
+        positive_iou: a window is a positive of the class whose ground truth it overlaps by at least
+            this.
+        background_iou: a window is background if its greatest IoU is at least this, and below
+            ``positive_iou``. An image with too few of them gives windows of less.
+        positives, background: windows of one image, of the mirrored one likewise.
+        batch, positive_share: windows of a mini-batch, and the share of positives (R-CNN paper,
+            section 2.3: 128, 25 %).
+        epochs: how often the windows' number goes through the layers; the last sixth has a tenth of
+            the learning rate (paper: 250,000 and 50,000 mini-batches).
+        learning_rate: of layers that start from random values.
+        tuning_rate: of layers that were trained before (R-CNN paper: 0.001; SPP-net paper: 0.0001,
+            with a hundred times as many mini-batches).
+        momentum, weight_decay, dropout: AlexNet's.
+        disk: bytes that the windows' features may take on the disk while training runs.
+    """
+
+    units: int = 1024
+    components: int = 1024
+    positive_iou: float = 0.5
+    background_iou: float = 0.1
+    positives: int = 16
+    background: int = 48
+    batch: int = 128
+    positive_share: float = 0.25
+    epochs: int = 12
+    learning_rate: float = 0.01
+    tuning_rate: float = 0.001
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    dropout: float = 0.5
+    disk: int = 4 << 30
+
+    def __post_init__(self) -> None:
+        counts = ("units", "components", "positives", "background", "batch", "epochs")
+        for name in counts:
+            _whole_numbers(name, (getattr(self, name),), 1)
+        if not 0 <= self.background_iou < self.positive_iou <= 1:
+            raise ValueError(
+                f"background_iou={self.background_iou!r}: give a value from 0 up to "
+                f"positive_iou={self.positive_iou!r}"
+            )

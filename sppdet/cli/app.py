@@ -165,7 +165,7 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
 
 def _drop_output() -> None:
     """Let the interpreter's last flush of a full or closed standard output go nowhere."""
-    if sys.stdout is not sys.__stdout__:  # a program that has its own takes care of it
+    if sys.stdout is None or sys.stdout is not sys.__stdout__:  # another program has its own
         return
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,6 +16,7 @@ __all__ = [
     "DATA_SETS",
     "EXPORTS",
     "FORMATS",
+    "HEADS",
     "LAYERS",
     "METHODS",
     "NETWORKS",
@@ -31,6 +32,9 @@ TRUNKS = tuple(SPECS)
 
 LAYERS = ("pyramid", "pool5", "fc6", "fc7")
 """Which values are the features of a region; see :func:`sppdet.cli.common.layer_settings`."""
+
+HEADS = ("svm", "connected", "connected-svm")
+"""What learns from the features; see :func:`sppdet.cli.common.recipe_of`."""
 
 METHODS = ("spp", "rcnn")
 """How region features are made."""

@@ -9,7 +9,11 @@ import torch
 from PIL import Image
 
 from sppdet.errors import SppdetError
-from sppdet.trunks import Layer, pool5_level
+from sppdet.heads.connected import Connected, ConnectedSvms
+from sppdet.heads.linear import LinearSvms
+from sppdet.settings import ConnectedSettings
+from sppdet.trunks import Layer, pool5_level, trunk_spec
+from sppdet.trunks.fully_connected import FullyConnected
 from sppdet.trunks.specs import TIMM
 
 
@@ -79,3 +83,46 @@ def layer_settings(layer: str, trunk: str) -> dict[str, Any]:
     if layer == "pyramid":
         return {}
     return {"levels": (pool5_level(trunk),)}
+
+
+def layer_of_heads(heads: str, layer: str, trunk: str, units: int | None) -> tuple[str, bool]:
+    """The layer on which heads of :data:`sppdet.cli.choices.HEADS` are trained.
+
+    Args:
+        heads, layer, trunk, units: the options of these names.
+
+    Returns:
+        A layer of :data:`sppdet.cli.choices.LAYERS`, and whether fully connected heads start from
+        the trunk's own fc6 and fc7, which take its pool5.
+
+    Raises:
+        SppdetError: the options contradict each other.
+    """
+    if heads == "svm":
+        if units is not None:
+            raise SppdetError(f"--units {units}: belongs to --heads connected and connected-svm")
+        return layer, False
+    if layer in ("fc6", "fc7"):
+        raise SppdetError(
+            f"--layer {layer}: the heads {heads} have fully connected layers of their own; leave "
+            "--layer out"
+        )
+    own = units is None and trunk_spec(trunk).fully_connected is not None
+    return ("pool5" if own else layer), own
+
+
+def recipe_of(
+    heads: str, svms: LinearSvms, units: int | None, start: FullyConnected | None
+) -> LinearSvms | Connected | ConnectedSvms:
+    """The recipe of a name in :data:`sppdet.cli.choices.HEADS`.
+
+    Args:
+        svms: the recipe of SVMs.
+        units: outputs of each fully connected layer; None means the default.
+        start: the layers from which the fine-tuning starts.
+    """
+    if heads == "svm":
+        return svms
+    settings = ConnectedSettings() if units is None else ConnectedSettings(units=units)
+    connected = Connected(settings, start)
+    return connected if heads == "connected" else ConnectedSvms(connected, svms)

@@ -1,13 +1,13 @@
 """``sppdet train``: a data set in, a detector out."""
 
 import time
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sppdet.cli.choices import CROPS, METHODS, PROPOSALS
+from sppdet.cli.choices import CROPS, HEADS, METHODS, PROPOSALS
 from sppdet.cli.options import (
     Background,
     Device,
@@ -21,6 +21,7 @@ from sppdet.cli.options import (
     one_of,
     parse_numbers,
 )
+from sppdet.cli.splits import split_doubts, training_split
 from sppdet.errors import SppdetError
 from sppdet.settings import (
     CropMode,
@@ -34,7 +35,6 @@ from sppdet.settings import (
 )
 
 if TYPE_CHECKING:
-    from sppdet.datasets import Dataset
     from sppdet.features.regions import RegionExtractor
 
 
@@ -129,6 +129,24 @@ def train(
     normalize_levels: Annotated[
         bool, typer.Option(help="Scale each pyramid level to norm 1.")
     ] = SppSettings.normalize_levels,
+    heads: Annotated[
+        str,
+        one_of(
+            "--heads",
+            HEADS,
+            "What learns from the features: linear SVMs; two fully connected layers that are "
+            "fine-tuned, with a softmax; or SVMs on the second of these layers (fc7). Choices",
+        ),
+    ] = "svm",
+    units: Annotated[
+        int | None,
+        typer.Option(
+            min=16,
+            max=4096,
+            help="Outputs of each fully connected layer of --heads connected and connected-svm. "
+            "Default: 1024; alexnet and vgg16 start from their own layers of 4096.",
+        ),
+    ] = None,
     cost: Annotated[float, typer.Option(min=1e-9, help="C of the SVMs.")] = SvmSettings.cost,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
     max_pixels: MaxPixels = None,
@@ -147,9 +165,11 @@ def train(
     from sppdet.cli.common import (
         choose_device,
         images_at_a_time,
+        layer_of_heads,
         layer_settings,
         limit_pixels,
         made_by,
+        recipe_of,
         with_stage,
     )
     from sppdet.cli.info import tell_card
@@ -167,13 +187,17 @@ def train(
     limit_pixels(max_pixels)
     start = time.perf_counter()
     check_outputs([output], [data if data.is_file() else None, weights])
-    chosen = split or _training_split(data, format)
+    chosen = split or training_split(data, format)
     dataset = read_dataset(data, chosen, format=format, background=background)
     tell_dataset(dataset)
-    for doubt in [*doubts(dataset), *_split_doubts(data, dataset, split, format)]:
+    for doubt in [*doubts(dataset), *split_doubts(data, dataset, split, format)]:
         console.print(f"note: {doubt}", markup=False, soft_wrap=True)
     where = choose_device(device)
-    loaded = load_trunk(with_stage(trunk, stage), weights, where, made_by(layer))
+    layer, own_layers = layer_of_heads(heads, layer, trunk, units)
+    wanted = "fc7" if own_layers else made_by(layer)
+    loaded = load_trunk(with_stage(trunk, stage), weights, where, wanted)
+    first_layers = loaded.head if own_layers else None
+    loaded = replace(loaded, head=None) if own_layers else loaded
     fitted = None
     if proposals is None or boxes is None or (scales is None and method == "spp"):
         fitted = fit_to_labels(dataset, loaded.spec.scales, seed)
@@ -217,9 +241,9 @@ def train(
         f"{seen} on {where}"
     )
     with progress_bar() as bar:
-        result = train_detector(
-            dataset, extractor, settings, Bars(bar), LinearSvms(SvmSettings(cost=cost))
-        )
+        svms = LinearSvms(SvmSettings(cost=cost))
+        recipe = recipe_of(heads, svms, units, first_layers)
+        result = train_detector(dataset, extractor, settings, Bars(bar), recipe)
     result.detector.save(output)
     result.images.clear()
     for name, count in result.examples.items():
@@ -235,51 +259,3 @@ def train(
         console.print(line, markup=False, soft_wrap=True)
     if result.failures:
         finish_batch(result.failures, len(dataset.images))
-
-
-TRAINING_SPLITS = ("trainval", "train", "train2017", "training")
-TEST_SPLITS = ("test", "test2007", "testing", "val", "valid", "validation", "val2017", "val2014")
-
-
-def _training_split(data: Path, format: str | None) -> str | None:
-    """The split to train on; None for data without splits.
-
-    Raises:
-        SppdetError: there is a test split, and no split whose name says training.
-    """
-    from sppdet.datasets import splits
-
-    available = {name.lower(): name for name in splits(data, format)}
-    for name in TRAINING_SPLITS:
-        if name in available:
-            return available[name]
-    if set(TEST_SPLITS) & set(available):
-        raise SppdetError(
-            f"{data}: has the splits {', '.join(sorted(available.values()))}; name the one to "
-            "train on with --split"
-        )
-    return None
-
-
-def _split_doubts(
-    data: Path, dataset: "Dataset", split: str | None, format: str | None
-) -> list[str]:
-    """Lines about training on a test split, and about photographs that a test split has too."""
-    from sppdet.datasets import read_dataset, splits
-    from sppdet.datasets.doubts import shared_files
-
-    lines = []
-    if split is not None and split.lower() in TEST_SPLITS:
-        lines.append(f"this trains on {split}, which is usually kept for the test")
-    for name in splits(data, format):
-        if name.lower() in TEST_SPLITS and dataset.split is not None and name != dataset.split:
-            shared = []
-            with suppress(SppdetError):  # a test split that cannot be read is no matter here
-                other = read_dataset(data, name, format=format)
-                shared = shared_files(dataset.images, other.images)
-            if shared:
-                lines.append(
-                    f"{len(shared)} photographs of {name} are in {dataset.split} too, such as "
-                    f"{shared[0][1].name}: figures on {name} will be too good"
-                )
-    return lines

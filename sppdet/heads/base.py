@@ -1,8 +1,8 @@
 """The interface of the heads: what learns from region features, and what it has learned.
 
 Heads are a recipe (linear SVMs, a softmax, fully connected layers). :meth:`Heads.fit` turns
-examples into a :class:`Scorer`. Training, calibration, evaluation and the detector see only these
-two protocols.
+examples into a :class:`Scorer`; :mod:`sppdet.heads.connected` has recipes that learn from windows.
+Calibration, evaluation, the detector and its file see only :class:`Recipe` and :class:`Scorer`.
 """
 
 from collections.abc import Collection, Mapping
@@ -74,17 +74,39 @@ class Scorer(Protocol):
         ...
 
 
-class Heads(Protocol):
-    """A recipe that learns a :class:`Scorer`.
+class Recipe(Protocol):
+    """What all heads have, however they learn a :class:`Scorer`.
 
     Attributes:
         name: recorded in model files, so that they are not read with other heads.
-        hard_score: in mining, a negative with a score above this becomes an example.
-        easy_score: after each fit of mining, a negative with a score below this is dropped.
     """
 
     @property
     def name(self) -> str: ...
+
+    def calibrate(self, scorer: Scorer, judged: list[Judged]) -> Scorer:
+        """The scorer with probabilities that agree with detections on unseen images, per class.
+
+        Heads whose probabilities are learned already return the scorer as it is.
+        """
+        ...
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> Scorer:
+        """The scorer whose :meth:`Scorer.tensors` these are.
+
+        Raises:
+            KeyError, ValueError: a tensor is missing or has the wrong shape.
+        """
+        ...
+
+
+class Heads(Recipe, Protocol):
+    """A recipe that learns from the examples that mining finds.
+
+    Attributes:
+        hard_score: in mining, a negative with a score above this becomes an example.
+        easy_score: after each fit of mining, a negative with a score below this is dropped.
+    """
 
     @property
     def hard_score(self) -> float: ...
@@ -105,20 +127,5 @@ class Heads(Protocol):
             changed: classes whose examples differ from those that ``previous`` was fitted on; None
                 means all. Heads that learn the classes jointly may ignore both.
             previous: the scorer to start from.
-        """
-        ...
-
-    def calibrate(self, scorer: Scorer, judged: list[Judged]) -> Scorer:
-        """The scorer with probabilities that agree with detections on unseen images, per class.
-
-        Heads whose probabilities are learned already return the scorer as it is.
-        """
-        ...
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> Scorer:
-        """The scorer whose :meth:`Scorer.tensors` these are.
-
-        Raises:
-            KeyError, ValueError: a tensor is missing or has the wrong shape.
         """
         ...

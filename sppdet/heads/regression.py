@@ -13,6 +13,7 @@ from sppdet.boxes import Boxes, clip, decode, encode
 from sppdet.features.regions import Regions
 from sppdet.features.streaming import stream
 from sppdet.heads.gram import combine, products
+from sppdet.heads.layers import Layers
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,12 @@ class BoxRegression:
     Attributes:
         weight: (4 K, D) float32, class by class.
         bias: (4 K,) float32.
+        layers: those of the scorer, if their D outputs are what it takes in place of raw features.
     """
 
     weight: Tensor
     bias: Tensor
+    layers: Layers | None = None
 
     @staticmethod
     def of(regressors: Sequence[BoxRegressor | None], dimension: int) -> "BoxRegression | None":
@@ -130,7 +133,8 @@ class BoxRegression:
 
     def to(self, device: torch.device) -> "BoxRegression":
         """The same regression on another device."""
-        return BoxRegression(self.weight.contiguous().to(device), self.bias.to(device))
+        layers = self.layers.to(device) if self.layers is not None else None
+        return BoxRegression(self.weight.contiguous().to(device), self.bias.to(device), layers)
 
     def move(
         self,
@@ -156,6 +160,8 @@ class BoxRegression:
         return clip(decode(boxes[rows], deltas[back.reshape(-1), labels]), *size)
 
     def _deltas(self, features: Tensor) -> Tensor:
+        if self.layers is not None:
+            features = self.layers(features)
         return torch.addmm(self.bias, features, self.weight.T)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -166,8 +172,12 @@ class BoxRegression:
         }
 
     @staticmethod
-    def restore(tensors: Mapping[str, Tensor]) -> "BoxRegression | None":
+    def restore(
+        tensors: Mapping[str, Tensor], layers: Layers | None = None
+    ) -> "BoxRegression | None":
         """The regression whose :meth:`tensors` these are; None when there is none among them.
+
+        ``layers`` are those of the scorer, if it has any.
 
         Raises:
             KeyError, ValueError: a tensor is missing or has the wrong shape.
@@ -178,4 +188,4 @@ class BoxRegression:
         if weight.ndim != 3 or weight.shape[1] != 4 or bias.shape != weight.shape[:2]:
             shapes = tuple(weight.shape), tuple(bias.shape)
             raise ValueError(f"its box regression has the shapes {shapes}")
-        return BoxRegression(weight.flatten(0, 1), bias.flatten())
+        return BoxRegression(weight.flatten(0, 1), bias.flatten(), layers)

@@ -60,9 +60,9 @@ def fit_to_labels(
     """Choose the search and the image sizes for the objects of a data set.
 
     The search is the first of :data:`LADDER` whose recall (mean over classes and
-    :data:`OVERLAPS`) the next one does not exceed by :data:`GAIN`. A larger image is added to ``scales`` when the small objects, the
-    smaller of the 20th percentile and the least class median of the square root of the area, have
-    less than :data:`SMALL_SIDE` pixels at the largest of them.
+    :data:`OVERLAPS`) the next one does not exceed by :data:`GAIN`. A larger image is added to
+    ``scales`` when the small objects, the smaller of the 20th percentile and the least class median
+    of the square root of the area, have less than :data:`SMALL_SIDE` pixels at the largest of them.
 
     Args:
         scales: the trunk's, short sides in pixels.

@@ -14,7 +14,7 @@ import numpy as np
 from sppdet import __version__
 from sppdet.datasets import Dataset
 from sppdet.evaluation.voc import VocResult
-from sppdet.heads.base import Heads, Scorer
+from sppdet.heads.base import Recipe, Scorer
 from sppdet.heads.thresholds import BestF1, best_f1, mean_f1
 from sppdet.settings import SelectionSettings, TrainSettings
 from sppdet.training.unseen import FOLDS, Unseen, evaluate_unseen, judged
@@ -43,7 +43,7 @@ class Decided:
 
 def decide(
     seen: list[Unseen],
-    heads: Heads,
+    heads: Recipe,
     scorer: Scorer,
     classes: tuple[str, ...],
     settings: TrainSettings,

@@ -4,6 +4,7 @@ Training can also use the mirrored image. Its proposals are the mirrored proposa
 that no image is searched twice.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from sppdet.boxes import Boxes, flip
 from sppdet.datasets import Annotations, Dataset
 from sppdet.errors import SppdetError
 from sppdet.features.regions import RegionExtractor, Regions
+from sppdet.heads.layers import LayeredRegions, Layers
 from sppdet.images import read_image
 from sppdet.proposals.cache import ProposalCache
 from sppdet.runtime.cache import cache_dir
@@ -104,6 +106,13 @@ class TrainingImages:
         self._progress = progress
         self._cache = ProposalCache(cache_dir() / "proposals")
         self._store = RegionStore(cache_dir() / "regions", extractor, settings.store_bytes)
+        self._layers: Layers | None = None
+
+    def through(self, layers: Layers) -> "TrainingImages":
+        """The same images, caches and failures; their features go through ``layers``."""
+        other = copy.copy(self)
+        other._layers = layers
+        return other
 
     def each(
         self,
@@ -162,6 +171,8 @@ class TrainingImages:
             proposals = flip(proposals, width)
         boxes = training_boxes(annotations, proposals)
         regions = self._store.get(lambda: image, key, boxes)
+        if self._layers is not None:
+            regions = LayeredRegions(regions, self._layers)
         negative_iou = self._settings.mining.negative_iou
         roles = assign_roles(annotations, boxes, len(self._dataset.classes), negative_iou)
         number = view.number(len(self._dataset.images))

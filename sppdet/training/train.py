@@ -11,6 +11,7 @@ The passes share the prepared images through a disk store, and memory holds only
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,13 @@ from sppdet.errors import SppdetError
 from sppdet.features.regions import RegionExtractor
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.base import Heads
+from sppdet.heads.connected import Connected, ConnectedSvms
 from sppdet.heads.examples import Chosen, Examples
 from sppdet.heads.linear import LinearSvms
 from sppdet.heads.regression import BoxRegression, RegressionExamples
 from sppdet.runtime.memory import give_back_freed_memory
 from sppdet.settings import DetectorSettings, SppSettings, TrainSettings
+from sppdet.training.connected import Learned, learn_connected
 from sppdet.training.first_examples import FirstExamples, Quotas, first_examples
 from sppdet.training.fitting import fit_to_labels
 from sppdet.training.folds import card, decide
@@ -58,7 +61,7 @@ def train(
     extractor: RegionExtractor | None = None,
     settings: TrainSettings | None = None,
     progress: Progress | None = None,
-    heads: Heads | None = None,
+    heads: Heads | Connected | ConnectedSvms | None = None,
 ) -> TrainResult:
     """Train a detector.
 
@@ -70,6 +73,7 @@ def train(
             labels (:func:`sppdet.training.fitting.fit_to_labels`).
         progress: told of every image of every pass.
         heads: what learns from the features; by default linear SVMs, the papers'.
+            :class:`sppdet.heads.connected.Connected` fine-tunes fully connected layers.
 
     Raises:
         SppdetError: the data set has no image that can be read, or no object to learn.
@@ -81,7 +85,7 @@ def train(
         raise TypeError(f"extractor is {type(extractor).__name__}: give a RegionExtractor")
     if settings is not None and not isinstance(settings, TrainSettings):
         raise TypeError(f"settings is {type(settings).__name__}: give TrainSettings(...)")
-    if heads is not None and not hasattr(heads, "fit"):
+    if heads is not None and (isinstance(heads, type) or not hasattr(heads, "calibrate")):
         raise TypeError(
             f"heads is {type(heads).__name__}: give an object with the methods of Heads"
         )
@@ -95,7 +99,46 @@ def train(
         settings = settings or TrainSettings(detector=chosen)
     images = TrainingImages(dataset, extractor, settings, progress)
 
-    collected = collect(dataset, images, extractor.dimension, settings)
+    if isinstance(heads, Connected | ConnectedSvms):
+        learned = learn_connected(
+            images,
+            len(dataset.images),
+            len(dataset.classes),
+            extractor.dimension,
+            settings,
+            heads,
+            progress,
+            partial(_svms, dataset, settings, progress),
+        )
+    else:
+        learned = _learn(dataset, images, extractor.dimension, settings, heads, progress)
+    most = settings.calibration_images
+    seen = look_at_unseen(images, learned.folds, settings.detector.selection, most)
+    decided = decide(seen, heads, learned.scorer, dataset.classes, settings)
+
+    detector = Detector(
+        extractor,
+        decided.scorer,
+        dataset.classes,
+        replace(settings.detector, selection=decided.selection),
+        learned.regression,
+        tuple(one.threshold for one in decided.thresholds),
+        card(dataset, decided, len(dataset.images) - len(images.failures), settings, len(seen)),
+    )
+    numbers = dict(zip(dataset.classes, learned.examples, strict=True))
+    return TrainResult(detector, images.failures, numbers, images)
+
+
+def _learn(
+    dataset: Dataset,
+    images: TrainingImages,
+    dimension: int,
+    settings: TrainSettings,
+    heads: Heads,
+    progress: Progress,
+) -> Learned:
+    """The first two passes, and for each fold what the others teach."""
+    collected = collect(dataset, images, dimension, settings)
     readable, examples = collected.readable, collected.examples
     folds = split(readable, settings.seed)
     regressions = regress(collected, folds, settings, progress)  # frees room for mined examples
@@ -110,24 +153,31 @@ def train(
         )
         for fold, regression in zip(folds, regressions[1:], strict=True)
     ]
-    most = settings.calibration_images
-    seen = look_at_unseen(images, unseen, settings.detector.selection, most)
-    decided = decide(seen, heads, scorer, dataset.classes, settings)
+    return Learned(scorer, regressions[0], unseen, _numbers(examples))
 
-    detector = Detector(
-        extractor,
-        decided.scorer,
-        dataset.classes,
-        replace(settings.detector, selection=decided.selection),
-        regressions[0],
-        tuple(one.threshold for one in decided.thresholds),
-        card(dataset, decided, len(readable), settings, len(seen)),
-    )
-    numbers = {
-        name: len(examples[label]) if examples[label].learnable else 0
-        for label, name in enumerate(dataset.classes)
-    }
-    return TrainResult(detector, images.failures, numbers, images)
+
+def _svms(
+    dataset: Dataset,
+    settings: TrainSettings,
+    progress: Progress,
+    images: TrainingImages,
+    dimension: int,
+    heads: Heads,
+    without: NDArray[np.int64],
+) -> Learned:
+    """The first two passes over the images that are not left out; no folds."""
+    collected = collect(dataset, images, dimension, settings, without)
+    regression = regress(collected, [], settings, progress)[0]
+    views = views_of(collected.readable, settings.mirror)
+    scorer = mine(images, views, heads, collected.examples, settings.mining, settings.seed)
+    return Learned(scorer, regression, [], _numbers(collected.examples))
+
+
+def _numbers(examples: Examples) -> list[int]:
+    """Examples of each class; 0 for a class that could not be trained."""
+    return [
+        len(examples[label]) if examples[label].learnable else 0 for label in range(len(examples))
+    ]
 
 
 @dataclass(frozen=True)
@@ -146,9 +196,15 @@ class Collected:
 
 
 def collect(
-    dataset: Dataset, images: TrainingImages, dimension: int, settings: TrainSettings
+    dataset: Dataset,
+    images: TrainingImages,
+    dimension: int,
+    settings: TrainSettings,
+    without: NDArray[np.int64] | None = None,
 ) -> Collected:
     """The first pass: the first examples of every class, scaled to a common norm.
+
+    ``without`` are the numbers of images that are left out.
 
     Raises:
         SppdetError: there is no image that can be read, or no object.
@@ -164,7 +220,9 @@ def collect(
     def work(prepared: PreparedImage) -> FirstExamples:
         return first_examples(prepared, quotas)
 
-    views = views_of(range(len(dataset.images)), settings.mirror)
+    chosen = np.arange(len(dataset.images))
+    chosen = chosen if without is None else np.setdiff1d(chosen, without)
+    views = views_of(chosen.tolist(), settings.mirror)
     for view, taken in images.each("features", views, work):
         if taken is None:
             continue

@@ -6,6 +6,7 @@ of any window is one level of window pooling, and fc6 and fc7 follow from it (th
 section 4.1 does so with a network that was trained with a pyramid).
 """
 
+import copy
 from typing import Literal
 
 from torch import Tensor, nn
@@ -46,3 +47,19 @@ class FullyConnected(nn.Module):
         for linear in self.classifier.values():
             values = nn.functional.relu(linear(values), inplace=True)
         return values
+
+    def as_linear(self) -> tuple[nn.Linear, nn.Linear]:
+        """Copies of fc6 and fc7 that take windows as the pyramid orders them, bin by bin.
+
+        Raises:
+            ValueError: there is only fc6.
+        """
+        if self.layer != "fc7":
+            raise ValueError(f"the layers end with {self.layer}; build the trunk with fc7")
+        fc6, fc7 = (copy.deepcopy(linear).cpu() for linear in self.classifier.values())
+        assert isinstance(fc6, nn.Linear)
+        assert isinstance(fc7, nn.Linear)
+        bins = self.level * self.level
+        weight = fc6.weight.detach().view(self.length, -1, bins).transpose(1, 2).flatten(1)
+        fc6.weight = nn.Parameter(weight.contiguous())
+        return fc6.requires_grad_(True), fc7.requires_grad_(True)

@@ -107,6 +107,7 @@ OPTIONS = [
     ("train data -o model", "--method", choices.METHODS),
     ("train data -o model", "--layer", choices.LAYERS),
     ("train data -o model", "--crop", choices.CROPS),
+    ("train data -o model", "--heads", choices.HEADS),
     ("train data -o model", "--proposals", choices.PROPOSALS),
     ("evaluate data", "--proposals", choices.PROPOSALS),
     ("evaluate data", "--boxes", choices.BOX_STYLES),

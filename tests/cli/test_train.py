@@ -219,3 +219,43 @@ def test_a_stage_of_a_timm_network(
     assert Detector.load(tmp_path / "m", "cpu").extractor.trunk.geometry.stride == 8
     assert command("train", few, "--output", tmp_path / "n", "--stage", "2") == 2
     assert "--stage 2: belongs to --trunk timm:NAME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("heads", ["connected", "connected-svm"])
+def test_fully_connected_heads(
+    few: Path, tmp_path: Path, heads: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--heads", heads, "--units", "32", "--scales", "120")
+    assert command("train", few, "--output", tmp_path / "m", *options) == 0
+    assert "fine-tuning" in capsys.readouterr().err
+    detector = Detector.load(tmp_path / "m", "cpu")
+    assert (detector.scorer.name, detector.regression is not None) == (heads, True)
+    assert detector.scorer.layers.length == 32  # type: ignore[attr-defined]
+
+
+def test_alexnet_starts_from_its_own_layers(few: Path, tmp_path: Path) -> None:
+    options = ("--heads", "connected", "--trunk", "alexnet", "--weights", "random")
+    where = ("--output", tmp_path / "m", "--scales", "120", "--no-mirror")
+    assert command("train", few, *options, *where) == 0
+    detector = Detector.load(tmp_path / "m", "cpu")
+    assert detector.extractor.dimension == 6 * 6 * 256
+    assert detector.scorer.layers.length == 4096  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--units", "64"], "--units 64: belongs to --heads connected"),
+        (["--heads", "connected", "--layer", "fc7"], "--layer fc7: the heads connected have"),
+        (["--heads", "trees"], "--heads trees: choose one of svm, connected, connected-svm"),
+    ],
+)
+def test_options_of_heads_that_contradict_each_other(
+    few: Path,
+    tmp_path: Path,
+    options: list[str],
+    line: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command("train", few, "--output", tmp_path / "m", *options) == 2
+    assert line in capsys.readouterr().err
