@@ -17,7 +17,7 @@ from sppdet.evaluation.voc import VocResult
 from sppdet.heads.base import Recipe, Scorer
 from sppdet.heads.thresholds import BestF1, best_f1, mean_f1
 from sppdet.settings import SelectionSettings, TrainSettings
-from sppdet.training.unseen import FOLDS, Unseen, evaluate_unseen, judged
+from sppdet.training.unseen import Unseen, evaluate_unseen, judged
 
 ONE_CLASS_IOU = 0.6
 """IoU from which two detections of different classes are of one object."""
@@ -77,15 +77,24 @@ def _thresholds(result: VocResult, scorer: Scorer) -> tuple[BestF1, ...]:
 
 
 def card(
-    dataset: Dataset, decided: Decided, images: int, settings: TrainSettings, boxed: int
+    dataset: Dataset,
+    decided: Decided,
+    images: int,
+    settings: TrainSettings,
+    folds: int,
+    boxed: int,
 ) -> dict[str, Any]:
     """What is to be known about a training, as JSON; ``sppdet info`` prints it.
 
     Args:
         images: number of the images that were read.
+        folds: number of the folds.
         boxed: number of images of the folds that were looked at.
     """
     result = decided.result
+    deciding = asdict(settings)
+    for name in ("workers", "store_bytes"):  # equal seeds give equal files, whatever these are
+        del deciding[name]
     return {
         "version": __version__,
         "date": date.today().isoformat(),
@@ -95,9 +104,9 @@ def card(
             "images": images,
             "objects": int(sum(len(dataset.annotations(i)) for i in range(len(dataset.images)))),
         },
-        "settings": asdict(settings),
+        "settings": deciding,
         "folds": {
-            "folds": FOLDS,
+            "folds": folds,
             "images": boxed,
             "iou": result.iou,
             "map_11": result.map_11,

@@ -123,7 +123,14 @@ def train(
         replace(settings.detector, selection=decided.selection),
         learned.regression,
         tuple(one.threshold for one in decided.thresholds),
-        card(dataset, decided, len(dataset.images) - len(images.failures), settings, len(seen)),
+        card(
+            dataset,
+            decided,
+            len(dataset.images) - len(images.failures),
+            settings,
+            len(learned.folds),
+            len(seen),
+        ),
     )
     numbers = dict(zip(dataset.classes, learned.examples, strict=True))
     return TrainResult(detector, images.failures, numbers, images)

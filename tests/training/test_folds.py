@@ -101,7 +101,7 @@ def test_the_card_is_json_with_the_figures(scorer: LinearScorer, scenes: Path) -
     dataset = read_dataset(scenes, "test")
     settings = TrainSettings(one_class=False)
     decided = decide(confused(2, 0.3), LinearSvms(), scorer, NAMES, settings)
-    found = json.loads(json.dumps(card(dataset, decided, 7, settings, 60)))
+    found = json.loads(json.dumps(card(dataset, decided, 7, settings, 3, 60)))
     assert found["data"]["images"] == 7
     assert found["data"]["digest"] == data_digest(dataset)
     assert found["settings"]["detector"]["proposals"] == "fast"
