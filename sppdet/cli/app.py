@@ -165,10 +165,10 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
 
 def _drop_output() -> None:
     """Let the interpreter's last flush of a full or closed standard output go nowhere."""
-    if sys.stdout is None or sys.stdout is not sys.__stdout__:  # another program has its own
-        return
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    own = sys.stdout is sys.__stdout__  # another program that calls this has its own
+    if sys.stdout is not None and own:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _note(others: Callable[..., None], message: Warning | str, *rest: Any, **named: Any) -> None:
