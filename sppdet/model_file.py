@@ -20,7 +20,7 @@ from sppdet.heads.connected import Connected, ConnectedSvms, LayeredSvms, Softma
 from sppdet.heads.linear import LinearSvms
 from sppdet.heads.regression import BoxRegression
 from sppdet.proposals import settings_of
-from sppdet.runtime.tensor_files import load_tensors, make, save_tensors
+from sppdet.runtime.tensor_files import broken, load_tensors, make, save_tensors
 from sppdet.settings import DetectorSettings, RcnnSettings, SelectionSettings, SppSettings
 from sppdet.trunks import MapGeometry, Preprocessing, Trunk, build_trunk, load_trunk
 from sppdet.trunks.loading import comes_installed
@@ -40,7 +40,7 @@ EARLIER_TRUNKS = {"lite0": ("lite0-stage5",)}
 RECIPES: tuple[Recipe, ...] = (LinearSvms(), Connected(), ConnectedSvms())
 """The heads that read a scorer when no others are given."""
 
-
+UNTRAINED = ("svm.bias",)  # NaN for a class that could not be trained
 LARGEST_LEVEL, LARGEST_SIDE, MOST = 64, 20_000, 1_000_000
 """Bins per side of a pyramid, pixels, and boxes that a file may ask for."""
 
@@ -110,9 +110,8 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
         known = any(one.name == model.scorer.name for one in RECIPES)
         scorer = None if known else model.scorer
         _assemble(json.loads(text), tensors, own or "cpu", None, scorer)
-        broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
-        if broken:
-            raise ValueError(f"{broken[0]} has values that are not finite")
+        if infinite := broken(tensors, UNTRAINED):
+            raise ValueError(f"{infinite} has values that are not finite")
     except (KeyError, TypeError, ValueError) as error:
         raise SppdetError(
             f"{path}: is not written, because the detector could not be loaded again ({error})"
@@ -142,7 +141,7 @@ def load(
     if not path.is_file():
         raise SppdetError(f"{path}: no such model; tools/train.py makes one")
     try:
-        tensors, metadata = load_tensors(path)
+        tensors, metadata = load_tensors(path, UNTRAINED)
         description = json.loads(metadata["sppdet"])
         version = description["version"]
         if description["format"] > FORMAT:

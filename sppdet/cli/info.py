@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 
 
 def info(
-    model: Annotated[
-        Path | None,
-        typer.Argument(help="A file that tools/train.py wrote. Default: the model that ships."),
-    ] = None,
+    model: Annotated[Path, typer.Argument(help="A file that tools/train.py wrote.")],
     json_file: JsonFile = None,
 ) -> None:
     """Show the card of a detector: classes, features, thresholds, and its honest precision.
@@ -28,16 +25,14 @@ def info(
     Example:
       sppdet info fruit.safetensors
     """
-    from sppdet.cli.detect import shipped_model
     from sppdet.cli.progress import console
     from sppdet.detector import Detector
     from sppdet.runtime.files import write_text
     from sppdet.runtime.outputs import check_outputs
 
-    path = model or shipped_model()
-    check_outputs([json_file], [path])
-    detector = Detector.load(path, "cpu")
-    console.print(f"{path}: {detector!r}", markup=False, soft_wrap=True)
+    check_outputs([json_file], [model])
+    detector = Detector.load(model, "cpu")
+    console.print(f"{model}: {detector!r}", markup=False, soft_wrap=True)
     card = detector.card
     if card:
         data = card["data"]

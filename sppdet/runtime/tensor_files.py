@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import UnionType
@@ -56,8 +56,24 @@ def _sort_metadata(path: Path) -> None:
             file.write(text.ljust(size))
 
 
-def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def broken(tensors: Mapping[str, Tensor], unknown: Collection[str] = ()) -> str | None:
+    """The name of a tensor with a value that is not finite; NaN is allowed in those of
+    ``unknown``."""
+    for name, tensor in tensors.items():
+        values = tensor.float()
+        fine = torch.isfinite(values) | (torch.isnan(values) & (name in unknown))
+        if tensor.is_floating_point() and not fine.all():
+            return name
+    return None
+
+
+def load_tensors(
+    path: str | os.PathLike[str], unknown: Collection[str] = ()
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the metadata of a file; its checksum is verified where it has one.
+
+    Args:
+        unknown: names of tensors in which NaN has a meaning.
 
     Raises:
         SppdetError: the tensors or the metadata are not those that were written, or a value is not
@@ -70,9 +86,9 @@ def load_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[
     expected = metadata.pop(CHECKSUM, None)
     if expected is not None and checksum(tensors, metadata) != expected:
         raise SppdetError(f"{path}: is damaged, its checksum is another one; copy it again")
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor.float()).all():
-            raise SppdetError(f"{path}: {name} has values that are not finite; train it again")
+    wrong = broken(tensors, unknown)
+    if wrong is not None:
+        raise SppdetError(f"{path}: {wrong} has values that are not finite; train it again")
     return tensors, metadata
 
 

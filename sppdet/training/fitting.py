@@ -132,7 +132,10 @@ def _sample(dataset: Dataset, seed: int) -> list[_Sampled]:
         if len(sample) == SAMPLE:
             break
     if not sample:
-        raise SppdetError(f"{dataset.path}: no image that can be read has an object to learn from")
+        raise SppdetError(
+            f"{dataset.path}: no image has an annotated object to learn from"
+            + (", or none of them can be read" if dataset.images else "")
+        )
     return sample
 
 

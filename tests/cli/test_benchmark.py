@@ -67,6 +67,7 @@ def test_an_rcnn_detector_from_the_command_line(scenes: Path, tmp_path: Path) ->
     for path in sorted((scenes / "train").iterdir())[:12]:
         (few / path.name).write_bytes(path.read_bytes())
     arguments = (few, "--output", model, "--method", "rcnn", "--boxes", 60, "--crop", "tight")
+    arguments = (*arguments, "--trunk", "small")
     assert command("train", *arguments) == 0
     detector = Detector.load(model, "cpu")
     assert detector.extractor.to_json() | {"method": "rcnn", "mode": "tight", "size": 64} == (
