@@ -38,7 +38,7 @@ COMMANDS = {
     "classify": "classify train {classes} --output {out}",
     "predict": "classify predict {data}/a.png --checkpoint {weights} --json {mine}",
     "test": "classify test {classes} --checkpoint {weights} --json {mine}",
-    "info": "info --json {mine}",
+    "info": "info {weights} --json {mine}",
     "weights": "classify export --checkpoint {weights} --output {mine}",
 }
 REASONS = ("did not make", "an input", "the images", "is a file", "two outputs", "lies in")
