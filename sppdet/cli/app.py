@@ -149,7 +149,7 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
             _fail(str(error), 2)
         except KeyboardInterrupt as interrupt:
             _fail(LINE, TERMINATED if isinstance(interrupt, Terminated) else CODE)
-        except BrokenPipeError:  # as of `| head`: nobody reads on, and that is no error to tell
+        except BrokenPipeError:  # the reader, such as `head`, has stopped
             _drop_output()
             raise SystemExit(1) from None
         except OSError as error:

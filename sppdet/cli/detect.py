@@ -102,7 +102,7 @@ def parse_thresholds(given: list[str], classes: tuple[str, ...]) -> dict[str, fl
     """``["0.5", "apple=0.6"]`` as thresholds of classes; a later entry wins over an earlier one.
 
     Raises:
-        SppdetError: an entry is no number from 0 to 1, or names no class of the detector.
+        SppdetError: an entry is not a number from 0 to 1, or its class is unknown to the detector.
     """
     result: dict[str, float] = {}
     for text in given:

@@ -18,13 +18,12 @@ from sppdet.cli.options import (
     Workers,
     one_of,
 )
+from sppdet.cli.splits import test_split
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
     from sppdet.datasets import Dataset
     from sppdet.detections import Detections
-
-TEST_SPLITS = ("test", "test2007", "val", "valid", "validation", "val2017", "val2014")
 
 
 def evaluate(
@@ -106,7 +105,7 @@ def evaluate(
     from sppdet.runtime.outputs import check_outputs
 
     limit_pixels(max_pixels)
-    chosen = split or _test_split(data, format)
+    chosen = split or test_split(data, format)
     dataset = read_dataset(data, chosen, format=format, background=background)
     tell_dataset(dataset)
     if not any(len(entry) for entry in dataset.all_annotations()):
@@ -254,23 +253,3 @@ def _result_files(path: Path | None) -> list[Path]:
 
 def _some(names: tuple[str, ...] | list[str]) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-
-
-def _test_split(data: Path, format: str | None) -> str | None:
-    """The split to test on; None for data without splits.
-
-    Raises:
-        SppdetError: there is a training split, and no split whose name says test.
-    """
-    from sppdet.datasets import splits
-
-    available = {name.lower(): name for name in splits(data, format)}
-    for name in TEST_SPLITS:
-        if name in available:
-            return available[name]
-    if any(name.startswith("train") for name in available):
-        raise SppdetError(
-            f"{data}: has the splits {', '.join(sorted(available.values()))}; name the one to test "
-            "on with --split"
-        )
-    return None

@@ -1,6 +1,5 @@
-"""Which split of a data set a training takes, and what is doubtful about it."""
+"""Which split of a data set a command takes, and what is doubtful about a training's."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,26 @@ def training_split(data: Path, format: str | None) -> str | None:
     return None
 
 
+def test_split(data: Path, format: str | None) -> str | None:
+    """The split to test on; None for data without splits.
+
+    Raises:
+        SppdetError: there is a training split, and no split whose name says test.
+    """
+    from sppdet.datasets import splits
+
+    available = {name.lower(): name for name in splits(data, format)}
+    for name in TEST_SPLITS:
+        if name in available:
+            return available[name]
+    if any(name.startswith("train") for name in available):
+        raise SppdetError(
+            f"{data}: has the splits {', '.join(sorted(available.values()))}; name the one to test "
+            "on with --split"
+        )
+    return None
+
+
 def split_doubts(
     data: Path, dataset: "Dataset", split: str | None, format: str | None
 ) -> list[str]:
@@ -45,10 +64,12 @@ def split_doubts(
         lines.append(f"this trains on {split}, which is usually kept for the test")
     for name in splits(data, format):
         if name.lower() in TEST_SPLITS and dataset.split is not None and name != dataset.split:
-            shared = []
-            with suppress(SppdetError):  # a test split that cannot be read is no matter here
+            try:
                 other = read_dataset(data, name, format=format)
-                shared = shared_files(dataset.images, other.images)
+            except SppdetError as error:
+                lines.append(f"{name} is not compared with {dataset.split}: {error}")
+                continue
+            shared = shared_files(dataset.images, other.images)
             if shared:
                 lines.append(
                     f"{len(shared)} photographs of {name} are in {dataset.split} too, such as "

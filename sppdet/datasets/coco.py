@@ -34,8 +34,8 @@ def read(
 ) -> Dataset:
     """Read a COCO annotation file. The classes are its categories in the order of their ids.
 
-    A category that no annotation has, and that is the super-category of others, is no class: some
-    tools write such a row first.
+    A category without annotations that is the super-category of others is left out. Some tools
+    write such a row first.
 
     Raises:
         SppdetError: several files are chosen, the file is not in the COCO format, has no category

@@ -20,7 +20,7 @@ SIMILAR = 0.85
 """Names that are alike by this ratio of difflib may be one: racoon, raccoon."""
 
 RARE = 5
-"""Such names are doubted only where one has so many times as many objects as the other."""
+"""Similar names are doubted only if one class has this many times the objects of the other."""
 
 
 def doubts(dataset: Dataset) -> list[str]:

@@ -6,13 +6,14 @@ of the other, except for names that tell what a folder contains: ``images/train/
 """
 
 import functools
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sppdet.datasets.base import Problem
-from sppdet.datasets.files import Tree
+from sppdet.datasets.files import Tree, read_text
 from sppdet.datasets.names import IMAGE_FOLDERS, LABEL_FOLDERS, SPLIT, meant, same
 from sppdet.images import SUFFIXES
 
@@ -140,3 +141,16 @@ def _tell_misspelt(tree: Tree, files: Sequence[Path]) -> None:
         role = meant(name)
         if role is not None and role != name.casefold():
             tree.notes.append(f"the folder {name} is taken as {role}")
+
+
+def text_parts(tree: Tree, line: re.Pattern[str]) -> dict[str, list[tuple[Path, Path | None]]]:
+    """Images with their text files by part; empty unless a file's first line matches ``line``."""
+    found = pair(tree, tree.having(".txt"), []).found
+    if not any(label is not None and _begins(label, line) for _, label in found):
+        return {}
+    return by_part(tree, found)
+
+
+def _begins(file: Path, line: re.Pattern[str]) -> bool:
+    lines = [one for one in read_text(file).splitlines() if one.strip()]
+    return bool(lines) and line.fullmatch(lines[0]) is not None

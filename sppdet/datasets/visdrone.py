@@ -11,7 +11,7 @@ from pathlib import Path
 from sppdet.datasets.background import Pair
 from sppdet.datasets.base import Dataset, Problem, RawObject
 from sppdet.datasets.files import Tree, read_text
-from sppdet.datasets.pairing import by_part, pair
+from sppdet.datasets.pairing import text_parts
 from sppdet.datasets.per_image import Size, read_pairs
 
 CATEGORIES = (
@@ -35,10 +35,7 @@ LINE = re.compile(r"\s*(-?\d+\s*,\s*){7}-?\d+\s*,?\s*")
 
 def parts(tree: Tree) -> dict[str, list[Pair]]:
     """Images with their text files by part."""
-    found = pair(tree, tree.having(".txt"), []).found
-    if not any(label is not None and _looks_right(label) for _, label in found):
-        return {}
-    return by_part(tree, found)
+    return text_parts(tree, LINE)
 
 
 def read(
@@ -84,8 +81,3 @@ def read_file(file: Path, problems: list[Problem]) -> tuple[list[RawObject], int
             continue
         objects.append(RawObject(name, (x, y, x + w, y + h), difficult=score == 0))
     return objects, ignored
-
-
-def _looks_right(file: Path) -> bool:
-    lines = [line for line in read_text(file).splitlines() if line.strip()]
-    return bool(lines) and LINE.fullmatch(lines[0]) is not None
