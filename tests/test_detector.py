@@ -173,3 +173,31 @@ def test_an_error_in_the_search_reaches_the_caller() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_thresholds_of_classes() -> None:
+    """A class has the threshold that is given, or else the detector's own."""
+    plain = make_detector()
+    detector = Detector(
+        plain.extractor, plain.scorer, CLASSES, plain.settings, plain.regression, (0.5, 0.4)
+    )
+    boxes = some_boxes()
+    everything = detector.detect(IMAGE, boxes=boxes)
+    for given, expected in (({}, (0.5, 0.4)), ({"dog": 0.2}, (0.5, 0.2)), (0.3, (0.3, 0.3))):
+        found = detector.detect(IMAGE, given, boxes)
+        above = everything.scores >= np.array(expected)[everything.labels]
+        assert 0 < above.sum() < len(everything)
+        np.testing.assert_array_equal(found.scores, everything.scores[above])
+        np.testing.assert_array_equal(found.labels, everything.labels[above])
+
+
+@pytest.mark.parametrize("wrong", [{"cow": 0.5}, {"cat": 1.5}, {"cat": None}, "0.5"])
+def test_wrong_thresholds_are_refused(wrong: object) -> None:
+    with pytest.raises(ValueError, match="threshold"):
+        make_detector().detect(IMAGE, wrong, some_boxes())  # type: ignore[arg-type]
+
+
+def test_a_threshold_for_each_class() -> None:
+    plain = make_detector()
+    with pytest.raises(ValueError, match="1 thresholds for 2 classes"):
+        Detector(plain.extractor, plain.scorer, CLASSES, thresholds=(0.5,))

@@ -338,3 +338,41 @@ def test_values_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     scorer = LinearScorer(linear.weight * float("nan"), linear.bias, linear.calibration)
     with pytest.raises(SppdetError, match=r"svm\.weight has values that are not finite"):
         make_detector(scorer=scorer).save(tmp_path / "d.safetensors")
+
+
+def test_thresholds_and_card_are_kept(tmp_path: Path) -> None:
+    plain = make_detector()
+    card = {"folds": {"map_11": 0.5}, "data": {"name": "photos"}}
+    Detector(plain.extractor, plain.scorer, CLASSES, plain.settings, None, (0.25, 0.75), card).save(
+        tmp_path / "m"
+    )
+    loaded = Detector.load(tmp_path / "m", "cpu")
+    assert (loaded.thresholds, loaded.card) == ((0.25, 0.75), card)
+
+
+@pytest.mark.parametrize("wrong", [[0.5], [0.5, 1.5], [-0.1, 0.5], ["a", "b"], 3])
+def test_wrong_thresholds_are_damage(tmp_path: Path, wrong: object) -> None:
+    make_detector().save(tmp_path / "m")
+    rewrite(tmp_path / "m", lambda described, _: described.update(thresholds=wrong))
+    with pytest.raises(SppdetError, match="is damaged"):
+        Detector.load(tmp_path / "m", "cpu")
+
+
+def test_a_class_that_could_not_be_trained_is_kept(tmp_path: Path) -> None:
+    plain = make_detector()
+    assert isinstance(plain.scorer, LinearScorer)
+    bias = torch.tensor([0.1, torch.nan])
+    scorer = LinearScorer(plain.scorer.weight, bias, plain.scorer.calibration)
+    make_detector(scorer=scorer).save(tmp_path / "m")
+    loaded = Detector.load(tmp_path / "m", "cpu")
+    assert set(loaded.detect(IMAGE, boxes=BOXES).labels) == {0}
+
+
+def test_what_lite0_meant_in_earlier_files(tmp_path: Path) -> None:
+    """A file that names lite0 and has the digest of its fifth stage gets that stage."""
+    trunk = load_trunk("lite0-stage5")
+    extractor = SppRegionFeatures(trunk, SppSettings((64,), levels=(1,)))
+    scorer = LinearScorer(torch.zeros(2, 672), torch.zeros(2), np.ones((2, 2), np.float32))
+    Detector(extractor, scorer, CLASSES).save(tmp_path / "m")
+    rewrite(tmp_path / "m", lambda described, _: described["trunk"].update(name="lite0"))
+    assert Detector.load(tmp_path / "m", "cpu").extractor.trunk.channels == 672

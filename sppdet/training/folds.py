@@ -50,19 +50,22 @@ def decide(
 ) -> Decided:
     """Calibrate the scorer, choose the thresholds, and whether an object has one class only.
 
-    Suppression across classes is chosen where it raises the mean of the classes' best F1.
+    Suppression across classes is chosen where it raises the mean of the classes' best F1. With
+    ``settings.one_class``, or a ``one_class_iou`` below 1 in the selection, it is used in any case.
     """
-    plain = replace(settings.detector.selection, one_class_iou=1.0)
+    given = settings.detector.selection
+    asked = settings.one_class or (settings.one_class is None and given.one_class_iou < 1)
+    plain = replace(given, one_class_iou=1.0)
     result = evaluate_unseen(seen, scorer, classes, plain)
     scorer = heads.calibrate(scorer, judged(result))
     choice = Decided(scorer, plain, _thresholds(result, scorer), result)
     if settings.one_class is False or len(classes) < 2:
         return choice
-    strict = replace(plain, one_class_iou=ONE_CLASS_IOU)
+    strict = given if given.one_class_iou < 1 else replace(plain, one_class_iou=ONE_CLASS_IOU)
     result = evaluate_unseen(seen, scorer, classes, strict)
     other = Decided(scorer, strict, _thresholds(result, scorer), result)
     better = mean_f1(other.thresholds) > mean_f1(choice.thresholds)
-    return other if settings.one_class or better else choice
+    return other if asked or better else choice
 
 
 def _thresholds(result: VocResult, scorer: Scorer) -> tuple[BestF1, ...]:

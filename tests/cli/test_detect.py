@@ -7,6 +7,9 @@ import pytest
 from PIL import Image
 
 from sppdet.cli import run
+from sppdet.cli.detect import parse_thresholds
+from sppdet.detector import Detector
+from sppdet.errors import SppdetError
 from sppdet.images import read_image
 
 pytestmark = pytest.mark.slow
@@ -28,8 +31,13 @@ def photos(scenes: Path, tmp_path: Path) -> Path:
 
 
 def test_one_image_gives_a_picture_and_json(
-    photos: Path, model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    photos: Path,
+    model_file: Path,
+    detector: Detector,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    thresholds = dict(zip(detector.classes, detector.thresholds, strict=True))
     image, out = photos / "scene_0000.jpg", tmp_path / "out"
     assert detect(image, "--model", model_file, "--output", out) == 0
     report = json.loads((out / "scene_0000.json").read_text())
@@ -39,7 +47,7 @@ def test_one_image_gives_a_picture_and_json(
     for entry in report["detections"]:
         assert set(entry) == {"label", "score", "box"}
         assert entry["label"] in ("apple", "banana", "orange")
-        assert 0.35 <= entry["score"] <= 1
+        assert thresholds[entry["label"]] - 1e-4 <= entry["score"] <= 1
         x1, y1, x2, y2 = entry["box"]
         assert 0 <= x1 < x2 <= 320
         assert 0 <= y1 < y2 <= 240
@@ -189,3 +197,23 @@ def test_max_pixels(
     assert detect(photos / "scene_0000.jpg", *options, 320 * 240) == 0
     assert detect(photos / "scene_0000.jpg", *options, 320 * 240 - 2) == 2
     assert "--max-pixels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], {}),
+        (["0.5"], {"a": 0.5, "b=c": 0.5}),
+        (["a=0.6"], {"a": 0.6}),
+        (["0.5", "b=c=1"], {"a": 0.5, "b=c": 1.0}),
+        (["a=0.6", "0.5"], {"a": 0.5, "b=c": 0.5}),
+    ],
+)
+def test_thresholds_of_classes(given: list[str], expected: dict[str, float]) -> None:
+    assert parse_thresholds(given, ("a", "b=c")) == expected
+
+
+@pytest.mark.parametrize("text", ["high", "1.5", "-1", "nan", "a=", "a=2", "pear=0.5", "=0.5"])
+def test_a_wrong_threshold_is_refused(text: str) -> None:
+    with pytest.raises(SppdetError, match=f"--threshold {text}: "):
+        parse_thresholds([text], ("a", "b"))

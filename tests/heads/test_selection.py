@@ -6,7 +6,13 @@ import torch
 
 from sppdet.boxes import nms
 from sppdet.heads.linear import LinearScorer
-from sppdet.heads.selection import VOTER_MARGIN, Scored, candidates, select
+from sppdet.heads.selection import (
+    VOTER_MARGIN,
+    Scored,
+    candidates,
+    one_class_per_object,
+    select,
+)
 from sppdet.settings import SelectionSettings
 
 
@@ -134,3 +140,28 @@ def test_limits_and_a_threshold_together(
     np.testing.assert_array_equal(some.rows, everything.rows[above])
     np.testing.assert_array_equal(some.labels, everything.labels[above])
     np.testing.assert_allclose(some.boxes, everything.boxes[above], atol=1e-4)
+
+
+def test_one_class_per_object() -> None:
+    """By probabilities, which may rank otherwise than scores of different classes do."""
+    fits = np.array([[1.0, 0.0], [1.0, 3.0], [1.0, 0.0]], np.float32)
+    judge = LinearScorer(torch.zeros(3, 1), torch.zeros(3), fits)
+    boxes = [[0, 0, 10, 10], [1, 0, 11, 10], [0, 0, 10, 10], [40, 0, 50, 10], [6, 0, 16, 10]]
+    given = scored(boxes, [1.0, 0.5, 0.9, 0.2, 0.1], [0, 1, 2, 2, 2])
+    found = one_class_per_object(given, judge, 0.6)
+    assert found.labels.tolist() == [1, 2, 2]  # the second is likelier than the first and third
+    assert found.rows.tolist() == [1, 3, 4]
+    assert one_class_per_object(given, judge, 1.0) is given
+    same = scored([[0, 0, 10, 10], [0, 0, 10, 9]], [1.0, 0.5], [1, 1])
+    assert one_class_per_object(same, judge, 0.6) is same
+
+
+def test_thresholds_may_differ_by_class() -> None:
+    scores = np.array([[0.0, 0.0, 0.0]], np.float32)  # the probability is a half
+    plain = SelectionSettings(voter_iou=1)
+    rows, labels = candidates(scores, RAW, plain, np.array([0.4, 0.6, 0.5], np.float32))
+    assert labels.tolist() == [0, 2]
+    given = scored([[0, 0, 10, 10], [20, 0, 30, 10]], [0.0, 0.0], [0, 1])
+    found = select(given, RAW, plain, np.array([0.4, 0.6, 0.5], np.float32))
+    assert found.labels.tolist() == [0]
+    assert rows.tolist() == [0, 0]

@@ -14,7 +14,7 @@ from sppdet.evaluation.voc import evaluate_voc
 from sppdet.heads.linear import LinearScorer, LinearSvms
 from sppdet.heads.selection import Scored
 from sppdet.heads.thresholds import best_f1
-from sppdet.settings import SelectionSettings, TrainSettings
+from sppdet.settings import DetectorSettings, SelectionSettings, TrainSettings
 from sppdet.training.folds import ONE_CLASS_IOU, card, data_digest, decide
 from sppdet.training.unseen import Unseen
 
@@ -79,6 +79,16 @@ def test_one_class_per_object(
     shown = sum(len(one.scores) for one in decided.result.classes)
     everything = sum(len(one.candidates.labels) for one in seen)
     assert (shown < everything) == (expected < 1 and both > 0)
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, 0.4), (True, 0.4), (False, 1.0)])
+def test_an_overlap_that_is_given_is_kept(
+    scorer: LinearScorer, asked: bool | None, expected: float
+) -> None:
+    detector = DetectorSettings(selection=SelectionSettings(one_class_iou=0.4))
+    settings = TrainSettings(detector=detector, one_class=asked)
+    decided = decide(confused(0, 0.0), LinearSvms(), scorer, NAMES, settings)
+    assert decided.selection.one_class_iou == expected
 
 
 def test_the_thresholds_are_those_of_the_calibrated_probabilities(scorer: LinearScorer) -> None:
