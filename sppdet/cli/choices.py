@@ -42,7 +42,15 @@ METHODS = ("spp", "rcnn")
 CROPS = get_args(CropMode)
 """How R-CNN cuts a box out of the image."""
 
-PROPOSALS = ("fast", "quality", "tiny", "finest", "opencv-fast", "opencv-quality")
+PROPOSALS = (
+    "fast",
+    "complete",
+    "quality",
+    "tiny",
+    "finest",
+    "opencv-fast",
+    "opencv-quality",
+)
 """Methods of :func:`sppdet.proposals.propose`."""
 
 FORMATS = (

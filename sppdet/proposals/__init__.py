@@ -7,13 +7,21 @@ from numpy.typing import NDArray
 from sppdet.errors import SppdetError
 from sppdet.images import ImageLike, as_image
 from sppdet.proposals.opencv import OpenCvSettings, opencv_search
-from sppdet.proposals.selective_search import FAST, FINEST, QUALITY, TINY, SearchSettings
+from sppdet.proposals.selective_search import (
+    COMPLETE,
+    FAST,
+    FINEST,
+    QUALITY,
+    TINY,
+    SearchSettings,
+)
 from sppdet.proposals.selective_search import search as search_hierarchies
 
 Settings = SearchSettings | OpenCvSettings
 
 METHODS: dict[str, Settings] = {
     "fast": FAST,
+    "complete": COMPLETE,
     "quality": QUALITY,
     "tiny": TINY,
     "finest": FINEST,

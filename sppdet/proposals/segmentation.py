@@ -51,56 +51,114 @@ def segment(image, k, minimum_size):  # type: ignore[no-untyped-def]
         (E,) int32 and (E,) int32, and weights (E,) int32; and Int of each region (n,) float32,
         in the same steps of 1/8.
     """
+    scale = np.float32(k * STEPS)
+    labels, size, internal, edge_a, edge_b, edge_weight = _regions(image, scale)
+    coarse, internal = _join_small(edge_a, edge_b, size, internal, minimum_size)
+    flat = labels.reshape(-1)
+    for p in range(len(flat)):
+        flat[p] = coarse[flat[p]]
+    kept = 0
+    for i in range(len(edge_a)):
+        a, b = coarse[edge_a[i]], coarse[edge_b[i]]
+        if a != b:
+            edge_a[kept], edge_b[kept], edge_weight[kept] = a, b, edge_weight[i]
+            kept += 1
+    lightest = _lightest(edge_a[:kept], edge_b[:kept], len(internal))
+    return (
+        labels,
+        edge_a[:kept][lightest],
+        edge_b[:kept][lightest],
+        edge_weight[:kept][lightest],
+        internal,
+    )
+
+
+@numba.njit(nogil=True, cache=True)
+def _regions(image, scale):  # type: ignore[no-untyped-def]
+    """The regions before the small ones are joined to others.
+
+    Returns:
+        labels (H, W) int32, numbered from 0 in raster order of first pixels; pixels (n,) int32 and
+        Int (n,) float32 of each region; and for every pixel edge between two regions, in ascending
+        weight: their labels (E,) int32 and (E,) int32, and weights (E,) int32.
+    """
     height, width = image.shape[:2]
     count = height * width
-    weight, order, used = _sorted_edges(image)
+    order, ends = _sorted_edges(image)
     # Unsigned numbers of pixels: numba then leaves out the test for negative indices.
     parent = np.arange(count).astype(np.uint32)
-    size = np.ones(count, np.int32)
-    scale = np.float32(k * STEPS)
-    limit = np.full(count, scale, np.float32)
-    left = _join(weight, order, used, width, scale, parent, size, limit)
-    internal = limit - scale / size.astype(np.float32)
+    # Pixels and limit of a root lie side by side, because they are read together.
+    size = np.ones((count, 2), np.int32)
+    limit = size.view(np.float32)
+    limit[:, 1] = scale
+    left_weight, left = _join(order, ends, width, scale, parent, size, limit)
+    labels = np.empty(count, np.int32)
+    name = np.full(count, -1, np.int32)
+    roots = np.empty(count, np.uint32)
+    regions = 0
+    for p in range(count):
+        root = find(parent, np.uint32(p))
+        if name[root] < 0:
+            name[root] = regions
+            roots[regions] = root
+            regions += 1
+        labels[p] = name[root]
+    sizes = np.empty(regions, np.int32)
+    internal = np.empty(regions, np.float32)
+    for region in range(regions):
+        root = roots[region]
+        sizes[region] = size[root, 0]
+        internal[region] = limit[root, 1] - scale / np.float32(size[root, 0])
+    edge_a = np.empty(left, np.int32)
+    edge_b = np.empty(left, np.int32)
+    edge_weight = np.empty(left, np.int32)
+    kept = 0
     for i in range(left):
-        a, b = _ends(np.uint32(order[i]), width)
-        a, b = find(parent, a), find(parent, b)
+        p, q = _ends(np.uint32(order[i]), width)
+        if labels[p] != labels[q]:
+            edge_a[kept], edge_b[kept], edge_weight[kept] = labels[p], labels[q], left_weight[i]
+            kept += 1
+    labels = labels.reshape(height, width)
+    return labels, sizes, internal, edge_a[:kept], edge_b[:kept], edge_weight[:kept]
+
+
+@numba.njit(nogil=True, cache=True)
+def _join_small(edge_a, edge_b, size, internal, minimum_size):  # type: ignore[no-untyped-def]
+    """Join regions of fewer pixels to their nearest neighbour, in the order of the edges.
+
+    Returns:
+        (n,) int32, the new number of each region, in the order of first regions; and Int of each
+        new region (m,) float32.
+    """
+    size, internal = size.copy(), internal.copy()
+    parent = np.arange(len(size)).astype(np.int32)
+    for i in range(len(edge_a)):
+        a, b = find(parent, edge_a[i]), find(parent, edge_b[i])
         if a != b and (size[a] < minimum_size or size[b] < minimum_size):
             if size[a] < size[b]:
                 a, b = b, a
             parent[b] = a
             size[a] += size[b]
             internal[a] = max(internal[a], internal[b])
-    labels = np.empty(count, np.int32)
-    name = np.full(count, -1, np.int32)
+    coarse, roots = _numbered(parent)
+    return coarse, internal[roots]
+
+
+@numba.njit(nogil=True, cache=True)
+def _numbered(parent):  # type: ignore[no-untyped-def]
+    """New numbers (n,) int32 of the nodes' trees, in the order of first nodes; their roots (m,)."""
+    name = np.full(len(parent), -1, np.int32)
+    roots = np.empty(len(parent), np.int32)
+    coarse = np.empty(len(parent), np.int32)
     regions = 0
-    region_internal = np.empty(count, np.float32)
-    for p in range(count):
-        root = find(parent, np.uint32(p))
+    for node in range(len(parent)):
+        root = find(parent, np.int32(node))
         if name[root] < 0:
             name[root] = regions
-            region_internal[regions] = internal[root]
+            roots[regions] = root
             regions += 1
-        labels[p] = name[root]
-    edge_a = np.empty(left, np.int32)
-    edge_b = np.empty(left, np.int32)
-    edge_weight = np.empty(left, np.int32)
-    kept = 0
-    for i in range(left):
-        edge = np.uint32(order[i])
-        a, b = _ends(edge, width)
-        if labels[a] != labels[b]:
-            edge_a[kept] = labels[a]
-            edge_b[kept] = labels[b]
-            edge_weight[kept] = weight[edge]
-            kept += 1
-    lightest = _lightest(edge_a[:kept], edge_b[:kept], regions)
-    return (
-        labels.reshape(height, width),
-        edge_a[:kept][lightest],
-        edge_b[:kept][lightest],
-        edge_weight[:kept][lightest],
-        region_internal[:regions].copy(),
-    )
+        coarse[node] = name[root]
+    return coarse, roots[:regions]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -137,43 +195,39 @@ def coarsen(edge_a, edge_b, edge_weight, internal, size, k, minimum_size):  # ty
                 parent[b] = a
                 size[a] += size[b]
                 limit[a] = w + scale / np.float32(size[a])
-    name = np.full(count, -1, np.int32)
-    coarse = np.empty(count, np.int32)
-    regions = 0
-    for region in range(count):
-        root = find(parent, region)
-        if name[root] < 0:
-            name[root] = regions
-            regions += 1
-        coarse[region] = name[root]
-    return coarse
+    return _numbered(parent)[0]
 
 
 @numba.njit(nogil=True, cache=True)
-def _join(weight, order, used, width, scale, parent, size, limit):  # type: ignore[no-untyped-def]
-    """Join along the first ``used`` edges of ``order``; move those left over to its beginning.
+def _join(order, ends, width, scale, parent, size, limit):  # type: ignore[no-untyped-def]
+    """Join along the edges of ``order``; move those left over to its beginning.
 
-    Changes ``parent``, ``size`` and ``limit``, which is Int + k / size of each root. Returns how
-    many edges are left over.
+    Changes ``parent``, ``size`` (column 0) and ``limit`` (column 1), which is Int + k / size of
+    each root. Returns the weights of the edges that are left over, and how many these are.
     """
+    left_weight = np.empty(len(order), np.uint16)
     left = 0
-    for i in range(used):
-        edge = np.uint32(order[i])
-        a, b = _ends(edge, width)
-        a, b = find(parent, a), find(parent, b)
-        if a == b:
-            continue
-        w = np.float32(weight[edge])
-        if w <= limit[a] and w <= limit[b]:
-            if size[a] < size[b]:
-                a, b = b, a
-            parent[b] = a
-            size[a] += size[b]
-            limit[a] = w + scale / np.float32(size[a])
-        else:
-            order[left] = edge
-            left += 1
-    return left
+    i = 0
+    for weight in range(len(ends)):
+        w = np.float32(weight)
+        while i < ends[weight]:
+            edge = np.uint32(order[i])
+            i += 1
+            a, b = _ends(edge, width)
+            a, b = find(parent, a), find(parent, b)
+            if a == b:
+                continue
+            size_a, size_b = size[a, 0], size[b, 0]
+            if w <= min(limit[a, 1], limit[b, 1]):
+                larger = a if size_a >= size_b else b
+                parent[a], parent[b] = larger, larger
+                size[larger, 0] = size_a + size_b
+                limit[larger, 1] = w + scale / np.float32(size_a + size_b)
+            else:
+                order[left] = edge
+                left_weight[left] = weight
+                left += 1
+    return left_weight, left
 
 
 @numba.njit(nogil=True, cache=True)
@@ -204,7 +258,8 @@ def _lightest(edge_a, edge_b, count):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _sorted_edges(image):  # type: ignore[no-untyped-def]
-    """Weights of the edges by number, and the numbers in ascending weight (ties: ascending number).
+    """The numbers of the edges in ascending weight (ties: ascending number), and for each weight
+    where its edges end in this order.
 
     Edge 2 p goes from pixel p to its right, edge 2 p + 1 from pixel p downwards.
     """
@@ -225,8 +280,7 @@ def _sorted_edges(image):  # type: ignore[no-untyped-def]
                 first[w + 1] += 1
     for w in range(_BINS):
         first[w + 1] += first[w]
-    used = first[_BINS]
-    order = np.empty(used, np.int32)
+    order = np.empty(first[_BINS], np.int32)
     for y in range(height):
         for x in range(width):
             edge = 2 * (y * width + x)
@@ -238,7 +292,7 @@ def _sorted_edges(image):  # type: ignore[no-untyped-def]
                 w = weight[edge + 1]
                 order[first[w]] = edge + 1
                 first[w] += 1
-    return weight, order, used
+    return order, first[:_BINS]
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
