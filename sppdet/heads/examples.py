@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sppdet.heads.gram import products
+from sppdet.heads.gram import combine, products
+from sppdet.heads.rows import Rows
 
 POSITIVE, NEGATIVE, NEITHER = 1, -1, 0
 """Roles of a region for a class."""
@@ -63,8 +64,10 @@ class Joint:
 class ClassExamples:
     """Positive and negative examples of one class in half precision, with their Gram matrix.
 
+    Its rows, (n, D) float16, are features multiplied by the common scale; see :meth:`take`.
+
     Attributes:
-        rows: (n, D) float16, features multiplied by the common scale.
+        dimension: D.
         gram: (n, n) float32, ``rows @ rows.T``.
         signs: (n,) int8, +1 for a positive, -1 for a negative.
         images: (n,) int64, the image from which each example comes.
@@ -73,8 +76,9 @@ class ClassExamples:
     """
 
     def __init__(self, dimension: int, classes: int, workers: int = 1) -> None:
+        self.dimension = dimension
         self._workers = workers
-        self.rows = torch.empty(0, dimension, dtype=torch.float16)
+        self._rows = Rows(dimension)
         self.gram = np.zeros((0, 0), np.float32)
         self.signs = np.zeros(0, np.int8)
         self.images = np.zeros(0, np.int64)
@@ -100,38 +104,77 @@ class ClassExamples:
         gram[:old, :old] = self.gram
         gram[old:, old:] = products(new, new, self._workers)
         if old:
-            gram[:old, old:] = products(self.rows, new, self._workers)
+            gram[:old, old:] = products(self._rows, new, self._workers)
             gram[old:, :old] = gram[:old, old:].T
         self.gram = gram
-        self.rows = torch.cat([self.rows, new])
-        counts = [len(one) for _, one in chosen]
-        signs = np.repeat(np.array([sign for sign, _ in chosen], np.int8), counts)
-        images = np.repeat(np.array([one.image for _, one in chosen], np.int64), counts)
-        self.signs = np.concatenate([self.signs, signs])
-        self.images = np.concatenate([self.images, images])
-        self.regions = np.concatenate([self.regions, *(one.regions for _, one in chosen)])
-        self.roles = np.concatenate([self.roles, *(one.roles for _, one in chosen)])
+        for sign, one in chosen:
+            self._note(sign, one)
+        self._rows.append(new)
+
+    def collect(self, sign: int, chosen: Chosen) -> None:
+        """Add regions whose scale is not known yet; :meth:`finish` ends the collection."""
+        if len(chosen):
+            self._note(sign, chosen)
+            self._rows.append(chosen.features.cpu())
+
+    def finish(self, scale: float) -> None:
+        """Multiply what was collected by ``scale`` and compute the Gram matrix."""
+        self._rows.scale(scale)
+        self.gram = products(self._rows, self._rows, self._workers)
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drop the examples outside ``mask`` (n,)."""
-        if not mask.all():
-            self._take(self, np.flatnonzero(mask))
+        if mask.all():
+            return
+        index = np.flatnonzero(mask)
+        self._rows.keep(index)
+        self._take(self, index)
 
     def without(self, images: NDArray[np.int64]) -> "ClassExamples":
         """The examples that come from other images than these."""
         index = np.flatnonzero(~np.isin(self.images, images))
-        if len(index) == len(self):
-            return self
-        part = ClassExamples(self.rows.shape[1], self.roles.shape[1], self._workers)
-        part._take(self, index)
-        return part
+        return self if len(index) == len(self) else _Part(self, index)
+
+    def combine(
+        self, weights: NDArray[np.float32], index: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """``weights @ rows[index]``: (J, M) float32 and M examples to (J, D) float32."""
+        return combine(weights, self._rows, index)
+
+    def take(self, index: NDArray[np.int64]) -> Tensor:
+        """``rows[index]``, a copy, (M, D) float16."""
+        return self._rows[index]
+
+    def _note(self, sign: int, one: Chosen) -> None:
+        self.signs = np.append(self.signs, np.full(len(one), sign, np.int8))
+        self.images = np.append(self.images, np.full(len(one), one.image, np.int64))
+        self.regions = np.append(self.regions, one.regions)
+        self.roles = np.concatenate([self.roles, one.roles])
 
     def _take(self, source: "ClassExamples", index: NDArray[np.int64]) -> None:
-        """Become the examples ``index`` of ``source``."""
-        self.rows = source.rows[torch.from_numpy(index)]
+        """All of the examples ``index`` of ``source`` but their rows."""
         self.gram = source.gram[np.ix_(index, index)]
         self.signs, self.images = source.signs[index], source.images[index]
         self.regions, self.roles = source.regions[index], source.roles[index]
+
+
+class _Part(ClassExamples):
+    """Some examples of a class, whose rows stay where they are."""
+
+    def __init__(self, source: ClassExamples, index: NDArray[np.int64]) -> None:
+        super().__init__(source.dimension, source.roles.shape[1], source._workers)
+        self._take(source, index)
+        self._source, self._index = source, index
+
+    def combine(
+        self, weights: NDArray[np.float32], index: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """See :class:`ClassExamples`."""
+        return self._source.combine(weights, self._index[index])
+
+    def take(self, index: NDArray[np.int64]) -> Tensor:
+        """See :class:`ClassExamples`."""
+        return self._source.take(self._index[index])
 
 
 class Examples:
@@ -158,8 +201,15 @@ class Examples:
         """The examples of one class."""
         return self._classes[label].without(self._absent)
 
+    def finish(self, scale: float) -> None:
+        """End the collection (:meth:`ClassExamples.collect`) of every class with this scale."""
+        self.scale = scale
+        for one in self._classes:
+            one.finish(scale)
+
     def without(self, images: NDArray[np.int64]) -> "Examples":
-        """The examples that come from other images than these; reading one class copies it."""
+        """The examples that come from other images than these; reading one class copies its Gram
+        matrix."""
         part = Examples(self.dimension, 0, self.scale)
         part._classes = self._classes
         part._absent = np.union1d(self._absent, images)
@@ -170,6 +220,13 @@ class Examples:
         parts = [self[label] for label in range(len(self))]
         _, first = np.unique(np.concatenate([one.regions for one in parts]), return_index=True)
         first = np.sort(first)
-        features = torch.cat([one.rows for one in parts])[torch.from_numpy(first)]
+        ends = np.cumsum([len(one) for one in parts])
+        places = np.split(first, np.searchsorted(first, ends[:-1]))
+        features = torch.cat(
+            [
+                one.take(place - (end - len(one)))
+                for one, place, end in zip(parts, places, ends, strict=True)
+            ]
+        )
         roles = np.concatenate([one.roles for one in parts])[first]
         return Joint(features, roles, np.concatenate([one.images for one in parts])[first])

@@ -10,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sppdet.heads.rows import Rows
+
 _BLOCK = 384
 
 
-def products(a: Tensor, b: Tensor, workers: int = 1) -> NDArray[np.float32]:
+def products(a: Tensor | Rows, b: Tensor | Rows, workers: int = 1) -> NDArray[np.float32]:
     """``a @ b.T`` of (N, D) and (M, D) half-precision vectors, (N, M) float32."""
     result = np.empty((len(a), len(b)), np.float32)
     symmetric = a is b
@@ -36,10 +38,21 @@ def products(a: Tensor, b: Tensor, workers: int = 1) -> NDArray[np.float32]:
     return result
 
 
-def combine(weights: NDArray[np.float32], rows: Tensor) -> NDArray[np.float32]:
-    """``weights @ rows``: (K, N) float32 and (N, D) half-precision rows to (K, D) float32."""
-    total = np.zeros((len(weights), rows.shape[1]), np.float32)
-    for start in range(0, len(rows), _BLOCK):
+def combine(
+    weights: NDArray[np.float32], rows: Tensor | Rows, index: NDArray[np.int64] | None = None
+) -> NDArray[np.float32]:
+    """``weights @ rows``: (K, N) float32 and (N, D) half-precision rows to (K, D) float32.
+
+    With ``index`` (N,) the rows are ``rows[index]``, which are not copied as a whole.
+    """
+    count = weights.shape[1]
+    index = np.arange(count) if index is None else index
+    total: NDArray[np.float32] | None = None
+    for start in range(0, max(count, 1), _BLOCK):
+        chosen = index[start : start + _BLOCK]
+        taken = rows[chosen] if isinstance(rows, Rows) else rows[torch.from_numpy(chosen)]
         part = torch.from_numpy(np.ascontiguousarray(weights[:, start : start + _BLOCK]))
-        total += (part @ rows[start : start + _BLOCK].float()).numpy()
+        product = (part @ taken.float()).numpy()
+        total = product if total is None else total + product
+    assert total is not None
     return total

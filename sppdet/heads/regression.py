@@ -14,6 +14,7 @@ from sppdet.features.regions import Regions
 from sppdet.features.streaming import stream
 from sppdet.heads.gram import combine, products
 from sppdet.heads.layers import Layers
+from sppdet.heads.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class RegressionExamples:
     """Features of proposals and the deltas to their truths, for one class, in half precision."""
 
     def __init__(self) -> None:
-        self._features: list[Tensor] = []
+        self._rows: Rows | None = None
         self._targets: list[NDArray[np.float32]] = []
         self._images: list[NDArray[np.int64]] = []
 
@@ -37,7 +38,8 @@ class RegressionExamples:
 
         ``image`` is the number of the image from which they come.
         """
-        self._features.append(features.detach().cpu().half())
+        self._rows = self._rows or Rows(features.shape[1])
+        self._rows.append(features.detach().cpu())
         self._targets.append(encode(proposals, truths))
         self._images.append(np.full(len(features), image))
 
@@ -68,29 +70,29 @@ class RegressionExamples:
             The regressor of all examples; then, for each fold, that of the examples from other
             images. None where there are fewer than two examples.
         """
-        if sum(map(len, self._targets)) < 2:
+        if self._rows is None or len(self._rows) < 2:
             return [None] * (1 + len(folds))
-        rows, targets = torch.cat(self._features), np.concatenate(self._targets)
+        rows, targets = self._rows, np.concatenate(self._targets)
         images = np.concatenate(self._images)
         gram = products(rows, rows, workers).astype(np.float64) * scale**2
-        results = [_solve(gram, rows, targets, ridge, scale)]
+        results = [_solve(gram, rows, np.arange(len(rows)), targets, ridge, scale)]
         for fold in folds:
             chosen = np.flatnonzero(~np.isin(images, fold))
             part = gram[np.ix_(chosen, chosen)]
-            index = torch.from_numpy(chosen)
-            results.append(_solve(part, rows[index], targets[chosen], ridge, scale))
+            results.append(_solve(part, rows, chosen, targets[chosen], ridge, scale))
         return results
 
 
 def _solve(
     gram: NDArray[np.float64],
-    rows: Tensor,
+    rows: Rows,
+    index: NDArray[np.int64],
     targets: NDArray[np.float32],
     ridge: float,
     scale: float,
 ) -> BoxRegressor | None:
-    """The regressor of examples with the given products."""
-    if len(rows) < 2:
+    """The regressor of the examples ``rows[index]`` with the given products."""
+    if len(index) < 2:
         return None
     middle = gram.mean(axis=0)
     centred = gram - middle - middle[:, None] + middle.mean()
@@ -98,8 +100,8 @@ def _solve(
     model.fit(centred, targets - targets.mean(axis=0))
     # The prediction is the duals times the centred products; the centring goes into the duals.
     duals = (model.dual_coef_ - model.dual_coef_.mean(axis=0)).T * scale**2
-    weight = combine(duals.astype(np.float32), rows)
-    average = combine(np.full((1, len(rows)), 1 / len(rows), np.float32), rows)
+    weight = combine(duals.astype(np.float32), rows, index)
+    average = combine(np.full((1, len(index)), 1 / len(index), np.float32), rows, index)
     bias = targets.mean(axis=0) - (weight @ average.T)[:, 0]
     return BoxRegressor(weight, bias.astype(np.float32))
 

@@ -9,12 +9,10 @@ scikit-learn's SVC (libsvm, hinge loss) solves the dual problem.
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.svm import SVC
 
 from sppdet.heads.examples import ClassExamples
-from sppdet.heads.gram import combine
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,5 @@ def fit_svm(examples: ClassExamples, cost: float, positive_weight: float) -> Lin
     )
     machine.fit(examples.gram, examples.signs)
     duals = machine.dual_coef_[0].astype(np.float32)
-    support = torch.from_numpy(machine.support_.astype(np.int64))
-    weight = combine(duals[None], examples.rows[support])[0]
+    weight = examples.combine(duals[None], machine.support_.astype(np.int64))[0]
     return LinearSvm(weight, float(machine.intercept_[0]))

@@ -127,8 +127,9 @@ def _scores(
     examples: ClassExamples, scale: float, scorer: Scorer, label: int, block: int = 256
 ) -> NDArray[np.float32]:
     """Scores (n,) of a class's own examples."""
+    index = np.arange(len(examples))
     rows: list[Tensor] = [
-        scorer.score(examples.rows[start : start + block].float() / scale)[:, label].cpu()
+        scorer.score(examples.take(index[start : start + block]).float() / scale)[:, label].cpu()
         for start in range(0, len(examples), block)
     ]
     return np.concatenate([part.numpy() for part in rows])

@@ -25,7 +25,7 @@ from sppdet.features.regions import RegionExtractor
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.base import Heads
 from sppdet.heads.connected import Connected, ConnectedSvms
-from sppdet.heads.examples import Chosen, Examples
+from sppdet.heads.examples import Examples
 from sppdet.heads.linear import LinearSvms
 from sppdet.heads.regression import BoxRegression, RegressionExamples
 from sppdet.runtime.memory import give_back_freed_memory
@@ -219,8 +219,7 @@ def collect(
     classes = len(dataset.classes)
     quotas = _quotas(dataset, dimension, settings)
     norms: list[NDArray[np.float32]] = []
-    positives: list[list[tuple[int, Chosen]]] = [[] for _ in range(classes)]
-    negatives: list[list[tuple[int, Chosen]]] = [[] for _ in range(classes)]
+    examples = Examples(dimension, classes, 1.0, settings.workers)
     regression = [RegressionExamples() for _ in range(classes)]
     readable = []
 
@@ -237,17 +236,14 @@ def collect(
             readable.append(view.index)
         norms.append(taken.norms)
         for label in range(classes):
-            positives[label].append((1, taken.positives[label]))
-            negatives[label].append((-1, taken.negatives[label]))
+            examples[label].collect(1, taken.positives[label])
+            examples[label].collect(-1, taken.negatives[label])
             regression[label].add(*taken.regression[label], view.index)
     if not readable:
         raise SppdetError(f"{_where(dataset)}: none of its images can be read")
     give_back_freed_memory()
-    scale = settings.mining.target_norm / max(float(np.concatenate(norms).mean()), 1e-12)
-    examples = Examples(dimension, classes, scale, settings.workers)
-    for label in range(classes):
-        examples[label].add(positives[label] + negatives[label], scale)
-        positives[label], negatives[label] = [], []
+    mean_norm = float(np.concatenate(norms).mean())
+    examples.finish(settings.mining.target_norm / max(mean_norm, 1e-12))
     return Collected(readable, examples, regression)
 
 

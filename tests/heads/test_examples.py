@@ -13,7 +13,7 @@ def some(count: int, seed: int = 0) -> torch.Tensor:
 
 def test_the_gram_matrix_is_the_products_of_the_rows(filled) -> None:
     store = filled(some(31), np.where(np.arange(31) % 2, 1, -1))
-    rows = store.rows.double().numpy()
+    rows = store.take(np.arange(len(store))).double().numpy()
     np.testing.assert_allclose(store.gram, rows @ rows.T, atol=1e-4)
 
 
@@ -22,10 +22,10 @@ def test_dropped_examples_leave_no_trace(filled) -> None:
     keep = np.arange(31) % 3 != 1
     store = filled(features, signs)
     store.keep(keep)
-    assert torch.equal(store.rows, features[torch.from_numpy(keep)])
+    assert torch.equal(store.take(np.arange(len(store))), features[torch.from_numpy(keep)])
     np.testing.assert_array_equal(store.signs, signs[keep])
     np.testing.assert_array_equal(store.images, np.arange(31)[keep])
-    rows = store.rows.double().numpy()
+    rows = store.take(np.arange(len(store))).double().numpy()
     np.testing.assert_allclose(store.gram, rows @ rows.T, atol=1e-4)
 
 
@@ -38,7 +38,27 @@ def test_without_some_images(filled) -> None:
     np.testing.assert_array_equal(
         part.gram, np.delete(np.delete(store.gram, [0, 5, 30], 0), [0, 5, 30], 1)
     )
+    assert torch.equal(part.take(np.array([0, 26])), store.take(np.array([1, 28])))
+    weights = np.float32([[1, -2]])
+    np.testing.assert_array_equal(
+        part.combine(weights, np.array([0, 26])), store.combine(weights, np.array([1, 28]))
+    )
     assert store.without(np.array([77])) is store
+
+
+def test_collected_examples_are_those_that_are_added_at_once(chosen) -> None:
+    features = some(9)
+    at_once, collected = ClassExamples(DIMENSION, 1), ClassExamples(DIMENSION, 1)
+    parts = [(1, chosen(features[:4], 3)), (-1, chosen(features[4:], 5, 4)), (1, chosen(some(0)))]
+    at_once.add(parts, 0.25)
+    for sign, part in parts:
+        collected.collect(sign, part)
+    collected.finish(0.25)
+    every = np.arange(9)
+    assert torch.equal(collected.take(every), at_once.take(every))
+    np.testing.assert_array_equal(collected.gram, at_once.gram)
+    for name in ("signs", "images", "regions", "roles"):
+        np.testing.assert_array_equal(getattr(collected, name), getattr(at_once, name))
 
 
 @pytest.mark.parametrize("sign", [1, -1])
