@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sppdet.heads.gram import combine, products
 from sppdet.heads.rows import Rows
+from sppdet.runtime.memory import memory_of_its_own
 
 POSITIVE, NEGATIVE, NEITHER = 1, -1, 0
 """Roles of a region for a class."""
@@ -100,7 +101,7 @@ class ClassExamples:
             return
         new = torch.cat([one.features * scale for _, one in chosen]).cpu().half()
         old = len(self)
-        gram = np.empty((old + len(new), old + len(new)), np.float32)
+        gram = memory_of_its_own((old + len(new), old + len(new)), np.float32)
         gram[:old, :old] = self.gram
         gram[old:, old:] = products(new, new, self._workers)
         if old:
@@ -153,7 +154,10 @@ class ClassExamples:
 
     def _take(self, source: "ClassExamples", index: NDArray[np.int64]) -> None:
         """All of the examples ``index`` of ``source`` but their rows."""
-        self.gram = source.gram[np.ix_(index, index)]
+        gram = memory_of_its_own((len(index), len(index)), np.float32)
+        for row, old in enumerate(index):
+            gram[row] = source.gram[old, index]
+        self.gram = gram
         self.signs, self.images = source.signs[index], source.images[index]
         self.regions, self.roles = source.regions[index], source.roles[index]
 

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet.heads.rows import Rows
+from sppdet.runtime.memory import memory_of_its_own
 
-_BLOCK = 384
+_BLOCK = 192
 
 
 def products(a: Tensor | Rows, b: Tensor | Rows, workers: int = 1) -> NDArray[np.float32]:
     """``a @ b.T`` of (N, D) and (M, D) half-precision vectors, (N, M) float32."""
-    result = np.empty((len(a), len(b)), np.float32)
+    result = memory_of_its_own((len(a), len(b)), np.float32)
     symmetric = a is b
 
     def fill(first: int, second: int) -> None:

@@ -1,18 +1,17 @@
 """Long feature vectors in half precision, whose number grows and shrinks without copies.
 
-The vectors lie in blocks of memory that are asked of the system directly. A page becomes resident
-when it is first written, so that a block costs what is in it; and the vectors do not lie between
-the passing allocations of a network's layers, which would keep the memory of those from being used
-again.
+The vectors lie in blocks of memory of their own (:mod:`sppdet.runtime.memory`), so that a block
+costs what is in it.
 """
 
-import mmap
 from typing import overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from sppdet.runtime.memory import memory_of_its_own
 
 BLOCK_BYTES = 4 << 20
 """Bytes of a block; at least one vector."""
@@ -47,7 +46,8 @@ class Rows:
         while done < len(vectors):
             block, place = divmod(self._count, self._per_block)
             if block == len(self._blocks):
-                self._blocks.append(_block(self._per_block, self.dimension))
+                shape = self._per_block, self.dimension
+                self._blocks.append(torch.from_numpy(memory_of_its_own(shape, np.float16)))
             taken = min(self._per_block - place, len(vectors) - done)
             self._blocks[block][place : place + taken] = vectors[done : done + taken]
             self._count += taken
@@ -82,9 +82,3 @@ class Rows:
             self._blocks[start // self._per_block][: len(moved)] = moved
         self._count = len(index)
         del self._blocks[-(-self._count // self._per_block) :]
-
-
-def _block(count: int, dimension: int) -> Tensor:
-    """(count, dimension) zeros of memory that no other allocation shares."""
-    values = np.frombuffer(mmap.mmap(-1, max(2 * count * dimension, 1)), np.float16)
-    return torch.from_numpy(values[: count * dimension].reshape(count, dimension))

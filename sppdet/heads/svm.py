@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.svm import SVC
 
 from sppdet.heads.examples import ClassExamples
+from sppdet.runtime.memory import memory_of_its_own
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,15 @@ def fit_svm(examples: ClassExamples, cost: float, positive_weight: float) -> Lin
     if not examples.learnable:
         return None
     machine = SVC(
-        C=cost, kernel="precomputed", class_weight={1: positive_weight, -1: 1.0}, tol=1e-4
+        C=cost,
+        kernel="precomputed",
+        class_weight={1: positive_weight, -1: 1.0},
+        tol=1e-4,
+        cache_size=50,  # megabytes; a product is looked up as quickly in the Gram matrix
     )
-    machine.fit(examples.gram, examples.signs)
+    gram = memory_of_its_own(examples.gram.shape, np.float64)  # or the SVC makes its own copy
+    gram[:] = examples.gram
+    machine.fit(gram, examples.signs)
     duals = machine.dual_coef_[0].astype(np.float32)
     weight = examples.combine(duals[None], machine.support_.astype(np.int64))[0]
     return LinearSvm(weight, float(machine.intercept_[0]))

@@ -62,6 +62,7 @@ def mine(
                 waiting[label].append(negatives)
             due = [label for label, ones in enumerate(waiting) if sum(map(len, ones)) >= limit]
             if due:
+                give_back_freed_memory()
                 scorer = learn(due, scorer)
         give_back_freed_memory()
     return learn(range(len(examples)), scorer)

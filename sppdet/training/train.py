@@ -259,6 +259,7 @@ def regress(
     for label in range(len(examples)):
         one, collected.regression[label] = collected.regression[label], RegressionExamples()
         columns.append(one.fit(settings.regression.ridge, examples.scale, settings.workers, folds))
+        give_back_freed_memory()
         if settings.box_regression:
             progress("box regression", label + 1, len(examples))
     return [
