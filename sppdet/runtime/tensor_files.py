@@ -104,13 +104,20 @@ def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     return content.hexdigest()
 
 
-def make(cls: type[Made], values: Mapping[str, Any]) -> Made:
+def make(
+    cls: type[Made], values: Mapping[str, Any], named: Mapping[str, Any] | None = None
+) -> Made:
     """A dataclass from JSON; lists become tuples.
+
+    Args:
+        cls: the dataclass.
+        values: of its fields.
+        named: classes that its module imports for the type checker only.
 
     Raises:
         TypeError: a field is unknown, or a value has another type than its field.
     """
-    types = get_type_hints(cls)
+    types = get_type_hints(cls, localns=dict(named or {}))
     known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     converted = {}
     for name, value in values.items():
