@@ -201,20 +201,25 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise SppdetError(f"{folder}: no such folder")
-    return sorted(
-        entry
-        for entry in folder.iterdir()
-        if not entry.name.startswith(".") and entry.is_file() and _may_be_image(entry)
-    )
-
-
-def _may_be_image(file: Path) -> bool:
-    if file.suffix:
-        return file.suffix.lower() in (*SUFFIXES, *_MORE_SUFFIXES)
     try:
-        with file.open("rb") as content:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if _may_be_image(entry))
+    except OSError as error:
+        raise SppdetError(f"{folder}: cannot be read ({error.strerror or error})") from None
+    return [folder / name for name in names]
+
+
+def _may_be_image(entry: os.DirEntry[str]) -> bool:
+    """By the name where it has a suffix; only regular files, and links to them, are opened."""
+    try:
+        if entry.name.startswith(".") or not entry.is_file():
+            return False
+        suffix = Path(entry.name).suffix
+        if suffix:
+            return suffix.lower() in (*SUFFIXES, *_MORE_SUFFIXES)
+        with open(entry.path, "rb") as content:
             return content.read(8).startswith(_BEGINNINGS)
-    except OSError:
+    except OSError:  # a link that leads to itself, or a file that cannot be read
         return False
 
 

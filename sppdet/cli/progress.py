@@ -40,6 +40,9 @@ class PlainConsole(Console):
         return super().render_str(visible_lines(text), **options)
 
 
+MOST_PROBLEMS = 100
+"""Problems of a data set that are printed before the work."""
+
 BETWEEN = 2.0
 """Least seconds between two lines of one task."""
 
@@ -49,7 +52,11 @@ console = PlainConsole(stderr=True)
 
 def tell_dataset(dataset: "Dataset") -> None:
     """What was read: decisions and problems, a line each, and how many images are background."""
-    for line in (*dataset.notes, *map(str, dataset.problems)):
+    lines = [*dataset.notes, *map(str, dataset.problems[:MOST_PROBLEMS])]
+    if len(dataset.problems) > MOST_PROBLEMS:
+        more = len(dataset.problems) - MOST_PROBLEMS
+        lines.append(f"{more} more problems; sppdet data check --json lists all")
+    for line in lines:
         console.print(f"note: {line}", markup=False, soft_wrap=True)
     counts = [len(entry) for entry in dataset.all_annotations()]
     console.print(

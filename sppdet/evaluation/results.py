@@ -76,7 +76,12 @@ def read_results(path: Path, dataset: Dataset, boxes: str = "xyxy") -> Results:
         check_category_ids(path, records, dataset, reader.by_category)
         found = list(reader.coco(path, records))
         records = [
-            {**records[index], "image_id": dataset.image_ids[image]}
+            {
+                **records[index],
+                "image_id": dataset.image_ids[image],
+                "bbox": [float(value) for value in records[index]["bbox"]],
+                "score": float(records[index]["score"]),  # it may be a text
+            }
             for index, image in reader.kept
             if dataset.image_ids
         ]

@@ -1,10 +1,11 @@
 """Functions compiled by numba, kept on disk for the next run where that is possible.
 
 numba keeps machine code beside the source, or in the user's folder for caches, or where
-NUMBA_CACHE_DIR says. It finds the code by its own version, the processor, the types of the arguments and the source file
-of the function. It does not look at the functions that this one calls in other files, nor at the
-version of NumPy, whose arrays the machine code reads; here both are part of the name. Where nothing
-can be written, or what is there cannot be read, the function is compiled in memory, with a note.
+NUMBA_CACHE_DIR says. It finds the code by its own version, the processor, the types of the
+arguments and the source file of the function. It does not look at the functions that this one calls
+in other files, nor at the version of NumPy, whose arrays the machine code reads; here both are part
+of the name. Where nothing can be written, or what is there cannot be read, the function is compiled
+in memory, with a note.
 """
 
 import warnings

@@ -114,6 +114,7 @@ class TrainingImages:
         self._store = RegionStore(cache_dir() / "regions", extractor, settings.store_bytes)
         self._layers: Layers | None = None
         self._told = False
+        self._failed: set[int] = set()
 
     def through(self, layers: Layers) -> "TrainingImages":
         """The same images, caches and failures; their features go through ``layers``."""
@@ -149,7 +150,8 @@ class TrainingImages:
             if done % GIVE_BACK == 0:
                 give_back_freed_memory()
             if isinstance(result, _Unreadable):
-                if not view.mirrored:
+                if view.index not in self._failed:  # also in a pass in which it has vanished
+                    self._failed.add(view.index)
                     self.failures.append(str(result))
                 yield view, None
             else:

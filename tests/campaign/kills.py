@@ -6,9 +6,9 @@ SIGKILL, SIGINT and SIGTERM hit train, detect, evaluate, classify, data check, c
 after a random amount of processor time. Of a case it demands: what lies in the output is whole; a
 command that SIGINT or SIGTERM hits ends with 130 or 143 (or is done, with 0), says at most one line
 of error and shows no traceback; the second run ends with the result of an undisturbed run; and
-nothing temporary stays in the folders of outputs and caches. A case runs in a copy of a process that
-has imported everything, which is cheap; every ``--fresh``-th runs in a new interpreter instead, so
-that the signal may hit imports and the end of the process.
+nothing temporary stays in the folders of outputs and caches. A case runs in a copy of a process
+that has imported everything, which is cheap; every ``--fresh``-th runs in a new interpreter,
+so that the signal may hit imports and the end of the process.
 """
 
 import argparse

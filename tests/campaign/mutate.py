@@ -146,8 +146,8 @@ def bomb(rng: random.Random, text: str) -> bytes:
             f"{anchors}{text}\nnames: *a8\n".encode(),
             b"names: &a [*a]\n",
             b"nc: 99999999999\n" + text.encode(),
-            (text + "\n").encode() * 2000,
-            text.replace("\n", " ").encode() * 500,
+            (text + "\n").encode() * (1_000_000 // (len(text) + 1)),
+            text.replace("\n", " ").encode() * (1_000_000 // len(text)),
             text.encode("utf-16"),
             text.encode("cp037", "replace"),
         )

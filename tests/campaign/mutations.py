@@ -60,12 +60,15 @@ class Writes:
             writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
             if not isinstance(values[0], int) and values[2] is not None and values[2] & writing:
                 self._add(values[0])
-        elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.truncate"):
-            self._add(values[0])
+        elif event in ("os.mkdir", "os.remove", "os.rmdir"):
+            self._add(values[0], values[-1])
         elif event in ("os.rename", "os.link", "os.symlink"):
-            self._add(values[1])
+            self._add(values[1], values[-1])
 
-    def _add(self, path: Any) -> None:
+    def _add(self, path: Any, folder: int = -1) -> None:
+        """``folder`` is the descriptor of the folder that a relative path begins at."""
+        if folder >= 0:
+            path = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), os.fsdecode(path))
         name = os.path.abspath(os.fsdecode(path))
         real = os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))
         fine = real == os.devnull or "__pycache__" in real

@@ -25,7 +25,7 @@ def _processor(case: Any) -> list[Any]:
 
 
 def _memory(case: Any) -> list[Any]:
-    return [lambda: np.ones(2_200_000_000, np.uint8).sum()]
+    return [lambda: np.ones(2_200_000_000, np.uint8).max()]
 
 
 def _outside(case: Any) -> list[Any]:
@@ -40,6 +40,10 @@ def _escape(case: Any) -> list[Any]:
     return [lambda: print("\x1b[2J", file=sys.stdout)]
 
 
+def _sleep(case: Any) -> list[Any]:
+    return [lambda: time.sleep(30)]
+
+
 def _sound(case: Any) -> list[Any]:
     return [lambda: time.sleep(0)]
 
@@ -51,5 +55,6 @@ PLANTED: dict[str, tuple[Callable[[Any], list[Any]], int]] = {
     "outside": (_outside, 1),
     "death": (_death, 1),
     "escape": (_escape, 1),
+    "sleep": (_sleep, 1),
     "sound": (_sound, 1),
 }
