@@ -1,4 +1,6 @@
 import io
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +261,30 @@ def test_the_fruit_photographs_can_all_be_read(shared_data: Path) -> None:
         image = read_image(path)
         assert image.shape[2] == 3
         assert image_size(path) == image.shape[1::-1]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "no_suffix"])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "loop", "nowhere", "hidden"])
+def test_what_is_no_file_is_not_found_nor_opened(kind: str, name: str, tmp_path: Path) -> None:
+    Image.new("RGB", (3, 3)).save(tmp_path / "b.png")
+    (tmp_path / "link.png").symlink_to("b.png")
+    odd = tmp_path / name
+    if kind == "pipe":
+        os.mkfifo(odd)
+    elif kind == "folder":
+        odd.mkdir()
+    elif kind == "hidden":
+        (tmp_path / f".{name}").touch()
+    else:
+        odd.symlink_to(name if kind == "loop" else "nothing")
+    assert [file.name for file in find_images(tmp_path)] == ["b.png", "link.png"]
+
+
+def test_twenty_thousand_links_are_listed_soon(tmp_path: Path) -> None:
+    Image.new("RGB", (3, 3)).save(tmp_path / "a.png")
+    (tmp_path / "many").mkdir()
+    for number in range(20_000):
+        os.symlink("../a.png", tmp_path / "many" / f"{number}.png")
+    begin = time.process_time()
+    assert len(find_images(tmp_path / "many")) == 20_000
+    assert time.process_time() - begin < 2

@@ -32,6 +32,8 @@ from typing import Any
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 900.0
+ALONE = ("convert",)
+"""Commands of which two at once into one output must not both succeed."""
 
 
 @dataclass(frozen=True)
@@ -250,6 +252,30 @@ class Campaign:
             fresh = fresh and signum != signal.SIGKILL
             self.refer(name, fresh)
             self.case(number, name, signum, fresh, rng)
+        pairs = [name for name in names if name not in ALONE]
+        for number in range(self.options.together):
+            self.together(number, pairs[number % len(pairs)])
+
+    def together(self, number: int, name: str) -> None:
+        """The same command twice at once, with one cache and one output."""
+        self.refer(name, False)
+        subject, place = self.subjects[name], self.place("case")
+        subject.prepare(place)
+        processes = [start(subject.words, place, False) for _ in range(2)]
+        codes = [end(process)[0] for process in processes]
+        faults = [] if codes == [0, 0] else [f"{codes}: {(place / 'log').read_text()[-1200:]!r}"]
+        if not faults and subject.result(place) != self.expected[name]:
+            faults.append("another result")
+        left = [p.name for p in place.rglob("*") if ".sppdet-" in p.name]
+        self.note(
+            number, f"{name} twice at once", faults + ([f"leaves {left[:5]}"] if left else [])
+        )
+
+    def note(self, number: int, kind: str, faults: list[str]) -> None:
+        self.cases[kind] += 1
+        for fault in faults:
+            self.faults.append({"case": number, "kind": kind, "fault": fault})
+            print(f"case {number} ({kind}): {fault}", flush=True)
 
     def case(
         self, number: int, name: str, signum: signal.Signals, fresh: bool, rng: random.Random
@@ -282,11 +308,8 @@ class Campaign:
         left = [p.name for p in place.rglob("*") if ".sppdet-" in p.name]
         left += [p.name for p in (place / "tmp").iterdir()] if signum != signal.SIGKILL else []
         faults += [f"leaves {left[:5]}"] if left else []
-        kind = f"{name} {signum.name}{' fresh' if fresh else ''}"
-        self.cases[kind] += 1
-        for fault in faults:
-            self.faults.append({"case": number, "kind": kind, "moment": moment, "fault": fault})
-            print(f"case {number} ({kind} at {moment:.2f} s): {fault}", flush=True)
+        faults = [f"at {moment:.2f} s: {fault}" for fault in faults]
+        self.note(number, f"{name} {signum.name}{' fresh' if fresh else ''}", faults)
 
 
 def parse() -> argparse.Namespace:
@@ -295,6 +318,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--fresh", type=int, default=4, help="0: no new interpreters")
+    parser.add_argument("--together", type=int, default=0, help="pairs of runs at once")
     parser.add_argument("--command", action="append", help="this command only; several times")
     parser.add_argument("--json", type=Path, help="write the result")
     return parser.parse_args()
@@ -323,7 +347,7 @@ def main() -> int:
         "minutes": round((time.monotonic() - begin) / 60, 1),
         "date": time.strftime("%Y-%m-%d"),
     }
-    print(f"{total} kills, {len(campaign.faults)} faults")
+    print(f"{total} cases, {len(campaign.faults)} faults")
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
     return 1 if campaign.faults else 0

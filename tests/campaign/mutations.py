@@ -95,6 +95,8 @@ def worker(options: argparse.Namespace) -> None:
     for number in range(options.first, options.last, options.step):
         rng = random.Random(f"{options.seed} {number}")
         kind = rng.choices(list(table), weights)[0]
+        if options.planted:
+            kind = list(table)[number % len(table)]
         place = Path(options.folder) / f"case-{number}"
         for name in ("in", "out", "tmp"):
             (place / name).mkdir(parents=True)

@@ -32,7 +32,7 @@ def test_mutations(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_campaign_of_mutations_finds_what_is_planted(tmp_path: Path) -> None:
-    words = ("--planted", "--number", "24", "--workers", "1")
+    words = ("--planted", "--number", "8", "--workers", "1")
     code, found, said = run("mutations.py", *words, file=tmp_path / "r")
     assert code == 1
     faults = {fault["kind"]: fault["fault"] for fault in found["faults"]}
