@@ -339,7 +339,8 @@ def main() -> int:
             for number in {fault["case"] for fault in campaign.faults}:
                 place = Path(folder) / f"case-{number}"
                 if place.exists():
-                    shutil.copytree(place, options.keep / place.name, symlinks=True)
+                    options.keep.mkdir(parents=True, exist_ok=True)  # cp keeps pipes and sockets
+                    subprocess.run(["cp", "-a", str(place), str(options.keep)], check=False)
     total = sum(campaign.cases.values())
     result = {
         "seed": options.seed,
