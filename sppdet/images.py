@@ -39,7 +39,8 @@ def read_image(file: ImageFile) -> Rgb:
     """Read an image file as RGB, uint8, shape (height, width, 3).
 
     EXIF rotation is applied. Grey, palette and CMYK images are converted; transparent pixels are
-    laid on white; 16-bit and floating-point images are scaled to 8 bits (see :func:`_from_deep_grey`).
+    laid on white; 16-bit and floating-point images are scaled to 8 bits
+    (see :func:`_from_deep_grey`).
     Of an animated or many-page file the first frame is read. The format is that of the content,
     whatever the suffix is. A JPEG that lacks its last bytes is read with a warning as long as nine
     tenths of its rows are there.
