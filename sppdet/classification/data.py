@@ -139,7 +139,7 @@ def _boxes(file: Path, names: list[str]) -> NDArray[np.float32]:
             if number == 1 and row[:1] == ["path"]:
                 continue
             left, top, right, bottom = (float(value) for value in row[1:5])
-            if not max(map(abs, (left, top, right, bottom))) <= FARTHEST:
+            if not all(abs(value) <= FARTHEST for value in (left, top, right, bottom)):
                 raise ValueError("a coordinate that no image has")
             if right >= left and bottom >= top:
                 known[row[0]] = (left, top, right + 1, bottom + 1)

@@ -80,10 +80,10 @@ def subjects(data: Path) -> dict[str, Subject]:
     """Commands on small data; PLACE stands for the folder of the case."""
     scenes, photos = str(data / "scenes"), str(data / "scenes" / "train")
     train = ["train", scenes, "--output", "PLACE/out/m.safetensors", "--trunk", "small"]
-    train += ["--scales", "160", "--boxes", "150", "--proposals", "fast", "--workers", "1"]
+    train += ["--scales", "128", "--boxes", "100", "--proposals", "fast", "--workers", "1"]
     evaluate = ["evaluate", scenes, "--model", str(data / "m.safetensors"), "--workers", "1"]
     evaluate += ["--json", "PLACE/out/ap.json", "--export", "PLACE/out/voc", "--intervals", "20"]
-    classify = ["classify", "train", str(data / "classes"), "--network", "small", "--epochs", "3"]
+    classify = ["classify", "train", str(data / "classes"), "--network", "small", "--epochs", "2"]
     classify += ["--batch", "8", "--sizes", "32", "--output", "PLACE/out"]
     check = ["data", "check", scenes, "--split", "train", "--json", "PLACE/out/c.json"]
     check += ["--contact-sheet", "PLACE/out/sheet.png"]
@@ -116,8 +116,8 @@ def make_data(folder: Path) -> None:
 
     from sppdet.datasets.scenes import write_scenes
 
-    write_scenes(folder / "scenes" / "train", 10, seed=0, size=(200, 150))
-    write_scenes(folder / "scenes" / "test", 6, seed=1, size=(200, 150))
+    write_scenes(folder / "scenes" / "train", 6, seed=0, size=(160, 120))
+    write_scenes(folder / "scenes" / "test", 4, seed=1, size=(160, 120))
     rng = np.random.default_rng(0)
     for split, count in (("train", 16), ("test", 4)):
         for label in range(2):
@@ -235,6 +235,7 @@ class Campaign:
         if code:
             raise SystemExit(f"{name} fails undisturbed:\n{(place / 'log').read_text()[-2000:]}")
         self.seconds[name, fresh] = seconds
+        print(f"{name}{' fresh' if fresh else ''}: {seconds:.1f} s undisturbed", flush=True)
         self.expected.setdefault(name, self.subjects[name].result(place))
 
     def run(self) -> None:
