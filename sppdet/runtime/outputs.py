@@ -98,13 +98,17 @@ class _Folder:
 
     def __init__(self, where: str) -> None:
         self.where, self.real = where, os.path.realpath(where)
-        self._names: set[str] | None = None
-        with suppress(OSError):
+        self._there, self._names = True, None
+        try:
             self._names = set(os.listdir(where or "."))
+        except (FileNotFoundError, NotADirectoryError):
+            self._there = False
+        except OSError:  # it can be entered, perhaps, but not listed
+            pass
 
     def status(self, name: str) -> os.stat_result | None:
         """Of the file, or of what a link leads to; None when there is none."""
-        if self._names is None:
+        if not self._there:
             return None
         try:
             return os.stat(os.path.join(self.where, name))
@@ -114,7 +118,7 @@ class _Folder:
     def place(self, name: str) -> str:
         """The file that is written in the end, through links."""
         path = os.path.join(self.real, name)
-        return os.path.realpath(path) if name in (self._names or ()) else path
+        return os.path.realpath(path) if self._names is None or name in self._names else path
 
 
 def _is_dir(status: os.stat_result) -> bool:

@@ -241,6 +241,19 @@ def test_links_in_folders_of_outputs(tmp_path: Path) -> None:
         check_outputs([tmp_path / "real" / "link", tmp_path / "real" / "b"])
 
 
+def test_a_folder_that_cannot_be_listed_is_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff the user's")
+
+    def locked(*_: object) -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.listdir", locked)
+    with pytest.raises(SppdetError, match="sppdet did not make it"):
+        check_outputs([tmp_path / "photo.jpg"])
+
+
 def test_an_output_in_another_output(tmp_path: Path) -> None:
     with pytest.raises(SppdetError, match="c: lies in another output"):
         check_outputs([tmp_path / "a", tmp_path / "a" / "b" / "c"])
