@@ -94,7 +94,8 @@ class Tenths(Progress):
             if not task.visible or not task.total:
                 return
             tenth, now = int(10 * task.completed / task.total), self.get_time()
-            before, at = self._told.setdefault(task_id, (0, now))
+            start = now if task.start_time is None else task.start_time
+            before, at = self._told.get(task_id, (0, start))
             if tenth <= before or (tenth < 10 and now - at < BETWEEN):
                 return
             self._told[task_id] = (tenth, now)
