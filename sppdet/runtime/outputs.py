@@ -98,7 +98,8 @@ class _Folder:
 
     def __init__(self, where: str) -> None:
         self.where, self.real = where, os.path.realpath(where)
-        self._there, self._names = True, None
+        self._there = True
+        self._names: set[str] | None = None
         try:
             self._names = set(os.listdir(where or "."))
         except (FileNotFoundError, NotADirectoryError):
