@@ -25,8 +25,8 @@ def run(script: str, *words: str, file: Path) -> tuple[int, dict, str]:
 
 @pytest.mark.slow
 def test_mutations(tmp_path: Path) -> None:
-    code, found, said = run("mutations.py", "--number", "200", "--seed", "17", file=tmp_path / "r")
-    assert (code, found["number"], found["faults"]) == (0, 200, []), said
+    code, found, said = run("mutations.py", "--number", "120", "--seed", "17", file=tmp_path / "r")
+    assert (code, found["number"], found["faults"]) == (0, 120, []), said
     assert len(found["cases"]) > 8
 
 
@@ -48,5 +48,8 @@ def test_the_campaign_of_mutations_finds_what_is_planted(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_kills(tmp_path: Path) -> None:
-    code, found, said = run("kills.py", "--number", "14", "--seed", "3", file=tmp_path / "r")
-    assert (code, found["number"], found["faults"]) == (0, 14, []), said
+    words = ["--number", "6", "--seed", "3", "--fresh", "5"]
+    for command in ("train", "detect", "cache"):
+        words += ["--command", command]
+    code, found, said = run("kills.py", *words, file=tmp_path / "r")
+    assert (code, found["number"], found["faults"]) == (0, 6, []), said
