@@ -287,7 +287,7 @@ def test_twenty_thousand_links_are_listed_soon(tmp_path: Path) -> None:
         os.symlink("../a.png", tmp_path / "many" / f"{number}.png")
     begin = time.process_time()
     assert len(find_images(tmp_path / "many")) == 20_000
-    assert time.process_time() - begin < 2
+    assert time.process_time() - begin < 5  # 0.5 on a quiet machine
 
 
 @pytest.mark.parametrize("mode", ["I;16", "F", "RGBA", "P"])
