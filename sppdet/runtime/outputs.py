@@ -119,7 +119,8 @@ class _Folder:
     def place(self, name: str) -> str:
         """The file that is written in the end, through links."""
         path = os.path.join(self.real, name)
-        return os.path.realpath(path) if self._names is None or name in self._names else path
+        known = self._there and (self._names is None or name in self._names)
+        return os.path.realpath(path) if known else path
 
 
 def _is_dir(status: os.stat_result) -> bool:
