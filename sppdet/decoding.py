@@ -19,6 +19,10 @@ from sppdet.errors import SppdetError, SppdetWarning
 LEAST_ROWS = 0.9
 """Part of the rows that must decode: a photograph that lacks more is refused."""
 
+LONGEST_SIDE = 65_535
+"""Pixels of the longest side that is read, JPEG's limit: the header of a file of a few bytes can
+claim millions, and a picture so long is seen in as many parts as it is longer than high."""
+
 LEAST_SCANS = 6
 """Scans from which a progressive JPEG without its end is read. Each scan refines all rows; encoders
 write ten by default, and behind the sixth the luminance lacks its last bits only."""
@@ -55,6 +59,7 @@ def decode(source: Path | BinaryIO, name: str) -> Image.Image:
     try:
         content = None if isinstance(source, Path) else io.BytesIO(source.read())
         with Image.open(content or source) as image:
+            _check_sides(image.size, name)
             try:
                 image.load()
             except OSError:
@@ -89,6 +94,7 @@ def upright_size(path: Path) -> tuple[int, int]:
     check_regular(path)
     try:
         with Image.open(path) as image:
+            _check_sides(image.size, str(path))
             width, height = image.size
             # Pillow gives the size of a TIFF file as it is after the rotation.
             turned = image.format != "TIFF" and orientation(image) in (5, 6, 7, 8)
@@ -96,6 +102,8 @@ def upright_size(path: Path) -> tuple[int, int]:
         raise SppdetError(f"{path}: no such file") from None
     except Image.DecompressionBombError as error:
         raise SppdetError(_too_large(str(path), error)) from None
+    except SppdetError:
+        raise
     except Exception as error:  # as above
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise SppdetError(f"{path}: is not an image that can be read ({reason})") from None
@@ -135,6 +143,13 @@ def check_regular(path: Path) -> None:
         raise SppdetError(f"{path}: is a folder, not an image")
     if not stat.S_ISREG(mode):
         raise SppdetError(f"{path}: is a pipe or a device, not a file")
+
+
+def _check_sides(size: tuple[int, int], name: str) -> None:
+    if max(size) > LONGEST_SIDE:
+        raise SppdetError(
+            f"{name}: is {size[0]} x {size[1]} pixels; cut it, sides up to {LONGEST_SIDE} are read"
+        )
 
 
 def _too_large(name: str, error: Exception) -> str:

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeGuard, cast
 
@@ -27,6 +28,8 @@ ImageLike: TypeAlias = "ImageFile | Image.Image | NDArray[np.uint8] | Tensor"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Of files that are taken for images before they are opened. What they are, their content says."""
 
+_STRIP_PIXELS = 1 << 22
+
 _MORE_SUFFIXES = (".jfif", ".jpe", ".gif", ".ppm", ".pgm")
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
 """How files of these formats begin."""
@@ -36,7 +39,8 @@ def read_image(file: ImageFile) -> Rgb:
     """Read an image file as RGB, uint8, shape (height, width, 3).
 
     EXIF rotation is applied. Grey, palette and CMYK images are converted; transparent pixels are
-    laid on white; 16-bit and floating-point images are scaled to 8 bits (see :func:`_to_8_bits`).
+    laid on white; 16-bit and floating-point images are scaled to 8 bits
+    (see :func:`_from_deep_grey`).
     Of an animated or many-page file the first frame is read. The format is that of the content,
     whatever the suffix is. A JPEG that lacks its last bytes is read with a warning as long as nine
     tenths of its rows are there.
@@ -201,43 +205,64 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise SppdetError(f"{folder}: no such folder")
-    return sorted(
-        entry
-        for entry in folder.iterdir()
-        if not entry.name.startswith(".") and entry.is_file() and _may_be_image(entry)
-    )
-
-
-def _may_be_image(file: Path) -> bool:
-    if file.suffix:
-        return file.suffix.lower() in (*SUFFIXES, *_MORE_SUFFIXES)
     try:
-        with file.open("rb") as content:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if _may_be_image(entry))
+    except OSError as error:
+        raise SppdetError(f"{folder}: cannot be read ({error.strerror or error})") from None
+    return [folder / name for name in names]
+
+
+def _may_be_image(entry: os.DirEntry[str]) -> bool:
+    """By the name where it has a suffix; only regular files, and links to them, are opened."""
+    try:
+        if entry.name.startswith(".") or not entry.is_file():
+            return False
+        suffix = Path(entry.name).suffix
+        if suffix:
+            return suffix.lower() in (*SUFFIXES, *_MORE_SUFFIXES)
+        with open(entry.path, "rb") as content:
             return content.read(8).startswith(_BEGINNINGS)
-    except OSError:
+    except OSError:  # a link that leads to itself, or a file that cannot be read
         return False
 
 
 def _to_rgb(image: Image.Image) -> Rgb:
     if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
-        grey = _to_8_bits(np.asarray(image))
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        return _from_deep_grey(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        pixels = np.empty((image.height, image.width, 3), np.uint8)
+        for rows, strip in _strips(image):
+            opaque = Image.alpha_composite(
+                Image.new("RGBA", strip.size, "white"), strip.convert("RGBA")
+            )
+            pixels[rows] = np.asarray(opaque.convert("RGB"))
+        return pixels
     return np.array(image.convert("RGB"))
 
 
-def _to_8_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+def _strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """An image in parts of some rows: what is computed for a part takes little memory."""
+    count = max(_STRIP_PIXELS // image.width, 1)
+    for top in range(0, image.height, count):
+        bottom = min(top + count, image.height)
+        yield slice(top, bottom), image.crop((0, top, image.width, bottom))
+
+
+def _from_deep_grey(image: Image.Image) -> Rgb:
     """Scale deep grey values: full range for 16-bit integers, the values' own range for floats."""
-    numbers = values.astype(np.float64)
-    if np.issubdtype(values.dtype, np.floating):
-        finite = numbers[np.isfinite(numbers)]
-        low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    else:
-        low, high = 0.0, 65535.0
-        if numbers.size and numbers.max() <= 255:
-            high = 255.0
-    scaled = (numbers - low) / ((high - low) or 1.0) * 255
-    return np.clip(np.nan_to_num(scaled), 0, 255).round().astype(np.uint8)
+    lows, highs = [], []
+    for _, strip in _strips(image):
+        values = np.asarray(strip)
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            lows.append(float(finite.min()))
+            highs.append(float(finite.max()))
+    low, high = min(lows, default=0.0), max(highs, default=0.0)
+    if image.mode != "F":
+        low, high = 0.0, 255.0 if high <= 255 else 65535.0
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for rows, strip in _strips(image):
+        scaled = (np.asarray(strip).astype(np.float64) - low) / ((high - low) or 1.0) * 255
+        pixels[rows] = np.clip(np.nan_to_num(scaled), 0, 255).round()[:, :, None]
+    return pixels

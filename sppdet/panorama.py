@@ -19,6 +19,9 @@ PART = 4
 """Length of a part in short sides; parts overlap by one short side, so that an object which is not
 longer than that lies whole in one of them."""
 
+MOST_PARTS = 100
+"""Of an image; the parts of a line of pixels are longer."""
+
 
 def is_panorama(image: Rgb) -> bool:
     """Whether an image (H, W, 3) is seen in parts."""
@@ -28,8 +31,9 @@ def is_panorama(image: Rgb) -> bool:
 def parts_of(width: int, height: int) -> list[tuple[int, int, int, int]]:
     """The parts of an image, as xyxy in pixels: equal lengths along the longer side."""
     length, short = max(width, height), min(width, height)
-    count = max(-(-(length - short) // ((PART - 1) * short)), 1)
-    size = min(PART * short, length)
+    step = max((PART - 1) * short, -(-length // MOST_PARTS))
+    count = max(-(-(length - short) // step), 1)
+    size = min(step + short, length)
     starts = np.linspace(0, length - size, count).round().astype(int).tolist()
     if width >= height:
         return [(start, 0, start + size, height) for start in starts]

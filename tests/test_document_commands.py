@@ -25,7 +25,7 @@ DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "data" / "README.md"]
 )
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
-SCRIPT = re.compile(r"(?:tools|benchmarks|data|examples)/\w+\.py")
+SCRIPT = re.compile(r"(?:tools|benchmarks|data|examples|tests/campaign)/\w+\.py")
 NETWORKS_KNOWN = {*NETWORKS, *torchvision.models.list_models(module=torchvision.models)}
 VALUES: dict[str, Any] = {"network": NETWORKS_KNOWN, "proposals": METHODS, "name": SOURCES}
 """What the value of a parameter may be, where the command line takes any text."""

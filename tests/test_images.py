@@ -1,4 +1,6 @@
 import io
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +261,57 @@ def test_the_fruit_photographs_can_all_be_read(shared_data: Path) -> None:
         image = read_image(path)
         assert image.shape[2] == 3
         assert image_size(path) == image.shape[1::-1]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "no_suffix"])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "loop", "nowhere", "hidden"])
+def test_what_is_no_file_is_not_found_nor_opened(kind: str, name: str, tmp_path: Path) -> None:
+    Image.new("RGB", (3, 3)).save(tmp_path / "b.png")
+    (tmp_path / "link.png").symlink_to("b.png")
+    odd = tmp_path / name
+    if kind == "pipe":
+        os.mkfifo(odd)
+    elif kind == "folder":
+        odd.mkdir()
+    elif kind == "hidden":
+        (tmp_path / f".{name}").touch()
+    else:
+        odd.symlink_to(name if kind == "loop" else "nothing")
+    assert [file.name for file in find_images(tmp_path)] == ["b.png", "link.png"]
+
+
+def test_twenty_thousand_links_are_listed_soon(tmp_path: Path) -> None:
+    Image.new("RGB", (3, 3)).save(tmp_path / "a.png")
+    (tmp_path / "many").mkdir()
+    for number in range(20_000):
+        os.symlink("../a.png", tmp_path / "many" / f"{number}.png")
+    begin = time.process_time()
+    assert len(find_images(tmp_path / "many")) == 20_000
+    assert time.process_time() - begin < 5  # 0.5 on a quiet machine
+
+
+@pytest.mark.parametrize("mode", ["I;16", "F", "RGBA", "P"])
+def test_a_large_image_in_strips_is_that_at_once(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).integers(0, 60_000, (37, 23))
+    if mode in ("I;16", "F"):
+        image = Image.fromarray(values.astype(np.uint16 if mode == "I;16" else np.float32))
+    else:
+        image = Image.fromarray((values % 256).astype(np.uint8)).convert("RGBA")
+        image.putalpha(Image.fromarray((values // 250).astype(np.uint8)))
+        image = image.quantize(50) if mode == "P" else image
+    file = tmp_path / ("a.tif" if mode == "F" else "a.png")
+    image.save(file)
+    whole = read_image(file)
+    monkeypatch.setattr("sppdet.images._STRIP_PIXELS", 50)
+    np.testing.assert_array_equal(read_image(file), whole)
+    assert len(np.unique(whole)) > 20
+
+
+@pytest.mark.parametrize("read", [read_image, image_size])
+def test_a_side_that_no_camera_makes_is_refused(read: Any, tmp_path: Path) -> None:
+    """The header of a small file can claim millions of pixels."""
+    Image.new("1", (70_000, 1)).save(tmp_path / "a.png")
+    with pytest.raises(SppdetError, match=r"a\.png: is 70000 x 1 pixels; cut it"):
+        read(tmp_path / "a.png")

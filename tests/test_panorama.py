@@ -6,11 +6,11 @@ import pytest
 from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.images import read_image
-from sppdet.panorama import detect_in_parts, is_panorama, parts_of
+from sppdet.panorama import MOST_PARTS, detect_in_parts, is_panorama, parts_of
 
 
 @pytest.mark.parametrize(
-    "size", [(1001, 100), (4000, 150), (30, 3000), (5000, 1), (1, 11), (10_000, 399)]
+    "size", [(1001, 100), (4000, 150), (30, 3000), (3000, 15), (1, 11), (10_000, 399)]
 )
 def test_parts_cover_the_image_and_overlap_by_the_short_side(size: tuple[int, int]) -> None:
     short, long = min(size), max(size)
@@ -51,3 +51,15 @@ def test_a_panorama_is_not_empty(detector: Detector, scenes, turned: bool) -> No
     one, found = detector.detect(scene, 0.5), detector.detect(panorama, 0.5)
     assert len(found) >= 10 * len(one) > 0
     assert (found.boxes[:, 2:] <= panorama.shape[1::-1]).all()
+
+
+@pytest.mark.parametrize("size", [(65_535, 1), (5000, 1), (3, 40_000), (30_000, 100)])
+def test_a_line_of_pixels_has_few_parts_that_cover_it(size: tuple[int, int]) -> None:
+    parts = parts_of(*size)
+    assert len(parts) <= MOST_PARTS
+    along = 0 if size[0] > size[1] else 1
+    reached = 0
+    for part in parts:
+        assert part[along] <= reached
+        reached = part[along + 2]
+    assert reached == max(size)

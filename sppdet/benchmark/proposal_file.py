@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sppdet.boxes import Boxes, as_boxes
+from sppdet.boxes import FARTHEST, Boxes, as_boxes
+from sppdet.datasets.files import parse_json
 from sppdet.datasets.image_names import relative_names
 from sppdet.errors import SppdetError
 from sppdet.runtime.outputs import write_recorded
@@ -32,12 +33,7 @@ def read_proposals(path: Path, images: list[Path]) -> list[Boxes]:
     Raises:
         SppdetError: the file cannot be read, is not such a JSON file, or has no boxes for an image.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SppdetError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise SppdetError(f"{path}: is not JSON ({error})") from None
+    content = parse_json(path)
     if not isinstance(content, dict):
         raise SppdetError(f"{path}: is not a JSON object of image names and boxes")
     found = []
@@ -49,10 +45,10 @@ def read_proposals(path: Path, images: list[Path]) -> list[Boxes]:
             raise SppdetError(f"{path}: has no boxes for {name}; make it with these images")
         try:
             boxes = as_boxes(content[name])
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             boxes = np.full((1, 4), np.nan, np.float32)
-        sides = boxes[:, 2:] - boxes[:, :2]
-        if not np.isfinite(boxes).all() or (sides <= 0).any() or len(boxes) == 0:
+        near = bool((np.abs(boxes) <= FARTHEST).all())  # not so for NaN
+        if not near or len(boxes) == 0 or not (boxes[:, 2:] > boxes[:, :2]).all():
             raise SppdetError(
                 f"{path}: the boxes of {name} are not a list of [x1, y1, x2, y2] with "
                 "x1 < x2 and y1 < y2"

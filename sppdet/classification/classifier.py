@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors
 import torch
 from torch import nn
 
@@ -61,17 +60,42 @@ def load_classifier(path: str | os.PathLike[str], device: torch.device) -> Class
             settings = ClassifySettings.from_dict(state["settings"])
             classes = tuple(state["classes"])
             tensors = groups.get("average") or groups["model"]
+        check_fit(settings, classes, tensors)
         network = build_network(settings.network, len(classes), settings.levels, settings.dropout)
         network.load_state_dict(tensors)
-    except SppdetError:
-        raise
-    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise SppdetError(f"{path}: is not a classifier of sppdet ({error})") from None
-    except RuntimeError:
-        raise SppdetError(f"{path}: its tensors do not fit a {settings.network}") from None
+    except SppdetError as error:
+        raise SppdetError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    except Exception as error:  # a file can hold anything: types, numbers and nesting of any kind
+        reason = " ".join(str(error).split())[:200]
+        raise SppdetError(
+            f"{path}: is not a classifier of sppdet, or is damaged "
+            f"({type(error).__name__}: {reason})"
+        ) from None
     network.eval().requires_grad_(False)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Classifier(network, classes, settings)
+
+
+def check_fit(
+    settings: ClassifySettings, classes: tuple[str, ...], tensors: Mapping[str, torch.Tensor]
+) -> None:
+    """Compare the tensors with the network of these settings, before memory is taken for it.
+
+    Raises:
+        ValueError: a class is not a text, or a tensor is missing, left over or of another shape.
+        SppdetError: there is no such network.
+    """
+    if not classes or not all(isinstance(name, str) for name in classes):
+        raise ValueError("its classes are not names")
+    with torch.device("meta"):
+        network = build_network(settings.network, len(classes), settings.levels, settings.dropout)
+    wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    given = {name: tensor.shape for name, tensor in tensors.items()}
+    # Exported weights leave out what is not a floating-point number: counters.
+    wrong = {name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name)}
+    wrong = {name for name in wrong if not name.endswith("num_batches_tracked")}
+    if wrong:
+        raise ValueError(f"its tensors do not fit a {settings.network}: {min(wrong)}")
 
 
 def export_weights(

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import itertools
 import os
 from collections.abc import Iterable
@@ -13,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from sppdet.boxes import FARTHEST
+from sppdet.datasets.files import read_text
 from sppdet.errors import SppdetError
 from sppdet.images import read_image
 from sppdet.runtime.cache import SUFFIXES as CACHE_SUFFIXES
@@ -129,18 +132,21 @@ def _boxes(file: Path, names: list[str]) -> NDArray[np.float32]:
     if not file.is_file():
         return boxes
     known: dict[str, tuple[float, ...]] = {}
-    with file.open(newline="", encoding="utf-8") as lines:
-        for number, row in enumerate(csv.reader(lines), start=1):
+    rows = csv.reader(io.StringIO(read_text(file), newline=""))
+    number = 0
+    try:
+        for number, row in enumerate(rows, start=1):
             if number == 1 and row[:1] == ["path"]:
                 continue
-            try:
-                left, top, right, bottom = (float(value) for value in row[1:5])
-            except ValueError:
-                raise SppdetError(
-                    f"{file}: line {number} is not path,xmin,ymin,xmax,ymax"
-                ) from None
+            left, top, right, bottom = (float(value) for value in row[1:5])
+            if not all(abs(value) <= FARTHEST for value in (left, top, right, bottom)):
+                raise ValueError("a coordinate that no image has")
             if right >= left and bottom >= top:
                 known[row[0]] = (left, top, right + 1, bottom + 1)
+    except csv.Error as error:
+        raise SppdetError(f"{file}: line {number + 1} is not readable CSV ({error})") from None
+    except ValueError:
+        raise SppdetError(f"{file}: line {number} is not path,xmin,ymin,xmax,ymax") from None
     for index, name in enumerate(names):
         if name in known:
             boxes[index] = known[name]

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 SCHEDULES = ("cosine", "linear", "step")
 """Courses of the learning rate, see :func:`sppdet.classification.schedule.learning_rate`."""
 
+LARGEST_LEVEL, LARGEST_SIDE = 64, 20_000
+"""Bins per side of a pyramid, and pixels: a damaged checkpoint must not ask for all memory."""
+
 SIZE_ORDERS = ("epoch", "batch", "rising")
 """When which image size is used, see :func:`sppdet.classification.schedule.image_size`."""
 
@@ -92,6 +95,17 @@ class ClassifySettings:
         for name in ("warmup", "momentum", "label_smoothing", "dropout", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')}: is at least 0 and below 1")
+        for name, largest, values in (
+            ("levels", LARGEST_LEVEL, self.levels or ()),
+            ("sizes", LARGEST_SIDE, self.sizes),
+            ("test-size", LARGEST_SIDE, (self.test_size or 1,)),
+            ("epochs", 10**9, (self.epochs,)),
+            ("batch", 10**6, (self.batch_size,)),
+        ):
+            if not all(1 <= value <= largest for value in values) or len(values) > LARGEST_LEVEL:
+                raise ValueError(f"--{name}: whole numbers from 1 to {largest:,}")
+        if not self.sizes:
+            raise ValueError("--sizes: at least one")
         if not (self.rate > 0 and self.weight_decay >= 0):
             raise ValueError("--rate is positive, --weight-decay not negative")
 
@@ -101,17 +115,19 @@ class ClassifySettings:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ClassifySettings":
-        """From :meth:`to_dict` after a trip through JSON."""
+        """From :meth:`to_dict` after a trip through JSON.
+
+        Raises:
+            KeyError, TypeError, ValueError: a value has another type, or cannot be.
+        """
+        from sppdet.runtime.tensor_files import make
         from sppdet.trunks.weights import Preprocessing
 
         chosen = dict(values)
-        chosen["sizes"] = tuple(chosen["sizes"])
-        chosen["levels"] = tuple(chosen["levels"]) if chosen["levels"] else None
-        chosen["augmentation"] = Augmentation(**chosen["augmentation"])
-        colors = dict(chosen["preprocessing"])
-        colors |= {key: tuple(colors[key]) for key in ("mean", "std")}
-        chosen["preprocessing"] = Preprocessing(**colors)
-        return cls(**chosen)
+        chosen["levels"] = chosen["levels"] or None
+        chosen["augmentation"] = make(Augmentation, chosen["augmentation"])
+        chosen["preprocessing"] = make(Preprocessing, chosen["preprocessing"])
+        return make(cls, chosen, {"Preprocessing": Preprocessing})
 
 
 def command_line(settings: ClassifySettings, data: str = "DATA", output: str = "RUN") -> str:

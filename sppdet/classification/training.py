@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from sppdet.classification.batches import training_batches
 from sppdet.classification.checkpoints import WeightAverage, load_state, save_state
+from sppdet.classification.classifier import check_fit
 from sppdet.classification.data import LabelledImages
 from sppdet.classification.networks import build_network
 from sppdet.classification.schedule import image_size, learning_rate
@@ -198,7 +199,9 @@ class Training:
         groups, about = load_state(path)
         try:
             settings = ClassifySettings.from_dict(about["settings"])
-            training = cls(settings, tuple(about["classes"]), device)
+            classes = tuple(about["classes"])
+            check_fit(settings, classes, groups["model"])
+            training = cls(settings, classes, device)
             training.network.load_state_dict(groups["model"])
             training.history = [Epoch(**values) for values in about["history"]]
             parameters = dict(training.network.named_parameters())
@@ -209,6 +212,12 @@ class Training:
                 training.average.steps = about["average_steps"]
                 for name, tensor in groups["average"].items():
                     training.average.tensors[name].copy_(tensor)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise SppdetError(f"{path}: does not fit this version of sppdet ({error})") from None
+        except SppdetError as error:
+            raise SppdetError(f"{path}: {error}") from None
+        except Exception as error:  # a file can hold anything
+            reason = " ".join(str(error).split())[:200]
+            raise SppdetError(
+                f"{path}: does not fit this version of sppdet, or is damaged "
+                f"({type(error).__name__}: {reason})"
+            ) from None
         return training

@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: the words that follow; by default those of the process.
     """
-    with handled_interrupts():
+    with handled_interrupts(to_the_end=arguments is None):
         from sppdet.cli.app import run_program
 
         run_program(arguments)
@@ -28,7 +28,7 @@ def run(name: str, arguments: Sequence[str] | None = None) -> None:
         name: a key of ``COMMANDS`` or of ``GROUPS`` in :mod:`sppdet.cli.app`.
         arguments: the words that follow; by default those of the process.
     """
-    with handled_interrupts():
+    with handled_interrupts(to_the_end=arguments is None):
         from sppdet.cli.app import run_command
 
         run_command(name, arguments)

@@ -50,7 +50,7 @@ def detect(
     from sppdet.detector import Detector
     from sppdet.drawing import draw, save_picture
     from sppdet.images import read_image
-    from sppdet.runtime.files import write_text
+    from sppdet.runtime.files import atomic_paths
     from sppdet.runtime.outputs import check_outputs
     from sppdet.runtime.threads import ordered_map
 
@@ -78,8 +78,9 @@ def detect(
             return error
         found = detector.detect(image, least)
         found = found.select(slice(0, max))  # type: ignore[arg-type]
-        save_picture(draw(image, found), output / f"{name}.jpg")
-        write_text(output / f"{name}.json", json.dumps(report(file, image, found), indent=1))
+        with atomic_paths(output / f"{name}.jpg", output / f"{name}.json") as (picture, text):
+            save_picture(draw(image, found), picture)
+            text.write_text(json.dumps(report(file, image, found), indent=1), encoding="utf-8")
         return found
 
     with progress_bar() as bar:

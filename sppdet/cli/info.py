@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sppdet.cli.options import JsonFile
+from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
     from sppdet.detector import Detector
@@ -34,15 +35,20 @@ def info(
     detector = Detector.load(model, "cpu")
     console.print(f"{model}: {detector!r}", markup=False, soft_wrap=True)
     card = detector.card
-    if card:
-        data = card["data"]
-        console.print(
-            f"trained on {data['name']} ({data['images']} images, {data['objects']} objects, "
-            f"digest {data['digest']}) on {card['date']} with sppdet {card['version']}",
-            markup=False,
-            soft_wrap=True,
-        )
-    tell_card(detector)
+    try:
+        if card:
+            data = card["data"]
+            console.print(
+                f"trained on {data['name']} ({data['images']} images, {data['objects']} objects, "
+                f"digest {data['digest']}) on {card['date']} with sppdet {card['version']}",
+                markup=False,
+                soft_wrap=True,
+            )
+        tell_card(detector)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SppdetError(
+            f"{model}: its card is not one that training writes ({error!r}); train it again"
+        ) from None
     if json_file is not None:
         write_text(json_file, json.dumps(describe(detector), indent=1) + "\n")
 

@@ -30,8 +30,11 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def handled_interrupts() -> Iterator[None]:
+def handled_interrupts(to_the_end: bool = False) -> Iterator[None]:
     """Until the block ends, Ctrl-C and SIGTERM print one line and end the process.
+
+    ``to_the_end`` keeps it so until the process has ended: packages take a while for their end, in
+    which Python would show a traceback.
 
     A signal that is ignored, as Ctrl-C for a job in the background, or handled by others, stays so.
     """
@@ -42,7 +45,7 @@ def handled_interrupts() -> Iterator[None]:
         yield
     finally:
         for number in taken:
-            signal.signal(number, _DEFAULTS[number])
+            signal.signal(number, _end if to_the_end else _DEFAULTS[number])
 
 
 def work_begins() -> None:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -39,13 +40,23 @@ class PlainConsole(Console):
         return super().render_str(visible_lines(text), **options)
 
 
+MOST_PROBLEMS = 100
+"""Problems of a data set that are printed before the work."""
+
+BETWEEN = 2.0
+"""Least seconds between two lines of one task."""
+
 console = PlainConsole(stderr=True)
 """Progress and remarks; what a command is asked for goes to files or to the standard output."""
 
 
 def tell_dataset(dataset: "Dataset") -> None:
     """What was read: decisions and problems, a line each, and how many images are background."""
-    for line in (*dataset.notes, *map(str, dataset.problems)):
+    lines = [*dataset.notes, *map(str, dataset.problems[:MOST_PROBLEMS])]
+    if len(dataset.problems) > MOST_PROBLEMS:
+        more = len(dataset.problems) - MOST_PROBLEMS
+        lines.append(f"{more} more problems; sppdet data check --json lists all")
+    for line in lines:
         console.print(f"note: {line}", markup=False, soft_wrap=True)
     counts = [len(entry) for entry in dataset.all_annotations()]
     console.print(
@@ -56,9 +67,50 @@ def tell_dataset(dataset: "Dataset") -> None:
     )
 
 
+class Tenths(Progress):
+    """Progress in lines, one at each tenth and at the end, where nothing can be drawn over.
+
+    So a file of ``nohup`` and the log of a batch system show how far a command is. Tenths of a
+    quick task that are nearer than :data:`BETWEEN` seconds are left out.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console=console, disable=True)
+        self._told: dict[TaskID, tuple[int, float]] = {}
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:  # type: ignore[override]
+        """Change a task, and say how far it is."""
+        super().update(task_id, **changes)
+        self._tell(task_id)
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """Go on with a task, and say how far it is."""
+        super().advance(task_id, advance)
+        self._tell(task_id)
+
+    def _tell(self, task_id: TaskID) -> None:
+        with self._lock:
+            task = self._tasks[task_id]
+            if not task.visible or not task.total:
+                return
+            tenth, now = int(10 * task.completed / task.total), self.get_time()
+            start = now if task.start_time is None else task.start_time
+            before, at = self._told.get(task_id, (0, start))
+            if tenth <= before or (tenth < 10 and now - at < BETWEEN):
+                return
+            self._told[task_id] = (tenth, now)
+            text = f"{task.description.strip()}: {task.completed:.0f} of {task.total:.0f}"
+            elapsed = str(timedelta(seconds=int(task.elapsed or 0)))
+        self.console.print(f"{text}, {elapsed}", markup=False, soft_wrap=True)
+
+
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A progress bar on the standard error with counts, elapsed and remaining time."""
+    """Progress on the standard error: a bar with counts, elapsed and remaining time; lines where
+    the standard error is no terminal."""
+    if not console.is_terminal:
+        yield Tenths(console)
+        return
     with Progress(
         TextColumn("{task.description:<16}"),
         BarColumn(),

@@ -13,6 +13,10 @@ from sppdet.boxes import Boxes, as_boxes
 TOLERANCE = 1.0
 """Pixels by which a box may leave its image without a report, because labelling tools round."""
 
+MOST_OBJECTS = 5000
+"""Objects of an image that are kept; the largest public data sets have about a thousand. Overlaps
+are computed of all pairs, and a damaged file must not ask for all memory."""
+
 
 @dataclass(frozen=True)
 class Annotations:
@@ -41,7 +45,7 @@ class Problem:
     Attributes:
         kind: "missing image", "unreadable image", "unreadable annotation", "inverted box",
             "tiny box", "outside box", "wrong size", "bad object", "unknown class", "same name",
-            "two annotations" or "unlabelled images".
+            "two annotations", "too many objects" or "unlabelled images".
         file: where it is.
         message: what it is, and what was done about it.
     """
@@ -163,11 +167,15 @@ def _checked(record: Record, index: dict[str, int], problems: list[Problem]) -> 
             labels.append(index[entry.name])
             difficult.append(entry.difficult)
             crowd.append(entry.crowd)
+    if len(boxes) > MOST_OBJECTS:
+        text = f"has {len(boxes)} objects in {record.image.name}; the first {MOST_OBJECTS} are kept"
+        problems.append(Problem("too many objects", record.source, text))
+    kept = slice(MOST_OBJECTS)
     return Annotations(
-        as_boxes(boxes),
-        np.array(labels, np.int64),
-        np.array(difficult, bool),
-        np.array(crowd, bool),
+        as_boxes(boxes[kept]),
+        np.array(labels[kept], np.int64),
+        np.array(difficult[kept], bool),
+        np.array(crowd[kept], bool),
     )
 
 

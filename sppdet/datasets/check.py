@@ -99,9 +99,10 @@ def _identical(path: Path, first: Path) -> Problem:
 
 def _duplicates(dataset: Dataset, index: int) -> list[Problem]:
     entry = dataset.annotations(index)
-    overlap = np.triu(iou(entry.boxes, entry.boxes), 1)
+    same = np.triu(iou(entry.boxes, entry.boxes) > DUPLICATE_IOU, 1)
     problems = []
-    for a, b in np.argwhere(overlap > DUPLICATE_IOU):
+    for b in np.flatnonzero(same.any(axis=0)):  # a box is named once, with the first like it
+        a = same[:, b].argmax()
         first, second = (dataset.classes[entry.labels[k]] for k in (a, b))
         box = ", ".join(f"{value:g}" for value in entry.boxes[b])
         if first == second:

@@ -115,7 +115,7 @@ def _overlapping(
         try:
             box = [float(value) for value in record["bbox"]]
             index = images.get(record["image_id"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
         if index is not None and len(box) == 4 and np.isfinite(box).all():
             by_image.setdefault(index, []).append((record["category_id"], box))

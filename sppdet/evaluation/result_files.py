@@ -1,6 +1,5 @@
 """The lines of each format of results, laid beside the images and classes of a data set."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sppdet.datasets.base import Dataset
+from sppdet.datasets.files import parse_json, read_text
 from sppdet.datasets.image_names import ImageFinder
 from sppdet.errors import SppdetError
 from sppdet.evaluation.export import COMP_FILE
@@ -18,6 +18,9 @@ from sppdet.runtime.names import unescaped
 BOX_STYLES = ("xyxy", "xywh", "cxcywh", "yolo")
 """Four numbers in a text file: two corners; corner and size; centre and size; and the last with the
 score behind the box, as YOLO writes them."""
+
+LARGEST = 1e12
+"""Of the numbers in results: their sums and areas stay finite in single precision."""
 
 Found = tuple[int, str, float, tuple[float, float, float, float]]
 """Image, class, score, box: xyxy, 0-based, half-open, pixels."""
@@ -117,7 +120,7 @@ class Reader:
         """The JSON files of detect."""
         for file in sorted(path.glob("*.json")):
             try:
-                content = json.loads(file.read_bytes())
+                content = parse_json(file)
                 entries = content["detections"]
                 image = self._image_of_detect(str(content.get("image", file.stem)), len(entries))
                 for entry in entries:
@@ -125,7 +128,7 @@ class Reader:
                     name = self.known(entry["label"])
                     if image is not None and name is not None:
                         yield image, name, finite(entry["score"]), (x1, y1, x2, y2)
-            except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise SppdetError(f"{file}: is not a result of detect ({error!r})") from None
 
     def _image_of_detect(self, name: str, count: int) -> int | None:
@@ -190,20 +193,19 @@ def finite(value: Any) -> float:
     """``value`` as a number.
 
     Raises:
-        ValueError: it is not a finite number.
+        ValueError: it is not a number, is not finite, or is beyond :data:`LARGEST`.
     """
-    number = float(value)
-    if not np.isfinite(number):
-        raise ValueError(f"{value} is not a finite number")
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        number = np.inf
+    if not abs(number) <= LARGEST:
+        raise ValueError(f"{value!s:.40} is not a number up to {LARGEST:g}")
     return number
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SppdetError(f"{file}: cannot be read ({error})") from None
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_text(file).splitlines(), 1):
         if line.strip():
             yield number, line.strip()
 

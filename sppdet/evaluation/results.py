@@ -9,7 +9,6 @@ Formats:
 - "sppdet": the JSON files of ``sppdet detect``.
 """
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from sppdet.datasets.base import Dataset
+from sppdet.datasets.files import parse_json
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
 from sppdet.evaluation.category_ids import check_category_ids
@@ -76,7 +76,12 @@ def read_results(path: Path, dataset: Dataset, boxes: str = "xyxy") -> Results:
         check_category_ids(path, records, dataset, reader.by_category)
         found = list(reader.coco(path, records))
         records = [
-            {**records[index], "image_id": dataset.image_ids[image]}
+            {
+                **records[index],
+                "image_id": dataset.image_ids[image],
+                "bbox": [float(value) for value in records[index]["bbox"]],
+                "score": float(records[index]["score"]),  # it may be a text
+            }
             for index, image in reader.kept
             if dataset.image_ids
         ]
@@ -164,10 +169,7 @@ def _gather(found: list[Found], dataset: Dataset) -> list[Detections]:
 
 
 def _load_json(path: Path) -> list[dict[str, Any]]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, OSError, RecursionError) as error:
-        raise SppdetError(f"{path}: is not readable JSON ({error})") from None
+    content = parse_json(path)
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
         content = content["annotations"]
     if not isinstance(content, list):

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +19,7 @@ from torchvision.ops import roi_pool
 
 from sppdet.features.pyramid import bin_count, check_levels
 from sppdet.features.windows import check_windows
+from sppdet.runtime.compiled import compiled
 
 MapArray = NDArray[np.float32]
 
@@ -263,7 +263,7 @@ def _plan(levels: tuple[int, ...]) -> NDArray[np.int64]:
     return np.array(rows, np.int64)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _pool(feature_map, windows, plan, out):  # type: ignore[no-untyped-def]
     channels = feature_map.shape[2]
     for n in range(windows.shape[0]):

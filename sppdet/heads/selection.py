@@ -12,6 +12,9 @@ from sppdet.settings import SelectionSettings
 VOTER_MARGIN = 2.0
 """How far the score of a voter may lie below that of the detection: its weight is then exp(-2)."""
 
+MOST_LEAD = 500.0
+"""How far the score of a voter counts above that of the detection: exp of it is still finite."""
+
 Threshold = float | NDArray[np.float32] | None
 """Least probability of a detection, for all classes or (K,) for each; None means there is none."""
 
@@ -137,7 +140,8 @@ def _vote(
         return own
     lead = scored.scores[voters] - scored.scores[kept][:, None]
     votes = (iou(own, scored.boxes[voters]) > voter_iou) & (lead >= -VOTER_MARGIN)
-    weights = np.exp(np.where(votes, lead, -np.inf).astype(np.float64))
+    lead = np.where(votes, np.minimum(lead, MOST_LEAD), -np.inf)
+    weights = np.exp(lead.astype(np.float64))
     total = weights.sum(axis=1, keepdims=True)
     mean = weights @ scored.boxes[voters] / np.where(total > 0, total, 1)
     # An empty box overlaps nothing, not even itself.

@@ -1,13 +1,13 @@
 """Hierarchical grouping (Uijlings et al., section 3.1): join the most similar neighbours, again."""
 
-import numba
 import numpy as np
 
 from sppdet.proposals.regions import COLOUR_LENGTH, DIRECTIONS
 from sppdet.proposals.segmentation import find
+from sppdet.runtime.compiled import compiled
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def group(sizes, boxes, histograms, pairs, image_area, weights):  # type: ignore[no-untyped-def]
     """Group n connected regions into one; all 2 n - 1 regions are candidates.
 
@@ -105,7 +105,7 @@ def group(sizes, boxes, histograms, pairs, image_area, weights):  # type: ignore
     return all_sizes, all_boxes, parts, joined_at
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "nnan"})
+@compiled(fastmath={"reassoc", "contract", "nsz", "nnan"})
 def _overlap(counts_a, counts_b, share_a, share_b):  # type: ignore[no-untyped-def]
     """sum over i of min(a_i / size_a, b_i / size_b), in any order, so that it is vectorised."""
     total = np.float32(0)
@@ -114,7 +114,7 @@ def _overlap(counts_a, counts_b, share_a, share_b):  # type: ignore[no-untyped-d
     return total
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def similarity(sizes, boxes, histograms, a, b, image_area, weights):  # type: ignore[no-untyped-def]
     """Weighted sum of the four similarities (section 3.2), each from 0 to 1.
 
@@ -148,7 +148,7 @@ def similarity(sizes, boxes, histograms, a, b, image_area, weights):  # type: ig
     return result
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _append(head, tail, following, target, region, node, other):  # type: ignore[no-untyped-def]
     target[node] = other
     if head[region] < 0:
@@ -158,7 +158,7 @@ def _append(head, tail, following, target, region, node, other):  # type: ignore
     tail[region] = node
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _before(value, pair, i, j):  # type: ignore[no-untyped-def]
     if value[i] != value[j]:
         return value[i] > value[j]
@@ -167,14 +167,14 @@ def _before(value, pair, i, j):  # type: ignore[no-untyped-def]
     return pair[i, 1] < pair[j, 1]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _swap(value, pair, i, j):  # type: ignore[no-untyped-def]
     value[i], value[j] = value[j], value[i]
     for side in range(2):
         pair[i, side], pair[j, side] = pair[j, side], pair[i, side]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _push(value, pair, length, new_value, a, b):  # type: ignore[no-untyped-def]
     value[length] = new_value
     pair[length, 0] = a
@@ -186,7 +186,7 @@ def _push(value, pair, length, new_value, a, b):  # type: ignore[no-untyped-def]
     return length + 1
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _pop(value, pair, length):  # type: ignore[no-untyped-def]
     length -= 1
     value[0] = value[length]
@@ -203,7 +203,7 @@ def _pop(value, pair, length):  # type: ignore[no-untyped-def]
         i = best
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _grow(value, pair):  # type: ignore[no-untyped-def]
     more_value = np.empty(2 * len(value), np.float32)
     more_pair = np.empty((2 * len(value), 2), np.int32)

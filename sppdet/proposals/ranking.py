@@ -19,9 +19,10 @@ before the choice.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from sppdet.runtime.compiled import compiled
 
 # IoU above which a box is nearly the same as a better one among the first boxes, and how many these
 # are.
@@ -86,7 +87,7 @@ def _chance(key: NDArray[np.int64]) -> NDArray[np.float64]:
     return (mixed >> np.uint64(11)).astype(np.float64) / 2**53
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def nearly_repeats(boxes, threshold):  # type: ignore[no-untyped-def]
     """Which boxes greedy non-maximum suppression would remove.
 
@@ -136,7 +137,7 @@ def nearly_repeats(boxes, threshold):  # type: ignore[no-untyped-def]
     return repeats
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _any_above(box, area, x1, y1, x2, y2, areas, threshold):  # type: ignore[no-untyped-def]
     """Whether the IoU of a box with any of some others exceeds the threshold."""
     left, top, right, bottom = box

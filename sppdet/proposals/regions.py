@@ -1,8 +1,9 @@
 """What selective search compares: size, box, colour, texture and neighbours of regions."""
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from sppdet.runtime.compiled import compiled
 
 # Uijlings et al., section 3.2: 25 colour bins per channel.
 COLOUR_BINS = 25
@@ -24,7 +25,7 @@ def texture_table() -> NDArray[np.int32]:
     return np.clip((root + 1) / 2 * TEXTURE_BINS, 0, TEXTURE_BINS - 1).astype(np.int32)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def describe(image, labels, count, table):  # type: ignore[no-untyped-def]
     """Describe the regions of a segmentation.
 
@@ -74,7 +75,7 @@ def describe(image, labels, count, table):  # type: ignore[no-untyped-def]
     return sizes, boxes, histograms
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def aggregate(coarse, sizes, boxes, histograms):  # type: ignore[no-untyped-def]
     """The same descriptions for unions of regions; ``coarse`` (n,) numbers the union of each."""
     count = coarse.max() + 1
@@ -94,7 +95,7 @@ def aggregate(coarse, sizes, boxes, histograms):  # type: ignore[no-untyped-def]
     return all_sizes, all_boxes, all_histograms
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def neighbours(edge_a, edge_b, coarse, count):  # type: ignore[no-untyped-def]
     """The distinct pairs of touching regions, from the edges between finer ones.
 

@@ -5,15 +5,16 @@ union-find runs over pixels once, at the smallest k; what it leaves between regi
 the regions for larger k.
 """
 
-import numba
 import numpy as np
+
+from sppdet.runtime.compiled import compiled
 
 # Weights are Euclidean colour distances of 8-bit channels in steps of 1/8: at most 3534.
 STEPS = 8
 _BINS = 3536
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def find(parent, node):  # type: ignore[no-untyped-def]
     """The root of ``node``; every node on its path is moved up to its grandparent."""
     above = parent[node]
@@ -25,14 +26,14 @@ def find(parent, node):  # type: ignore[no-untyped-def]
     return node
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _ends(edge, width):  # type: ignore[no-untyped-def]
     """The two pixels of an edge: see :func:`_sorted_edges`."""
     first = edge >> np.uint32(1)
     return first, np.uint32(first + np.uint32(width if edge & np.uint32(1) else 1))
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def segment(image, k, minimum_size):  # type: ignore[no-untyped-def]
     """Segment a smoothed image.
 
@@ -73,7 +74,7 @@ def segment(image, k, minimum_size):  # type: ignore[no-untyped-def]
     )
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _regions(image, scale):  # type: ignore[no-untyped-def]
     """The regions before the small ones are joined to others.
 
@@ -122,7 +123,7 @@ def _regions(image, scale):  # type: ignore[no-untyped-def]
     return labels, sizes, internal, edge_a[:kept], edge_b[:kept], edge_weight[:kept]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _join_small(edge_a, edge_b, size, internal, minimum_size):  # type: ignore[no-untyped-def]
     """Join regions of fewer pixels to their nearest neighbour, in the order of the edges.
 
@@ -144,7 +145,7 @@ def _join_small(edge_a, edge_b, size, internal, minimum_size):  # type: ignore[n
     return coarse, internal[roots]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _numbered(parent):  # type: ignore[no-untyped-def]
     """New numbers (n,) int32 of the nodes' trees, in the order of first nodes; their roots (m,)."""
     name = np.full(len(parent), -1, np.int32)
@@ -161,7 +162,7 @@ def _numbered(parent):  # type: ignore[no-untyped-def]
     return coarse, roots[:regions]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def coarsen(edge_a, edge_b, edge_weight, internal, size, k, minimum_size):  # type: ignore[no-untyped-def]
     """Replay the edges between regions at a larger k.
 
@@ -198,7 +199,7 @@ def coarsen(edge_a, edge_b, edge_weight, internal, size, k, minimum_size):  # ty
     return _numbered(parent)[0]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _join(order, ends, width, scale, parent, size, limit):  # type: ignore[no-untyped-def]
     """Join along the edges of ``order``; move those left over to its beginning.
 
@@ -230,7 +231,7 @@ def _join(order, ends, width, scale, parent, size, limit):  # type: ignore[no-un
     return left_weight, left
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _lightest(edge_a, edge_b, count):  # type: ignore[no-untyped-def]
     """(E,) bool: whether an edge is the first between its two regions, out of ``count``."""
     start = np.zeros(count + 1, np.int32)
@@ -256,7 +257,7 @@ def _lightest(edge_a, edge_b, count):  # type: ignore[no-untyped-def]
     return first
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _sorted_edges(image):  # type: ignore[no-untyped-def]
     """The numbers of the edges in ascending weight (ties: ascending number), and for each weight
     where its edges end in this order.
@@ -295,7 +296,7 @@ def _sorted_edges(image):  # type: ignore[no-untyped-def]
     return order, first[:_BINS]
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _distance(r, g, b, other):  # type: ignore[no-untyped-def]
     dr = r - np.int32(other[0])
     dg = g - np.int32(other[1])

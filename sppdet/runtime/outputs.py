@@ -8,6 +8,7 @@ digests of those that were written stand in a record in the user's folder for st
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -56,32 +57,74 @@ def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | str | 
         SppdetError: an output is an input, is named twice, is a folder, exists and was not made by
             sppdet, or its folder cannot be written.
     """
-    read = {_identity(Path(path)): path for path in inputs if path is not None}
+    read = {_identity(os.fspath(path)) for path in inputs if path is not None}
     written: set[object] = set()
-    places: dict[Path, Path] = {}
+    folders: dict[str, _Folder] = {}
+    places: dict[str, Path] = {}
     for output in outputs:
-        if output is None or is_stream(output):
+        if output is None:
             continue
-        if output.is_dir():
+        where, name = os.path.split(output)
+        folder = folders.get(where) or folders.setdefault(where, _Folder(where))
+        status = folder.status(name)
+        odd = status is not None and not (stat.S_ISREG(status.st_mode) or _is_dir(status))
+        if (odd or where.startswith(("/dev", "/proc"))) and is_stream(output):
+            continue
+        if status is not None and _is_dir(status):
             raise SppdetError(f"{output}: is a folder; name the file to write")
-        key = _identity(output)
+        place = folder.place(name)
+        key = (status.st_dev, status.st_ino) if status is not None else os.path.normcase(place)
         if key in read:
             raise SppdetError(f"{output}: is an input of this command; choose another output")
         if key in written:
             raise SppdetError(f"{output}: is named for two outputs; choose another name for one")
         written.add(key)
-        if output.exists() and not made_by_sppdet(output):
+        if status is not None and not made_by_sppdet(output):
             raise SppdetError(
                 f"{output}: exists, and sppdet did not make it; choose another name, or remove it"
             )
-        places[Path(os.path.realpath(output))] = output
-    for place, output in places.items():
-        if any(parent in places for parent in place.parents):
-            raise SppdetError(f"{output}: lies in another output; choose another name for one")
-    folders = {place.parent for place in places}
-    for folder in folders:
-        _check_folder(folder)
-        remove_leftovers(folder)
+        places[place] = output
+    for inner in {os.path.dirname(place) for place in places}:
+        for above in (inner, *map(str, Path(inner).parents)):
+            if above in places:
+                within = next(one for place, one in places.items() if place.startswith(inner))
+                raise SppdetError(f"{within}: lies in another output; choose another name for one")
+        _check_folder(Path(inner))
+        remove_leftovers(Path(inner))
+
+
+class _Folder:
+    """A folder of outputs, of which there may be many: it is resolved and listed once."""
+
+    def __init__(self, where: str) -> None:
+        self.where, self.real = where, os.path.realpath(where)
+        self._there = True
+        self._names: set[str] | None = None
+        try:
+            self._names = set(os.listdir(where or "."))
+        except (FileNotFoundError, NotADirectoryError):
+            self._there = False
+        except OSError:  # it can be entered, perhaps, but not listed
+            pass
+
+    def status(self, name: str) -> os.stat_result | None:
+        """Of the file, or of what a link leads to; None when there is none."""
+        if not self._there:
+            return None
+        try:
+            return os.stat(os.path.join(self.where, name))
+        except OSError:
+            return None
+
+    def place(self, name: str) -> str:
+        """The file that is written in the end, through links."""
+        path = os.path.join(self.real, name)
+        known = self._there and (self._names is None or name in self._names)
+        return os.path.realpath(path) if known else path
+
+
+def _is_dir(status: os.stat_result) -> bool:
+    return stat.S_ISDIR(status.st_mode)
 
 
 def made_by_sppdet(path: Path) -> bool:
@@ -115,10 +158,10 @@ def write_recorded(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _identity(path: Path) -> object:
+def _identity(path: str) -> object:
     """Equal for two names of one file, through links and on file systems that ignore case."""
     try:
-        status = path.stat()
+        status = os.stat(path)
     except OSError:
         return os.path.normcase(os.path.realpath(path))
     return status.st_dev, status.st_ino

@@ -104,13 +104,20 @@ def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     return content.hexdigest()
 
 
-def make(cls: type[Made], values: Mapping[str, Any]) -> Made:
+def make(
+    cls: type[Made], values: Mapping[str, Any], named: Mapping[str, Any] | None = None
+) -> Made:
     """A dataclass from JSON; lists become tuples.
 
+    Args:
+        cls: the dataclass.
+        values: of its fields.
+        named: classes that its module imports for the type checker only.
+
     Raises:
-        TypeError: a field is unknown, or a value has another type than its field.
+        TypeError: a field is unknown, or a value has another type than its field or is not finite.
     """
-    types = get_type_hints(cls)
+    types = get_type_hints(cls, localns=dict(named or {}))
     known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
     converted = {}
     for name, value in values.items():
@@ -132,7 +139,8 @@ def _fits(value: Any, wanted: Any) -> bool:
         inner = get_args(wanted)[0]
         return isinstance(value, tuple) and all(_fits(one, inner) for one in value)
     if wanted is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and abs(value) < 1e300  # not so for NaN
     if wanted is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, wanted)

@@ -5,6 +5,7 @@ that no image is searched twice.
 """
 
 import copy
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 
 from sppdet.boxes import Boxes, flip
 from sppdet.datasets import Annotations, Dataset
-from sppdet.errors import SppdetError
+from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.features.regions import RegionExtractor, Regions
 from sppdet.heads.layers import LayeredRegions, Layers
 from sppdet.images import read_image
@@ -112,6 +113,8 @@ class TrainingImages:
         self._cache = ProposalCache(cache_dir() / "proposals")
         self._store = RegionStore(cache_dir() / "regions", extractor, settings.store_bytes)
         self._layers: Layers | None = None
+        self._told = False
+        self._failed: set[int] = set()
 
     def through(self, layers: Layers) -> "TrainingImages":
         """The same images, caches and failures; their features go through ``layers``."""
@@ -147,11 +150,25 @@ class TrainingImages:
             if done % GIVE_BACK == 0:
                 give_back_freed_memory()
             if isinstance(result, _Unreadable):
-                if not view.mirrored:
+                if view.index not in self._failed:  # also in a pass in which it has vanished
+                    self._failed.add(view.index)
                     self.failures.append(str(result))
                 yield view, None
             else:
                 yield view, result
+        self._tell_resumed()
+
+    def _tell_resumed(self) -> None:
+        """After the first pass: how much of it an earlier run had done."""
+        resumed = self._store.resumed
+        if resumed and not self._told:
+            total = resumed + self._store.prepared
+            warnings.warn(
+                f"{resumed} of {total} views were already prepared by an earlier run",
+                SppdetWarning,
+                stacklevel=2,
+            )
+        self._told = True
 
     def clear(self) -> None:
         """Remove the prepared images from the disk: the training is over."""

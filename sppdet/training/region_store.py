@@ -74,16 +74,10 @@ class RegionStore:
             path.unlink(missing_ok=True)
 
     def summary(self) -> list[str]:
-        """Lines that say what was resumed, and whether the rest could be kept."""
-        lines = []
-        if self.resumed:
-            total = self.resumed + self.prepared
-            lines.append(f"{self.resumed} of {total} views were prepared by an earlier run")
-        if self.disk.problem:
-            lines.append(
-                f"note: prepared images are not kept: {self.disk.problem}, or set SPPDET_CACHE"
-            )
-        return lines
+        """A line where prepared regions could not be kept."""
+        if not self.disk.problem:
+            return []
+        return [f"note: prepared images are not kept: {self.disk.problem}, or set SPPDET_CACHE"]
 
     def _read(self, name: str) -> dict[str, NDArray[Any]] | None:
         content = self.disk.read(name)

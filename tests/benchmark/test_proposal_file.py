@@ -28,6 +28,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         '{"a.jpg": [[5, 5, 5, 9]]}',
         '{"a.jpg": [["x", 1, 2, 3]]}',
         '{"a.jpg": [[0, 0, NaN, 3]]}',
+        '{"a.jpg": [[0, 0, 1e30, 3]]}',
+        pytest.param(f'{{"a.jpg": [[0, 0, 1{"0" * 400}, 3]]}}', id="400 digits"),
+        pytest.param("[" * 100_000, id="nested"),
     ],
 )
 def test_bad_files_are_named(tmp_path: Path, content: str) -> None:

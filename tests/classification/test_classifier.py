@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from sppdet.classification.checkpoints import load_state, save_state
 from sppdet.classification.classifier import Classifier, export_weights, load_classifier
 from sppdet.classification.settings import ClassifySettings
+from sppdet.classification.training import Training
 from sppdet.errors import SppdetError
 from sppdet.trunks import build_trunk
 from sppdet.trunks.weights import Preprocessing, read_weights
@@ -50,3 +52,53 @@ def test_files_that_are_no_classifiers(tmp_path: Path, shared_data: Path) -> Non
         load_classifier(tmp_path / "x", CPU)
     with pytest.raises(SppdetError, match="checkpoint"):
         load_classifier(shared_data / "squeezenet1_0.safetensors", CPU)
+
+
+def saved(folder: Path) -> Path:
+    settings = ClassifySettings("small", sizes=(32,))
+    Training(settings, ("cat", "dog"), CPU).save(folder / "last.safetensors")
+    return folder / "last.safetensors"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": ["cat", "dog", "cow"]},
+        {"classes": []},
+        {"classes": [1, 2]},
+        {"classes": 7},
+        {"settings": None},
+        {"settings": {"network": "zf5-spp"}},
+        {"settings": {"network": "nothing"}},
+        {"settings": {"network": 3}},
+        {"settings": {"levels": [100_000]}},
+        {"settings": {"levels": [10**30]}},
+        {"settings": {"levels": "abc"}},
+        {"settings": {"test_size": 10**9}},
+        {"settings": {"dropout": "x"}},
+        {"settings": {"augmentation": []}},
+        {"settings": {"preprocessing": {"mean": 3}}},
+    ],
+    ids=str,
+)
+def test_a_checkpoint_that_makes_no_sense_is_one_line(change: dict, tmp_path: Path) -> None:
+    """The checksum is right, as in a file that another program wrote."""
+    file = saved(tmp_path)
+    groups, about = load_state(file)
+    for key, value in change.items():
+        about[key] = {**about[key], **value} if isinstance(value, dict) else value
+    save_state(file, groups, about)
+    for read in (load_classifier, Training.load):
+        with pytest.raises(SppdetError) as caught:
+            read(file, CPU)
+        assert str(caught.value).startswith(f"{file}: ")
+
+
+def test_tensors_of_another_shape_are_found_before_memory_is_taken(tmp_path: Path) -> None:
+    file = saved(tmp_path)
+    groups, about = load_state(file)
+    name = sorted(groups["model"])[0]
+    groups["model"][name] = groups["model"][name][:1]
+    save_state(file, groups, about)
+    with pytest.raises(SppdetError, match=f"do not fit a small: {name}"):
+        load_classifier(file, CPU)

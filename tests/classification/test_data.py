@@ -136,3 +136,28 @@ def test_hidden_files_and_folders_are_no_images_and_no_classes(tmp_path: Path) -
     data = open_split(tmp_path, "train")
     assert data.classes == ("a",)
     assert len(data) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"path,xmin\nx", "line 2 is not path"),
+        (b"a,1,2,nan,4\n", "line 1 is not path"),
+        (b"a,1,2,1e300,4\n", "line 1 is not path"),
+        (b"a,1,2,3,4\n\0", "line 2"),
+        (b'"' + b"x" * 200_000, "line 1"),
+    ],
+)
+def test_a_damaged_table_of_boxes_is_one_line(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "train" / "a").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "train" / "a" / "0.png")
+    (tmp_path / "boxes.csv").write_bytes(content)
+    with pytest.raises(SppdetError, match=message):
+        open_split(tmp_path, "train")
+
+
+def test_a_table_in_latin_1_with_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "train" / "é").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "train" / "é" / "0.png")
+    (tmp_path / "boxes.csv").write_bytes("train/é/0.png,1,2,3,4\n".encode("cp1252"))
+    assert open_split(tmp_path, "train").boxes.tolist() == [[1, 2, 4, 5]]

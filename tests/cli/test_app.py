@@ -232,6 +232,20 @@ def test_a_signal_while_packages_are_imported_is_one_line(
     assert (process.returncode, said) == (128 + number, f"error: {LINE}\n")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_the_end_of_the_process_is_one_line(number: signal.Signals) -> None:
+    """After the work, while packages end: here one that takes nine seconds for it."""
+    code = f"""
+import atexit, os, signal, time
+atexit.register(time.sleep, 9)
+atexit.register(os.kill, os.getpid(), {int(number)})
+from sppdet.cli import main
+main()
+"""
+    done = in_a_process("--version", code=code)
+    assert (done.returncode, done.stderr) == (128 + number, f"error: {LINE}\n")
+
+
 INTERRUPT = "import os, signal; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(9)"
 
 

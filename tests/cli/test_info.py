@@ -54,3 +54,17 @@ def test_what_is_no_detector_is_one_line(
     error = capsys.readouterr().err
     assert str(path) in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    "card", [{"data": 3}, {"data": {}}, {"folds": {"classes": 1}}, {"folds": 1}, {"folds": []}]
+)
+def test_a_card_that_makes_no_sense_is_one_line(
+    card: dict, detector: Detector, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Detector(detector.extractor, detector.scorer, detector.classes, card=card)
+    odd.save(tmp_path / "odd.safetensors")
+    code = call("info", tmp_path / "odd.safetensors")
+    said = capsys.readouterr().err
+    assert code == 2
+    assert "its card is not one that training writes" in said

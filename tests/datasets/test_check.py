@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from sppdet.cli.data import data_check
 from sppdet.datasets import read_dataset
+from sppdet.datasets.base import MOST_OBJECTS
 from sppdet.datasets.check import check
 from sppdet.datasets.contact_sheet import choose_images, contact_sheet
 
@@ -130,3 +131,17 @@ def test_the_command_says_what_is_background(tmp_path, make_image, make_xml):
     assert "note: 1 of 6 images have no annotation file: background" in result.output
     assert "4 of 5 images have no annotations; they are left out" in result.output
     assert "10 images (5 without objects" in call(tmp_path, "--background").output
+
+
+def test_many_objects_in_one_image_are_bounded(tmp_path, make_image):
+    """A label file of a megabyte; all pairs of its boxes would need 20 GB."""
+    make_image(tmp_path / "images" / "a.jpg")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 .5 .5 .2 .2\n" * 70_000)
+    (tmp_path / "classes.txt").write_text("cat\n")
+    dataset = read_dataset(tmp_path)
+    assert [len(entry) for entry in dataset.all_annotations()] == [MOST_OBJECTS]
+    assert [problem.kind for problem in dataset.problems] == ["too many objects"]
+    found = check(dataset)
+    kinds = [problem.kind for problem in found.problems]
+    assert kinds.count("duplicate box") == MOST_OBJECTS - 1

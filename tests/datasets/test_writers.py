@@ -247,3 +247,30 @@ def test_too_few_images_for_a_part(tmp_path):
     dataset = made(tmp_path / "in", {"1.jpg": [("cat", (1, 2, 30, 40))]})
     with pytest.raises(SppdetError, match="1 images are too few for the part"):
         split_dataset(dataset, {"train": 0.8, "test": 0.2})
+
+
+def test_a_name_that_is_no_utf_8_changes(tmp_path, make_image, make_xml):
+    try:
+        make_image(tmp_path / "in" / os.fsdecode(b"\xff.jpg"))
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    make_xml(tmp_path / "in" / os.fsdecode(b"\xff.xml"), ("cat", 11, 21, 40, 60))
+    dataset = read_dataset(tmp_path / "in")
+    for format in WRITERS:
+        notes = write_dataset({"": dataset}, format, tmp_path / format)
+        assert "is written as _.jpg" in notes[0]
+        assert len(read_dataset(tmp_path / format).annotations(0)) == 1
+
+
+def test_a_failure_leaves_no_folder(tmp_path, make_image, make_xml, monkeypatch):
+    make_image(tmp_path / "in" / "a.jpg")
+    make_xml(tmp_path / "in" / "a.xml", ("cat", 11, 21, 40, 60))
+    dataset = read_dataset(tmp_path / "in")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    with pytest.raises(SppdetError, match="No space left"):
+        write_dataset({"": dataset}, "voc", tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -143,6 +144,13 @@ def test_wrong_folders_are_named(dataset, tmp_path, files, message):
         ('[{"image_id": 7}]', "entry 0 is not a detection"),
         ('[{"image_id": 7, "category_id": 1, "bbox": [1, 2, 3], "score": 1}]', "entry 0"),
         ('[{"image_id": 7, "category_id": 9, "bbox": [1, 2, 3, 4], "score": 1}]', "category 9"),
+        pytest.param(
+            '[{"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 1%s], "score": 1}]' % ("0" * 400),
+            "entry 0 is not a detection",
+            id="a number of 400 digits",
+        ),
+        ('[{"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 1e300], "score": 1}]', "entry 0"),
+        ("[" * 100_000, "not readable JSON"),
     ],
 )
 def test_wrong_json_is_named(dataset, tmp_path, text, message):
@@ -150,6 +158,16 @@ def test_wrong_json_is_named(dataset, tmp_path, text, message):
     file.write_text(text)
     with pytest.raises(SppdetError, match=message):
         read_results(file, dataset)
+
+
+@pytest.mark.parametrize("name", ["b_2.json", "comp4_det_test_cat.txt", "b_2.txt"])
+def test_a_pipe_among_results_is_not_opened(dataset, tmp_path, name):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no pipes in folders")
+    (tmp_path / "r").mkdir()
+    os.mkfifo(tmp_path / "r" / name)
+    with pytest.raises(SppdetError, match="not a regular file"):
+        read_results(tmp_path / "r", dataset)
 
 
 def test_nothing_found_at_all_is_a_result(dataset, tmp_path):

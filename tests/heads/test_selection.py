@@ -55,6 +55,16 @@ def test_candidates_at_a_threshold_include_their_voters(voter_iou: float) -> Non
     np.testing.assert_array_equal(np.sort(rows), np.flatnonzero(scores[:, 0] >= -margin))
 
 
+def test_scores_of_a_damaged_model_give_boxes() -> None:
+    """Scores of any size: exp of their differences would be infinite, and the mean no number."""
+    boxes = [[0, 0, 10, 10], [1, 0, 11, 10], [0, 1, 10, 11]]
+    huge = scored(boxes, [3e38, -3e38, 1e30])
+    for threshold in (None, 0.5):
+        found = select(huge, RAW, SelectionSettings(nms_iou=0.95), threshold)
+        assert len(found.boxes)
+        assert np.isfinite(found.boxes).all()
+
+
 def test_a_vote_by_hand() -> None:
     """Two boxes that overlap by 8/12 and a third, far under the margin, that has no vote."""
     three = scored([[0, 0, 10, 10], [2, 0, 12, 10], [0, 0, 10, 9]], [1.0, 0.0, 1 - 2.5])

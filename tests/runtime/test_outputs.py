@@ -216,3 +216,52 @@ def test_the_record_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_picture_has_a_known_suffix(name: str, tmp_path: Path) -> None:
     with pytest.raises(SppdetError, match="suffix"):
         save_picture(PIXELS, tmp_path / name)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_many_outputs_are_checked_soon(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files for each of 2,000 photographs: what is slow is done once for their folder."""
+    names = [f"{number:05}.{suffix}" for number in range(2000) for suffix in ("jpg", "json")]
+    if there:
+        (tmp_path / "out").mkdir()
+    resolved: list[object] = []
+    real = os.path.realpath
+
+    def counted(path: object, **options: object) -> str:
+        resolved.append(path)
+        return real(path, **options)
+
+    monkeypatch.setattr("os.path.realpath", counted)
+    check_outputs((tmp_path / "out" / name for name in names), [tmp_path / "photo.jpg"])
+    assert len(resolved) < 10
+
+
+def test_links_in_folders_of_outputs(tmp_path: Path) -> None:
+    """Two names of one file, through a linked folder and through a link that leads nowhere yet."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "linked").symlink_to("real")
+    with pytest.raises(SppdetError, match="is named for two outputs"):
+        check_outputs([tmp_path / "real" / "a", tmp_path / "linked" / "a"])
+    (tmp_path / "real" / "link").symlink_to("b")
+    with pytest.raises(SppdetError, match="is named for two outputs"):
+        check_outputs([tmp_path / "real" / "link", tmp_path / "real" / "b"])
+
+
+def test_a_folder_that_cannot_be_listed_is_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff the user's")
+
+    def locked(*_: object) -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.listdir", locked)
+    with pytest.raises(SppdetError, match="sppdet did not make it"):
+        check_outputs([tmp_path / "photo.jpg"])
+
+
+def test_an_output_in_another_output(tmp_path: Path) -> None:
+    with pytest.raises(SppdetError, match="c: lies in another output"):
+        check_outputs([tmp_path / "a", tmp_path / "a" / "b" / "c"])

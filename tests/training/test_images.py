@@ -1,5 +1,6 @@
 """Training images and their mirrored selves, with the trunk that ships."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from sppdet.boxes import flip
 from sppdet.datasets import read_dataset
 from sppdet.datasets.scenes import write_scenes
+from sppdet.errors import SppdetWarning
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.images import read_image
 from sppdet.proposals import propose
@@ -110,3 +112,30 @@ def test_an_unreadable_image_is_told_once_for_both_views(
     assert found == [View(0), View(0, True), View(2), View(2, True)]
     assert len(loaded.failures) == 1
     assert broken.name in loaded.failures[0]
+
+
+def test_an_image_that_vanishes_between_passes_is_told_once(
+    tmp_path: Path, extractor: SppRegionFeatures
+) -> None:
+    write_scenes(tmp_path, COUNT, seed=3, size=(210, 150))
+    loaded = images(tmp_path, extractor)
+    wanted = views_of(range(COUNT), mirror=True)
+    list(loaded.each("first", wanted, lambda view: view))
+    gone = sorted(tmp_path.glob("*.jpg"))[1]
+    gone.unlink()
+    for stage in ("second", "third"):
+        found = [view for view, image in loaded.each(stage, wanted, lambda v: v) if image]
+        assert len(found) == 2 * COUNT - 2
+    assert [gone.name in line for line in loaded.failures] == [True]
+
+
+def test_what_an_earlier_run_prepared_is_said(tmp_path: Path, extractor: SppRegionFeatures) -> None:
+    write_scenes(tmp_path, COUNT, seed=4, size=(210, 150))
+    wanted = views_of(range(COUNT), mirror=True)
+    list(images(tmp_path, extractor).each("first", wanted[:4], lambda view: view))
+    again = images(tmp_path, extractor)
+    with pytest.warns(SppdetWarning, match="4 of 6 views were already prepared by an earlier run"):
+        list(again.each("first", wanted, lambda view: view))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(again.each("second", wanted, lambda view: view))  # said once

@@ -7,6 +7,7 @@ from pathlib import Path
 from sppdet.datasets.base import Dataset
 from sppdet.datasets.writers import coco, createml, csv_boxes, voc, yolo
 from sppdet.errors import SppdetError
+from sppdet.runtime.files import atomic_folder
 
 __all__ = ["WRITERS", "check_target", "write_dataset"]
 
@@ -25,7 +26,8 @@ def write_dataset(
 ) -> list[str]:
     """Write a data set that :func:`sppdet.datasets.read_dataset` reads back.
 
-    Boxes are equal to half a pixel, classes and the names of images are the same.
+    Boxes are equal to half a pixel, classes and the names of images are the same. The folder
+    appears whole: nothing is left of a run that fails or is killed.
 
     Args:
         parts: the parts by name; {"": dataset} for a data set without parts.
@@ -43,7 +45,8 @@ def write_dataset(
     if format not in WRITERS:
         raise SppdetError(f"data sets are written as one of {', '.join(WRITERS)}, not {format}")
     check_target(folder)
-    return WRITERS[format](parts, Path(folder), copy)
+    with atomic_folder(folder) as temporary:
+        return WRITERS[format](parts, temporary, copy)
 
 
 def check_target(folder: str | PathLike[str], data: str | PathLike[str] | None = None) -> None:
