@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -126,6 +127,9 @@ def _options_of_the_program(
 
 
 def _call(app: typer.Typer, words: list[str], program: str | None) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console of another encoding shows a code
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(words, prog_name=program)
     except SppdetError as error:  # from the choice of an option: the command has not begun
