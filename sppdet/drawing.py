@@ -171,11 +171,18 @@ def _cut(
         left, top, right, bottom = pen.textbbox((0, 0), words, font=letters)
         return int(left), int(top), int(right) + 1, int(bottom) + 1
 
-    shown, kept = text[:LONGEST], min(len(text), LONGEST)
-    while kept and extent(shown)[2] - extent(shown)[0] > width:
-        kept -= 1
-        shown = f"{text[:kept]}..."
-    return (shown if kept else ""), extent(shown)
+    def fits(words: str) -> bool:
+        left, _, right, _ = extent(words)
+        return right - left <= width
+
+    if len(text) <= LONGEST and fits(text):
+        return text, extent(text)
+    low, high = 0, min(len(text), LONGEST)  # the beginning of ``low`` characters fits, if any does
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(f"{text[:middle]}...") else (low, middle - 1)
+    shown = f"{text[:low]}..." if low else ""
+    return shown, extent(shown)
 
 
 def class_colour(label: int, count: int) -> tuple[int, int, int]:

@@ -21,7 +21,7 @@ def found(boxes: list[list[float]], name: str = "apple") -> Detections:
     return Detections(boxes, [0] * len(boxes), np.linspace(0.9, 0.5, len(boxes)), (name,))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_labels_stay_in_the_picture_and_do_not_cover_each_other(data: st.DataObject) -> None:
     width, height = data.draw(st.integers(20, 300)), data.draw(st.integers(20, 300))

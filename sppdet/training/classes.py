@@ -229,7 +229,8 @@ def _differences(first: Detector, second: Detector) -> list[str]:
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    return {**settings, **settings.pop("selection")}
+    selection = settings.pop("selection")
+    return {**settings, **selection}
 
 
 def _folds_of(folds: Mapping[str, Any], labels: list[int], detector: Detector) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def test_a_renamed_class_keeps_its_place(tmp_path: Path) -> None:
             lambda d: merge_detectors(
                 d, made(("elk",), settings=DetectorSettings("fast", 77, SelectionSettings(9)))
             ),
-            "max_candidates is 400 and 9; train both",
+            "agree: max_candidates is 400 and 9; train both",
         ),
         (lambda d: merge_detectors(d, made(("elk",), trunk="lite0")), "trunks are small and lite0"),
     ],
@@ -191,7 +191,7 @@ def test_heads_with_common_layers(layered: tuple[Detector, Detector]) -> None:
     assert torch.equal(
         fewer.scorer.tensors()["svm.weight"], svms.scorer.tensors()["svm.weight"][1:]
     )
-    with pytest.raises(SppdetError, match="share layers.*--heads svm"):
+    with pytest.raises(SppdetError, match=r"share layers.*--heads svm"):
         remove_classes(softmax, ["cat"])
     with pytest.raises(SppdetError, match="share layers"):
         merge_detectors(svms, made(("fox",), settings=DetectorSettings()))
