@@ -221,11 +221,15 @@ def _differences(first: Detector, second: Detector) -> list[str]:
         (_flat(asdict(first.settings)), _flat(asdict(second.settings))),
     )
     return [
-        f"{key} is {a.get(key)} and {b.get(key)}"
+        f"{key} is {_said(a.get(key))} in one and {_said(b.get(key))} in the other"
         for a, b in pairs
         for key in {**a, **b}
         if a.get(key) != b.get(key)
     ]
+
+
+def _said(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:

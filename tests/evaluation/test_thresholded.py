@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from sppdet.boxes import iou
 from sppdet.datasets.base import Annotations
@@ -15,12 +16,12 @@ CLASSES = ("cat", "owl", "fox")
 A, B, C = [0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]
 
 
-def truth(boxes: list, labels: list, difficult: list | None = None) -> Annotations:
-    hard = np.array(difficult or [False] * len(boxes))
+def truth(boxes: ArrayLike, labels: ArrayLike, difficult: ArrayLike = False) -> Annotations:
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
     return Annotations(
-        np.array(boxes, np.float32).reshape(-1, 4),
+        boxes,
         np.array(labels, np.int64),
-        hard,
+        np.broadcast_to(np.array(difficult, bool), len(boxes)),
         np.zeros(len(boxes), bool),
     )
 

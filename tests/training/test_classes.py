@@ -143,17 +143,17 @@ def test_a_renamed_class_keeps_its_place(tmp_path: Path) -> None:
         (lambda d: merge_detectors(d, made(("elk", "owl"))), "both have the class owl"),
         (
             lambda d: merge_detectors(d, made(("elk",), scales=(160,))),
-            r"scales is \[128\] and \[160\]",
+            "scales is 128 in one and 160 in the other",
         ),
         (
             lambda d: merge_detectors(d, made(("elk",), settings=DetectorSettings("tiny", 99))),
-            "proposals is fast and tiny; max_boxes is 77 and 99",
+            "proposals is fast in one and tiny in the other; max_boxes is 77 in one",
         ),
         (
             lambda d: merge_detectors(
                 d, made(("elk",), settings=DetectorSettings("fast", 77, SelectionSettings(9)))
             ),
-            "agree: max_candidates is 400 and 9; train both",
+            "agree: max_candidates is 400 in one and 9 in the other; train both",
         ),
         (lambda d: merge_detectors(d, made(("elk",), trunk="lite0")), "trunks are small and lite0"),
     ],
