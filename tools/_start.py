@@ -3,11 +3,11 @@
 import os
 import sys
 
-REMEDY = (
-    "run `make install` once, then activate it in each terminal with `source .venv/bin/activate`"
-    if os.name == "posix"
-    else "install them as README.md says, then run `.venv\\Scripts\\Activate.ps1` in each terminal"
+ON_POSIX = (
+    "run `make install` once, then `.venv/bin/python {script} ...`, or activate it first with "
+    "`source .venv/bin/activate`"
 )
+ON_WINDOWS = "install them as README.md says, then run `.venv\\Scripts\\Activate.ps1` before `python {script}`"
 
 
 def start(name: str) -> None:
@@ -19,9 +19,10 @@ def start(name: str) -> None:
     try:
         from sppdet.cli import run
     except ModuleNotFoundError as error:
+        remedy = ON_POSIX if os.name == "posix" else ON_WINDOWS
         print(
             f"error: sppdet's packages are not installed for this Python (there is no {error.name} "
-            f"for {sys.executable}); {REMEDY}",
+            f"for {sys.executable}); {remedy.format(script=sys.argv[0])}",
             file=sys.stderr,
         )
         sys.exit(2)
