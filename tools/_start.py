@@ -7,7 +7,10 @@ ON_POSIX = (
     "run `make install` once, then `.venv/bin/python {script} ...`, or activate it first with "
     "`source .venv/bin/activate`"
 )
-ON_WINDOWS = "install them as README.md says, then run `.venv\\Scripts\\Activate.ps1` before `python {script}`"
+ON_WINDOWS = (
+    "install them as README.md says, then `.venv\\Scripts\\python {script} ...`, or activate it "
+    "first with `.venv\\Scripts\\Activate.ps1`"
+)
 
 
 def start(name: str) -> None:
