@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from sppdet import __version__
 from sppdet.detector import Detector
@@ -178,15 +177,9 @@ def _rows(scorer: Scorer, labels: list[int]) -> Scorer:
 def _regression_rows(regression: BoxRegression | None, labels: list[int]) -> BoxRegression | None:
     if regression is None:
         return None
-    weight, bias = _by_class(regression)
-    return replace(
-        regression, weight=weight[labels].flatten(0, 1), bias=bias[labels].flatten().clone()
-    )
-
-
-def _by_class(regression: BoxRegression) -> tuple[Tensor, Tensor]:
-    """(K, 4, D) and (K, 4)."""
-    return regression.weight.unflatten(0, (-1, 4)), regression.bias.unflatten(0, (-1, 4))
+    rows = regression.tensors()
+    weight, bias = rows["box.weight"][labels], rows["box.bias"][labels]
+    return replace(regression, weight=weight.flatten(0, 1), bias=bias.flatten())
 
 
 def _joined_regression(
