@@ -2,6 +2,7 @@
 # make test      - install, and run the linter, the type checker and all tests
 # make test-all  - the fast tests on every Python from 3.10 to 3.13 that is installed
 # make package   - build wheel and sdist, install them into an empty environment, use them once
+# TORCH_INDEX=URL takes torch and torchvision from another package index, such as that of the CPU builds.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,6 +18,9 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+ifdef TORCH_INDEX
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --index-url $(TORCH_INDEX) torch torchvision
+endif
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 

@@ -4,12 +4,17 @@ A box is ``(x1, y1, x2, y2)``: float32, 0-based, half-open pixels, so that its w
 and two boxes that only touch do not overlap.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torchvision
 from numpy.typing import ArrayLike, NDArray
 
 Boxes = NDArray[np.float32]
+
+Corners = tuple[float, float, float, float]
+"""The four numbers of one box in the form of some file format."""
 
 
 FARTHEST = 1e6
@@ -139,6 +144,39 @@ def flip(boxes: Boxes, width: int) -> Boxes:
     flipped = boxes.copy()
     flipped[:, [0, 2]] = width - boxes[:, [2, 0]]
     return flipped
+
+
+def to_xywh(box: Sequence[float] | Boxes) -> Corners:
+    """A box as COCO writes it: left, top, width and height.
+
+    Examples:
+        >>> to_xywh([2, 3, 6, 9])
+        (2.0, 3.0, 4.0, 6.0)
+    """
+    x1, y1, x2, y2 = map(float, box)
+    return x1, y1, x2 - x1, y2 - y1
+
+
+def to_voc(box: Sequence[float] | Boxes) -> Corners:
+    """A box as VOC writes it: xmin, ymin, xmax and ymax from 1, both corners included.
+
+    Examples:
+        >>> to_voc([0, 0, 5, 5])
+        (1.0, 1.0, 5.0, 5.0)
+    """
+    x1, y1, x2, y2 = map(float, box)
+    return x1 + 1, y1 + 1, x2, y2
+
+
+def to_yolo(box: Sequence[float] | Boxes, width: int, height: int) -> Corners:
+    """A box as YOLO writes it: centre and size as parts of the image's width and height.
+
+    Examples:
+        >>> to_yolo([0, 0, 50, 20], 100, 80)
+        (0.25, 0.125, 0.5, 0.25)
+    """
+    x1, y1, x2, y2 = map(float, box)
+    return (x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height
 
 
 def nms(boxes: Boxes, scores: NDArray[np.floating], threshold: float) -> NDArray[np.int64]:

@@ -2,6 +2,8 @@
 
 import colorsys
 import os
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +12,177 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from sppdet.detections import Detections
-from sppdet.errors import SppdetError
+from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.images import Rgb
 from sppdet.runtime.files import atomic_path, is_stream
+from sppdet.runtime.fonts import font, font_file
+from sppdet.runtime.names import visible
 from sppdet.runtime.outputs import MARK, recorded_path
+
+Colour = str | tuple[int, int, int]
+
+Rectangle = tuple[float, float, float, float]
+
+LONGEST = 300
+"""Characters of a label that are looked at."""
+
+PADDING = 3
+"""Pixels between the text of a label and its edge."""
 
 
 def draw(image: Rgb, detections: Detections) -> Rgb:
-    """A copy of the image with a coloured frame, the class and the score (%) of every detection."""
+    """A copy of the image with a coloured frame, the class and the score (%) of every detection.
+
+    Labels lie in the picture and do not cover each other. Each stands at its box, at the first free
+    place of :func:`places`; the best detections choose first, and a detection for which no place is
+    left keeps its frame only. A class whose name no font can draw is drawn as ``#`` and its number
+    from 0 (:func:`drawable_names`).
+    """
     picture = Image.fromarray(image)
     pen = ImageDraw.Draw(picture)
     side = max(picture.size)
     line = max(1, round(side / 300))
-    font = ImageFont.load_default(size=max(10, round(side / 45)))
-    for box, label, score in reversed(
-        list(zip(detections.boxes, detections.labels, detections.scores, strict=True))
-    ):
-        colour = class_colour(int(label), len(detections.classes))
-        x1, y1, x2, y2 = (float(value) for value in box)
-        pen.rectangle((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), outline=colour, width=line)
-        text = f"{detections.classes[label]} {100 * score:.0f}%"
-        _tag(pen, text, x1, y1, colour, font, picture.size)
+    size = max(10, round(side / 45))
+    names = drawable_names(detections.classes)
+    rows = list(zip(detections.boxes.tolist(), detections.labels.tolist(), strict=True))
+    for box, label in reversed(rows):
+        frame(pen, box, class_colour(label, len(names)), line)
+    taken: list[Rectangle] = []
+    for (box, label), score in zip(rows, detections.scores.tolist(), strict=True):
+        text = f"{names[label]} {100 * score:.0f}%"
+        place_label(pen, text, box, class_colour(label, len(names)), size, taken)
     return np.asarray(picture)
+
+
+def frame(
+    pen: ImageDraw.ImageDraw,
+    box: Sequence[float],
+    colour: Colour,
+    width: int,
+    edge: Colour | None = None,
+) -> None:
+    """Draw a box (x1, y1, x2, y2), half-open, with a line of ``width`` pixels inside it.
+
+    ``edge`` is the colour of a line of one pixel on both sides, which shows the frame on any
+    ground.
+    """
+    x1, y1, x2, y2 = box[0], box[1], max(box[2] - 1, box[0]), max(box[3] - 1, box[1])
+    if edge is not None:
+        outer = (x1 - 1, y1 - 1, x2 + 1, y2 + 1)
+        pen.rectangle(outer, outline=edge, width=width + 2)
+    pen.rectangle((x1, y1, x2, y2), outline=colour, width=width)
+
+
+def drawable_names(classes: Sequence[str]) -> list[str]:
+    """The class names as they are drawn; ``#`` and the number where no font has a name.
+
+    Control characters are shown as their codes.
+
+    Warns:
+        SppdetWarning: names cannot be drawn; once for the same names.
+    """
+    names = [visible(name) for name in classes]
+    lost = [label for label, name in enumerate(names) if font_file(name) is None]
+    if lost:
+        listed = ", ".join(f"{names[label]} as #{label}" for label in lost[:20])
+        warnings.warn(
+            f"no installed font has the characters of some class names, which are drawn as numbers "
+            f"({listed}{', ...' if len(lost) > 20 else ''}); install one that has them, such as "
+            "Noto Sans CJK",
+            SppdetWarning,
+            stacklevel=2,
+        )
+    for label in lost:
+        names[label] = f"#{label}"
+    return names
+
+
+def place_label(
+    pen: ImageDraw.ImageDraw,
+    text: str,
+    box: Sequence[float],
+    colour: Colour,
+    size: int,
+    taken: list[Rectangle],
+) -> None:
+    """Draw a label at a box where it covers none of ``taken``, and add it there.
+
+    A text that is wider than the picture is cut. Without a free place nothing is drawn.
+
+    Args:
+        pen: of the picture.
+        text: one line that a font can draw.
+        box: (x1, y1, x2, y2).
+        colour: of the ground; the text is white.
+        size: of the font, in pixels.
+        taken: rectangles (x1, y1, x2, y2) of the labels that are drawn.
+    """
+    letters = font(text, size)
+    assert letters is not None
+    limit = pen.im.size
+    text, (left, top, right, bottom) = _cut(pen, text, letters, limit[0] - 2 * PADDING)
+    width, height = right - left + 2 * PADDING, bottom - top + 2 * PADDING
+    if not text or width > limit[0] or height > limit[1]:
+        return
+    for x, y in places(box, width, height, limit):
+        own = (x, y, x + width, y + height)
+        if any(_overlap(own, other) for other in taken):
+            continue
+        taken.append(own)
+        pen.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
+        pen.text((x + PADDING - left, y + PADDING - top), text, fill="white", font=letters)
+        return
+
+
+def places(
+    box: Sequence[float], width: float, height: float, limit: tuple[int, int]
+) -> Iterator[tuple[float, float]]:
+    """Left upper corners of a label at a box, the best first, all within the picture.
+
+    They are above the box, inside it at the top, below it, and inside it row by row; each first at
+    the left side and then at the right.
+
+    Args:
+        box: (x1, y1, x2, y2).
+        width, height: of the label, at most those of the picture.
+        limit: width and height of the picture.
+    """
+    x1, y1, x2, y2 = box
+    rows = [y1 - height, y1, y2]
+    rows += [y1 + k * height for k in range(1, int(min((y2 - y1) / height, 50)))]
+    for y in rows:
+        for x in (x1, x2 - width):
+            yield (
+                float(int(min(max(x, 0), limit[0] - width))),
+                float(int(min(max(y, 0), limit[1] - height))),
+            )
+
+
+def _overlap(a: Rectangle, b: Rectangle) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _cut(
+    pen: ImageDraw.ImageDraw, text: str, letters: "ImageFont.FreeTypeFont", width: float
+) -> tuple[str, tuple[int, int, int, int]]:
+    """The text, or its beginning and "..." in ``width`` pixels; and where it is drawn from 0, 0."""
+
+    def extent(words: str) -> tuple[int, int, int, int]:
+        left, top, right, bottom = pen.textbbox((0, 0), words, font=letters)
+        return int(left), int(top), int(right) + 1, int(bottom) + 1
+
+    def fits(words: str) -> bool:
+        left, _, right, _ = extent(words)
+        return right - left <= width
+
+    if len(text) <= LONGEST and fits(text):
+        return text, extent(text)
+    low, high = 0, min(len(text), LONGEST)  # the beginning of ``low`` characters fits, if any does
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(f"{text[:middle]}...") else (low, middle - 1)
+    shown = f"{text[:low]}..." if low else ""
+    return shown, extent(shown)
 
 
 def class_colour(label: int, count: int) -> tuple[int, int, int]:
@@ -70,20 +221,3 @@ def picture_format(path: Path) -> str:
     if format is None or format not in Image.SAVE:
         raise SppdetError(f"{path}: its suffix names no format of pictures; use .jpg or .png")
     return format
-
-
-def _tag(
-    pen: ImageDraw.ImageDraw,
-    text: str,
-    x: float,
-    y: float,
-    colour: tuple[int, int, int],
-    font: "ImageFont.ImageFont | ImageFont.FreeTypeFont",
-    size: tuple[int, int],
-) -> None:
-    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
-    width, height = right - left + 6, bottom - top + 6
-    x = min(max(x, 0), max(size[0] - width, 0))
-    y = y - height if y >= height else y
-    pen.rectangle((x, y, x + width, y + height), fill=colour)
-    pen.text((x + 3 - left, y + 3 - top), text, fill="white", font=font)

@@ -1,6 +1,16 @@
 """How the scripts in this folder start: with one clear line where the packages are missing."""
 
+import os
 import sys
+
+ON_POSIX = (
+    "run `make install` once, then `.venv/bin/python {script} ...`, or activate it first with "
+    "`source .venv/bin/activate`"
+)
+ON_WINDOWS = (
+    "install them as README.md says, then `.venv\\Scripts\\python {script} ...`, or activate it "
+    "first with `.venv\\Scripts\\Activate.ps1`"
+)
 
 
 def start(name: str) -> None:
@@ -12,10 +22,10 @@ def start(name: str) -> None:
     try:
         from sppdet.cli import run
     except ModuleNotFoundError as error:
+        remedy = ON_POSIX if os.name == "posix" else ON_WINDOWS
         print(
             f"error: sppdet's packages are not installed for this Python (there is no {error.name} "
-            f"for {sys.executable}); run `make install` once, then `.venv/bin/python "
-            f"{sys.argv[0]} ...`, or activate it first with `source .venv/bin/activate`",
+            f"for {sys.executable}); {remedy.format(script=sys.argv[0])}",
             file=sys.stderr,
         )
         sys.exit(2)

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -23,6 +24,10 @@ COMMANDS = {
     "detect": "sppdet.cli.detect:detect",
     "evaluate": "sppdet.cli.evaluate:evaluate",
     "info": "sppdet.cli.info:info",
+    "add-class": "sppdet.cli.add_class:add_class",
+    "remove-class": "sppdet.cli.classes:remove_class",
+    "rename-class": "sppdet.cli.classes:rename_class",
+    "merge": "sppdet.cli.classes:merge",
     "benchmark": "sppdet.cli.benchmark:benchmark",
     "cache info": "sppdet.cli.cache:info",
     "cache clear": "sppdet.cli.cache:clear",
@@ -126,6 +131,9 @@ def _options_of_the_program(
 
 
 def _call(app: typer.Typer, words: list[str], program: str | None) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console of another encoding shows a code
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(words, prog_name=program)
     except SppdetError as error:  # from the choice of an option: the command has not begun

@@ -78,7 +78,7 @@ WRITERS = ("voc", "coco", "yolo", "csv", "createml")
 BOX_STYLES = ("xyxy", "xywh", "cxcywh", "yolo")
 """Four numbers in a text file, see :func:`sppdet.evaluation.results.read_results`."""
 
-EXPORTS = ("coco", "voc", "text")
+EXPORTS = ("coco", "voc", "yolo", "text")
 """Formats of results, see :func:`sppdet.evaluation.export.export`."""
 
 DATA_SETS = ("voc2007", "voc2012", "coco-val2017", "cifar10")

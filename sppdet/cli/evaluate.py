@@ -38,7 +38,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Evaluate anyone's detections: COCO results JSON, a folder of comp4_det_*.txt, "
-            "a folder with a text file per image, or the JSON of detect."
+            "a folder with a text file per image (also YOLO), or the JSON of detect."
         ),
     ] = None,
     proposals: Annotated[
@@ -120,13 +120,14 @@ def evaluate(
         [model, *_result_files(results), *_result_files(compare), dataset.annotation_file],
     )
     failures: list[str] = []
+    thresholds = None
     if proposals is not None:
         failures = _proposals(dataset, proposals, iou, json_file, workers)
         finish_batch(failures, len(dataset.images))
         return
     records = None
     if model is not None:
-        found, failures = _run_model(model, dataset, device, workers)
+        found, failures, thresholds = _run_model(model, dataset, device, workers)
     else:
         assert results is not None
         read = read_results(results, dataset, boxes)
@@ -153,7 +154,7 @@ def evaluate(
         content["comparison"] = {name: change.to_json() for name, change in changes.items()}
     if report is not None:
         subject = f"Detections of {(model or results).name}"  # type: ignore[union-attr]
-        page = write_report(report, dataset, figures, content, ranges, subject)
+        page = write_report(report, dataset, figures, content, ranges, subject, thresholds)
         console.print(f"report: {page}", markup=False, soft_wrap=True)
     if export_to is not None:
         export(export_to, kind, dataset, found)
@@ -165,7 +166,8 @@ def evaluate(
 
 def _run_model(
     path: Path, dataset: "Dataset", device: str | None, workers: int | None
-) -> "tuple[list[Detections], list[str]]":
+) -> "tuple[list[Detections], list[str], dict[str, float]]":
+    """The detections of every image, the failures, and the thresholds by class."""
     from sppdet.cli.common import choose_device, images_at_a_time
     from sppdet.cli.progress import progress_bar
     from sppdet.detector import Detector
@@ -179,10 +181,12 @@ def _run_model(
     count = images_at_a_time(where, workers)
     with progress_bar() as bar:
         task = bar.add_task("detecting", total=len(dataset.images))
-        found = detect_all(detector, dataset.images, count, lambda: bar.advance(task), cache)
+        found, failures = detect_all(
+            detector, dataset.images, count, lambda: bar.advance(task), cache
+        )
     for line in cache.disk.summary("proposals"):
         bar.console.print(line, markup=False, soft_wrap=True)
-    return found
+    return found, failures, dict(zip(detector.classes, detector.thresholds, strict=True))
 
 
 def _proposals(

@@ -1,6 +1,7 @@
 """``sppdet info``: what a detector's file holds, and what is known about its training."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,7 +37,7 @@ def info(
     console.print(f"{model}: {detector!r}", markup=False, soft_wrap=True)
     card = detector.card
     try:
-        if card:
+        if "data" in card:
             data = card["data"]
             console.print(
                 f"trained on {data['name']} ({data['images']} images, {data['objects']} objects, "
@@ -67,16 +68,32 @@ def describe(detector: "Detector") -> dict[str, Any]:
 
 
 def tell_card(detector: "Detector") -> None:
-    """Print the figures of the folds and the thresholds, a line for each class."""
+    """Print the figures of the folds and the thresholds, a line for each class; and the history."""
+    from sppdet.cli.progress import console
+
+    told: set[str] = set()
+    if detector.card.get("folds"):
+        told |= _tell_folds(detector.card["folds"], detector.classes)
+    for event in detector.card.get("history", ()):
+        console.print(_sentence(event), markup=False, soft_wrap=True)
+        if event.get("folds"):
+            told |= _tell_folds(event["folds"], detector.classes)
+    rest = [name for name in detector.classes if name not in told]
+    if rest:
+        console.print("no figures of folds are stored; thresholds:", markup=False)
+        thresholds = dict(zip(detector.classes, detector.thresholds, strict=True))
+        for name in rest:
+            console.print(f"  {name:<20} {thresholds[name]:.2f}", markup=False)
+
+
+def _tell_folds(folds: Mapping[str, Any], classes: Sequence[str]) -> set[str]:
+    """Print the figures of the classes that the detector still has; returns their names."""
     from sppdet.cli.progress import console
     from sppdet.training.folds import FEW
 
-    folds = detector.card.get("folds")
-    if not folds:
-        console.print("no figures of folds are stored; thresholds:", markup=False)
-        for name, threshold in zip(detector.classes, detector.thresholds, strict=True):
-            console.print(f"  {name:<20} {threshold:.2f}", markup=False)
-        return
+    own = {name: one for name, one in folds["classes"].items() if name in classes}
+    if not own:
+        return set()
     console.print(
         f"on folds of {folds['images']} training images, not learned from: mean AP "
         f"{_figure(folds['map_11'])} (11 points), {_figure(folds['map_area'])} (area), IoU "
@@ -84,7 +101,7 @@ def tell_card(detector: "Detector") -> None:
         markup=False,
         soft_wrap=True,
     )
-    for name, one in folds["classes"].items():
+    for name, one in own.items():
         few = "  too few objects to trust" if one["objects"] < FEW else ""
         console.print(
             f"  {name:<20} AP {_figure(one['ap_11'])}  {one['objects']:>5} objects  "
@@ -92,6 +109,19 @@ def tell_card(detector: "Detector") -> None:
             markup=False,
             soft_wrap=True,
         )
+    return set(own)
+
+
+def _sentence(event: Mapping[str, Any]) -> str:
+    """An entry of the history in one line."""
+    what = event["what"]
+    if what == "renamed":
+        said = f"{event['old']} is now called {event['new']}"
+    else:
+        said = f"{what} {', '.join(event['classes'])}"
+    data = event.get("data")
+    source = f", trained on {data['name']} ({data['images']} images)" if data else ""
+    return f"{event['date']}, sppdet {event['version']}: {said}{source}"
 
 
 def _figure(value: float | None) -> str:

@@ -148,6 +148,26 @@ class Dataset:
         part._annotations = [self._annotations[index] for index in indices]
         return part
 
+    def of_classes(self, classes: Sequence[str]) -> "Dataset":
+        """The same images with the objects of these classes only, whose labels index into them."""
+        part = copy.copy(self)
+        part.classes = tuple(classes)
+        part.category_ids = self.category_ids and {
+            name: self.category_ids[name] for name in classes
+        }
+        part.annotation_file = None
+        number = {name: label for label, name in enumerate(classes)}
+        table = np.array([number.get(name, -1) for name in self.classes], np.int64)
+        part._annotations = []
+        for entry in self._annotations:
+            labels = table[entry.labels]
+            keep = labels >= 0
+            one = Annotations(
+                entry.boxes[keep], labels[keep], entry.difficult[keep], entry.crowd[keep]
+            )
+            part._annotations.append(one)
+        return part
+
     def all_annotations(self) -> list[Annotations]:
         """The objects of every image."""
         return list(self._annotations)

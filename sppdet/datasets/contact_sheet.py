@@ -1,15 +1,22 @@
 """One picture with many annotated samples of a data set."""
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from sppdet.datasets.base import Dataset
-from sppdet.drawing import class_colour
+from sppdet.drawing import Rectangle, class_colour, drawable_names, frame, place_label
 from sppdet.errors import SppdetError
 from sppdet.images import Rgb, read_image
+from sppdet.runtime.fonts import font, font_file
+from sppdet.runtime.names import visible
 
 CELL = (256, 200)
 CAPTION = 16
+TEXT = 11
+"""Sizes in pixels: of a picture, of the line below it, and of the letters."""
+
+NARROW = 20
+"""Width in pixels below which a box gets no name, which would hide the object."""
 
 
 def contact_sheet(dataset: Dataset, count: int = 24, columns: int = 4, seed: int = 0) -> Rgb:
@@ -27,11 +34,12 @@ def contact_sheet(dataset: Dataset, count: int = 24, columns: int = 4, seed: int
         (H, W, 3) uint8.
     """
     pictures: list[Image.Image] = []
+    names = drawable_names(dataset.classes)
     for index in choose_images(dataset, seed):
         if len(pictures) == count:
             break
         try:
-            pictures.append(_cell(dataset, index))
+            pictures.append(_cell(dataset, index, names))
         except SppdetError:
             continue
     width, height = CELL[0] + 6, CELL[1] + CAPTION + 6
@@ -65,29 +73,27 @@ def choose_images(dataset: Dataset, seed: int = 0) -> list[int]:
     return [*order, *rest]
 
 
-def _cell(dataset: Dataset, index: int) -> Image.Image:
+def _cell(dataset: Dataset, index: int, names: list[str]) -> Image.Image:
     image = Image.fromarray(read_image(dataset.images[index]))
     scale = min(CELL[0] / image.width, CELL[1] / image.height)
     size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
-    cell = Image.new("RGB", (CELL[0], CELL[1] + CAPTION), "#f3f4f6")
-    left, top = (CELL[0] - size[0]) // 2, (CELL[1] - size[1]) // 2
-    cell.paste(image.resize(size), (left, top))
-    pen = ImageDraw.Draw(cell)
-    font = ImageFont.load_default(size=11)
+    picture = image.resize(size)
+    pen = ImageDraw.Draw(picture)
     entry = dataset.annotations(index)
-    for box, label, faint in zip(
-        entry.boxes, entry.labels, entry.difficult | entry.crowd, strict=True
-    ):
-        colour = class_colour(int(label), len(dataset.classes))
-        x1, y1, x2, y2 = (float(value) * scale for value in box)
-        frame = (left + x1, top + y1, left + max(x2 - 1, x1), top + max(y2 - 1, y1))
-        pen.rectangle(frame, outline=colour, width=1 if faint else 2)
-        if x2 - x1 < 20:
-            continue  # the name would hide the object
-        name = dataset.classes[label]
-        text = pen.textbbox((frame[0], frame[1]), name, font=font)
-        pen.rectangle(text, fill=colour)
-        pen.text((frame[0], frame[1]), name, fill="white", font=font)
+    boxes = (entry.boxes * scale).tolist()
+    colours = [class_colour(int(label), len(names)) for label in entry.labels]
+    for box, colour, faint in zip(boxes, colours, entry.difficult | entry.crowd, strict=True):
+        frame(pen, box, colour, 1 if faint else 2)
+    taken: list[Rectangle] = []
+    for box, label, colour in zip(boxes, entry.labels, colours, strict=True):
+        if box[2] - box[0] >= NARROW:
+            place_label(pen, names[label], box, colour, TEXT, taken)
+    cell = Image.new("RGB", (CELL[0], CELL[1] + CAPTION), "#f3f4f6")
+    cell.paste(picture, ((CELL[0] - size[0]) // 2, (CELL[1] - size[1]) // 2))
+    pen = ImageDraw.Draw(cell)
     pen.rectangle((0, CELL[1], CELL[0], CELL[1] + CAPTION), fill="white")
-    pen.text((2, CELL[1] + 1), dataset.images[index].name[:44], fill="#374151", font=font)
+    name = visible(dataset.images[index].name[:44])
+    if font_file(name) is None:
+        name = name.encode("ascii", "replace").decode()
+    pen.text((2, CELL[1] + 1), name, fill="#374151", font=font(name, TEXT))
     return cell

@@ -9,8 +9,10 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from sppdet.boxes import to_xywh
 from sppdet.datasets.base import Dataset
 from sppdet.datasets.coco_json import is_box, read_json
+from sppdet.datasets.writers.coco import category_ids
 from sppdet.detections import Detections
 from sppdet.evaluation.export import coco_records
 
@@ -51,7 +53,7 @@ def evaluate_coco(
             found = _index({**truth.dataset, "annotations": []})
         judge = COCOeval(truth, found, "bbox")
         judge.params.imgIds = _ids(dataset)
-        judge.params.catIds = list(_categories(dataset).values())
+        judge.params.catIds = list(category_ids(dataset).values())
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
@@ -83,14 +85,14 @@ def _truth(dataset: Dataset) -> dict[str, Any]:
     for index in range(len(dataset.images)):
         entry = dataset.annotations(index)
         for row, box in enumerate(entry.boxes):
-            x1, y1, x2, y2 = (float(value) for value in box)
+            written = to_xywh(box)
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": index + 1,
                     "category_id": int(entry.labels[row]) + 1,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
-                    "area": (x2 - x1) * (y2 - y1),
+                    "bbox": list(written),
+                    "area": written[2] * written[3],
                     "iscrowd": int(entry.crowd[row] or entry.difficult[row]),
                 }
             )
@@ -98,7 +100,7 @@ def _truth(dataset: Dataset) -> dict[str, Any]:
         "info": {},
         "images": [{"id": key} for key in _ids(dataset)],
         "annotations": annotations,
-        "categories": [{"id": k, "name": n} for n, k in _categories(dataset).items()],
+        "categories": [{"id": k, "name": n} for n, k in category_ids(dataset).items()],
     }
 
 
@@ -119,13 +121,9 @@ def _ids(dataset: Dataset) -> list[int]:
     return dataset.image_ids or list(range(1, len(dataset.images) + 1))
 
 
-def _categories(dataset: Dataset) -> dict[str, int]:
-    return dataset.category_ids or {name: k for k, name in enumerate(dataset.classes, 1)}
-
-
 def _sorted_classes(dataset: Dataset) -> list[str]:
     """The classes in the order in which COCOeval holds them: by id."""
-    categories = _categories(dataset)
+    categories = category_ids(dataset)
     return sorted(categories, key=lambda name: categories[name])
 
 

@@ -1,4 +1,7 @@
-"""Detections written in the formats that other tools read; the twin of :mod:`.results`."""
+"""Detections written in the formats that other tools read; the twin of :mod:`.results`.
+
+Boxes, class numbers and lines are those of :mod:`sppdet.datasets.writers`.
+"""
 
 import json
 import os
@@ -7,17 +10,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sppdet.boxes import to_voc, to_xywh
 from sppdet.datasets.base import Dataset
 from sppdet.datasets.image_names import image_keys
+from sppdet.datasets.writers.coco import category_ids
+from sppdet.datasets.writers.yolo import data_yaml, line
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
+from sppdet.images import image_size
 from sppdet.runtime.names import as_file_name, as_word, as_words
 from sppdet.runtime.outputs import write_recorded
 
-EXPORTS = ("coco", "voc", "text")
+EXPORTS = ("coco", "voc", "yolo", "text")
 
 COMP_FILE = re.compile(r"comp\d_det_[^_]+_(.+)\.txt")
 """The files of VOC's results; the group is the class."""
+
+YOLO_NAMES = "data.yaml"
+"""The file of a folder of YOLO results that has the names of the classes."""
 
 LONGEST_NAME = 255
 """Bytes of a file name that most file systems allow."""
@@ -36,6 +46,7 @@ def export_files(path: Path, format: str, dataset: Dataset) -> list[Path]:
         names = [f"comp4_det_{split}_{as_file_name(name)}.txt" for name in dataset.classes]
     else:
         names = [f"{key}.txt" for key in image_keys(dataset.images)]
+        names += [YOLO_NAMES] if format == "yolo" else []
     for name in names:
         if max(len(os.fsencode(part)) for part in name.split("/")) > LONGEST_NAME:
             raise SppdetError(
@@ -49,10 +60,11 @@ def export(path: Path, format: str, dataset: Dataset, detections: Sequence[Detec
 
     An image is named by its path relative to the folder that holds all images, see
     :func:`sppdet.datasets.image_names.image_keys`. Characters of a name that the format has no
-    place for are percent-encoded, and :func:`.results.read_results` decodes them.
+    place for are percent-encoded, and :func:`.results.read_results` decodes them. Detections of
+    classes that the data set does not have are left out, except in "text".
 
     Args:
-        path: "coco": the JSON file; "voc" and "text": the folder.
+        path: "coco": the JSON file; the other formats: the folder.
         format: one of :data:`EXPORTS`.
 
     Raises:
@@ -65,11 +77,13 @@ def export(path: Path, format: str, dataset: Dataset, detections: Sequence[Detec
         write_recorded(path, json.dumps(coco_records(dataset, detections)))
     elif format == "voc":
         _write_comp4(files, dataset, detections)
+    elif format == "yolo":
+        _write_yolo(files, dataset, detections)
     else:
         for file, found in zip(files, detections, strict=True):
             names = [as_words(name) for name in found.classes]
             lines = [
-                f"{names[label]} {score:.9g} {' '.join(f'{v:.9g}' for v in box)}\n"
+                f"{names[label]} {score:.9g} {_numbers(box)}\n"
                 for box, label, score in zip(found.boxes, found.labels, found.scores, strict=True)
             ]
             write_recorded(file, "".join(lines))
@@ -81,7 +95,7 @@ def coco_records(dataset: Dataset, detections: Sequence[Detections]) -> list[dic
     Of COCO data they have its image and category ids; of other data ``image_id`` is the name of
     the image and ``category_id`` the number of the class from 1, and ``category_name`` is added.
     """
-    categories = dataset.category_ids or {n: k for k, n in enumerate(dataset.classes, 1)}
+    categories = category_ids(dataset)
     keys = dataset.image_ids or image_keys(dataset.images)
     records = []
     for key, found in zip(keys, detections, strict=True):
@@ -89,11 +103,10 @@ def coco_records(dataset: Dataset, detections: Sequence[Detections]) -> list[dic
             name = found.classes[label]
             if name not in categories:
                 continue
-            x1, y1, x2, y2 = (float(value) for value in box)
             record = {
                 "image_id": key,
                 "category_id": categories[name],
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "bbox": list(to_xywh(box)),
                 "score": float(score),
             }
             if not dataset.image_ids:
@@ -107,11 +120,26 @@ def _write_comp4(files: Sequence[Path], dataset: Dataset, detections: Sequence[D
     lines: dict[str, list[str]] = {name: [] for name in dataset.classes}
     for key, found in zip(image_keys(dataset.images), detections, strict=True):
         for box, label, score in zip(found.boxes, found.labels, found.scores, strict=True):
-            if found.classes[label] not in lines:
-                continue
-            x1, y1, x2, y2 = (float(value) for value in box)
-            numbers = (float(score), x1 + 1, y1 + 1, x2, y2)
-            text = " ".join(f"{value:.9g}" for value in numbers)
-            lines[found.classes[label]].append(f"{as_word(key)} {text}\n")
+            if found.classes[label] in lines:
+                text = f"{as_word(key)} {score:.9g} {_numbers(to_voc(box))}\n"
+                lines[found.classes[label]].append(text)
     for file, own in zip(files, lines.values(), strict=True):
         write_recorded(file, "".join(own))
+
+
+def _write_yolo(files: Sequence[Path], dataset: Dataset, detections: Sequence[Detections]) -> None:
+    """A file for every image, and the names of the classes."""
+    numbers = {name: number for number, name in enumerate(dataset.classes)}
+    for file, image, found in zip(files[:-1], dataset.images, detections, strict=True):
+        size = image_size(image) if len(found) else (1, 1)
+        lines = [
+            line(numbers[found.classes[label]], box, size, float(score))
+            for box, label, score in zip(found.boxes, found.labels, found.scores, strict=True)
+            if found.classes[label] in numbers
+        ]
+        write_recorded(file, "".join(lines))
+    write_recorded(files[-1], data_yaml(dataset.classes))
+
+
+def _numbers(box: Sequence[float]) -> str:
+    return " ".join(f"{value:.9g}" for value in box)

@@ -1,21 +1,29 @@
-"""Pictures of the worst errors: crops with the boxes drawn, as JPEG inside the page."""
+"""Pictures of errors and of correct detections: crops with the boxes drawn, as JPEG in the page."""
 
 import base64
 import io
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from sppdet.datasets.base import Dataset
 from sppdet.datasets.image_names import relative_names
+from sppdet.drawing import frame
 from sppdet.errors import SppdetError
 from sppdet.evaluation.errors import KINDS, Errors
+from sppdet.evaluation.matching import HIT
+from sppdet.evaluation.thresholded import Thresholded
 from sppdet.evaluation.voc import VocResult
 from sppdet.images import read_image
 
 SIDE = 200
 """Height of a picture in pixels."""
+
+TRUTH, WRONG, MISSED, RIGHT = "#22c55e", "#dc2626", "#2563eb", "#c026d3"
+"""Colours of annotated objects, false positives, missed objects and true positives."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +45,56 @@ def worst_mistakes(
     dataset: Dataset, result: VocResult, errors: Errors, count: int = 12
 ) -> list[Picture]:
     """The false positives with the highest scores, red, with the objects of the image in green."""
+
+    def title(row: int) -> str:
+        name = result.classes[result.matching.found.labels[row]].name
+        return f"{name}: {KINDS[errors.kind[row]]}"
+
+    rows = np.flatnonzero(errors.kind >= 0)
+    return _detections(dataset, result, rows, WRONG, title, count)
+
+
+def correct_examples(
+    dataset: Dataset, result: VocResult, shown: Thresholded, count: int = 12
+) -> list[Picture]:
+    """True positives at the thresholds, magenta: the best one of each class, then the second, and
+    so on, with the objects of the image in green."""
+    match = result.matching
+    rows = np.flatnonzero(shown.kept & (match.outcome == HIT))
+    rank = np.zeros(len(rows), np.int64)
+    for label in np.unique(match.found.labels[rows]):
+        own = match.found.labels[rows] == label
+        rank[own] = np.arange(own.sum())
+
+    def title(row: int) -> str:
+        return result.classes[match.found.labels[row]].name
+
+    order = rows[np.argsort(rank, kind="stable")]
+    return _detections(dataset, result, order, RIGHT, title, count)
+
+
+def _detections(
+    dataset: Dataset,
+    result: VocResult,
+    rows: Iterable[int],
+    colour: str,
+    title: Callable[[int], str],
+    count: int,
+) -> list[Picture]:
+    """Pictures of the first ``count`` of these detections whose images can be read."""
     found = result.matching.found
     names = relative_names(dataset.images)
     pictures: list[Picture] = []
-    for row in np.flatnonzero(errors.kind >= 0):
+    for row in rows:
         if len(pictures) == count:
             break
         index = int(found.images[row])
-        title = f"{result.classes[found.labels[row]].name}: {KINDS[errors.kind[row]]}"
         detail = f"{names[index]}, score {found.scores[row]:.2f}"
         if result.matching.overlap[row] > 0:
             detail += f", IoU {result.matching.overlap[row]:.2f}"
-        jpeg = _crop(dataset, index, found.boxes[row], "#dc2626")
+        jpeg = _crop(dataset, index, found.boxes[row], colour)
         if jpeg is not None:
-            pictures.append(Picture(title, detail, jpeg))
+            pictures.append(Picture(title(row), detail, jpeg))
     return pictures
 
 
@@ -69,13 +113,13 @@ def worst_misses(dataset: Dataset, result: VocResult, count: int = 12) -> list[P
             break
         index = int(truths.images[row])
         detail = f"{names[index]}, best IoU {best[row]:.2f}"
-        jpeg = _crop(dataset, index, truths.boxes[row], "#2563eb")
+        jpeg = _crop(dataset, index, truths.boxes[row], MISSED)
         if jpeg is not None:
             pictures.append(Picture(result.classes[truths.labels[row]].name, detail, jpeg))
     return pictures
 
 
-def _crop(dataset: Dataset, index: int, box: "np.ndarray", colour: str) -> str | None:
+def _crop(dataset: Dataset, index: int, box: NDArray[np.float64], colour: str) -> str | None:
     """The box with as much around it; None when the image cannot be read."""
     try:
         image = Image.fromarray(read_image(dataset.images[index]))
@@ -91,22 +135,10 @@ def _crop(dataset: Dataset, index: int, box: "np.ndarray", colour: str) -> str |
     size = (max(round((right - left) * scale), 1), max(round((bottom - top) * scale), 1))
     picture = image.crop((left, top, right, bottom)).resize(size)
     pen = ImageDraw.Draw(picture)
+    corner = np.array([left, top, left, top])
     for truth in dataset.annotations(index).boxes:
-        _frame(pen, truth, left, top, scale, "#22c55e", 1)
-    _frame(pen, box, left, top, scale, colour, 3)
+        frame(pen, ((truth - corner) * scale).tolist(), TRUTH, 4, "black")
+    frame(pen, ((box - corner) * scale).tolist(), colour, 2)
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=80)
     return base64.b64encode(stream.getvalue()).decode()
-
-
-def _frame(
-    pen: ImageDraw.ImageDraw,
-    box: "np.ndarray",
-    left: int,
-    top: int,
-    scale: float,
-    colour: str,
-    width: int,
-) -> None:
-    x1, y1, x2, y2 = (float(v) for v in (box - np.array([left, top, left, top])) * scale)
-    pen.rectangle((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), outline=colour, width=width)

@@ -10,6 +10,7 @@ import numpy as np
 from sppdet.datasets.base import Dataset
 from sppdet.datasets.files import parse_json, read_text
 from sppdet.datasets.image_names import ImageFinder
+from sppdet.datasets.writers.coco import category_ids
 from sppdet.errors import SppdetError
 from sppdet.evaluation.export import COMP_FILE
 from sppdet.images import image_size
@@ -48,8 +49,7 @@ class Reader:
         self._finder = ImageFinder(dataset.images)
         self._by_id = {key: index for index, key in enumerate(dataset.image_ids or ())}
         self._numbered = any(name.isdecimal() for name in dataset.classes)
-        ids = dataset.category_ids or {n: k for k, n in enumerate(dataset.classes, 1)}
-        self.by_category = {key: name for name, key in ids.items()}
+        self.by_category = {key: name for name, key in category_ids(dataset).items()}
 
     def image(self, name: Any, count: int = 1) -> int | None:
         """The image called ``name``: a COCO id, a file name, a stem, or a stem's number.
@@ -73,8 +73,13 @@ class Reader:
             self.seen.add(index)
         return index
 
-    def known(self, name: str) -> str | None:
-        """The class ``name``, which may also be its number from 0 where no class is a number."""
+    def known(self, name: str, numbered: bool = False) -> str | None:
+        """The class ``name``, which may also be its number from 0 where no class is a number.
+
+        With ``numbered``, digits are a number in any case.
+        """
+        if numbered and name.isdecimal() and int(name) < len(self.dataset.classes):
+            return self.dataset.classes[int(name)]
         for candidate in (name, unescaped(name)):
             if candidate in self.dataset.classes:
                 return candidate
@@ -162,7 +167,7 @@ class Reader:
         relative = bool(table) and max(max(map(abs, row[4][1:])) for row in table) <= 1.5
         sizes: dict[int, tuple[int, int]] = {}
         for image, file, line, label, (score, *box) in table:
-            known = self.known(label)
+            known = self.known(label, style == "yolo")
             if known is None:
                 continue
             x1, y1, x2, y2 = corners(box, style)

@@ -6,6 +6,7 @@ Formats:
 - "voc": a folder of ``comp4_det_SPLIT_CLASS.txt`` with ``image score xmin ymin xmax ymax``, counted
   from 1, both corners included;
 - "text": a text file per image with ``class score`` and four numbers a line;
+- "yolo": a text file per image with ``number cx cy w h score``, and ``data.yaml``;
 - "sppdet": the JSON files of ``sppdet detect``.
 """
 
@@ -21,7 +22,7 @@ from sppdet.datasets.files import parse_json
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
 from sppdet.evaluation.category_ids import check_category_ids
-from sppdet.evaluation.export import COMP_FILE
+from sppdet.evaluation.export import COMP_FILE, YOLO_NAMES
 from sppdet.evaluation.result_files import BOX_STYLES, Found, Reader, corners
 
 __all__ = ["BOX_STYLES", "Results", "corners", "read_results", "recognise_results"]
@@ -36,7 +37,7 @@ class Results:
     """What a results file says about a data set.
 
     Attributes:
-        format: "coco", "voc", "text" or "sppdet".
+        format: "coco", "voc", "text", "yolo" or "sppdet".
         detections: one entry per image of the data set.
         notes: what was left out, a line each.
         records: for "coco" the unchanged entries of the file that belong to the data set.
@@ -90,7 +91,7 @@ def read_results(path: Path, dataset: Dataset, boxes: str = "xyxy") -> Results:
     elif kind == "sppdet":
         found = list(reader.sppdet(path))
     else:
-        found = list(reader.texts(path, boxes))
+        found = list(reader.texts(path, "yolo" if kind == "yolo" else boxes))
     if not found and left_out:
         raise SppdetError(f"{path}: nothing in it belongs to {dataset.path}: {_example(left_out)}")
     notes = [f"{count} detections left out: {what}" for what, count in sorted(left_out.items())]
@@ -111,7 +112,8 @@ def _what_is_missing(kind: str, found: list[Found], seen: set[int], dataset: Dat
     missing = [
         index
         for index, objects in enumerate(objects_of)
-        if index not in seen and (objects or kind in ("text", "sppdet"))  # a file for each image
+        if index not in seen
+        and (objects or kind in ("text", "yolo", "sppdet"))  # a file for each image
     ]
     if missing:
         objects = sum(objects_of[index] for index in missing)
@@ -140,7 +142,7 @@ def recognise_results(path: Path) -> str:
     if any(COMP_FILE.fullmatch(file.name) for file in texts):
         return "voc"
     if texts:
-        return "text"
+        return "yolo" if (path / YOLO_NAMES).is_file() else "text"
     if any(path.glob("*.json")):
         return "sppdet"
     raise SppdetError(f"{path}: holds no results (text files, comp4_det_*.txt or JSON)")

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import importlib.metadata
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 PACKAGES = ("numpy", "numba", "opencv-contrib-python", "pillow", "torch", "torchvision")
 """Whose versions are part of every digest: they compute too."""
+
+_PARSING = threading.Lock()
+"""CPython 3.11 counts the depth of the trees of all threads in one number, so that parsing in two
+threads at once can end with a SystemError (CPython issue 106905)."""
 
 
 @cache
@@ -58,7 +63,9 @@ def _file(module: str) -> Path | None:
 
 def _imports(source: bytes) -> list[str]:
     names = []
-    for node in ast.walk(ast.parse(source)):
+    with _PARSING:
+        tree = ast.parse(source)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -167,9 +167,9 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path`` through :func:`atomic_path`."""
+    """Write ``text`` as UTF-8, with its own line ends, through :func:`atomic_path`."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def is_stream(path: Path) -> bool:

@@ -153,9 +153,9 @@ def recorded_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_recorded(path: str | os.PathLike[str], text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path`` through :func:`recorded_path`."""
+    """Write ``text`` as UTF-8, with its own line ends, through :func:`recorded_path`."""
     with recorded_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _identity(path: str) -> object:

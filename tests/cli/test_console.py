@@ -1,6 +1,11 @@
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 from rich.table import Table
 
 from sppdet.cli import main
@@ -35,8 +40,6 @@ def test_an_error_and_a_table_with_odd_names(tmp_path, capsys: pytest.CaptureFix
 
 
 def test_data_check_with_odd_classes(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
-    from PIL import Image
-
     Image.new("RGB", (60, 50)).save(tmp_path / "a.png")
     box = "<bndbox><xmin>5</xmin><ymin>5</ymin><xmax>40</xmax><ymax>40</ymax></bndbox>"
     objects = "".join(f"<object><name>{n}</name>{box}</object>" for n in ("[/bold]", "\x9b31m"))
@@ -47,3 +50,15 @@ def test_data_check_with_odd_classes(tmp_path, capsys: pytest.CaptureFixture[str
     out = capsys.readouterr().out
     assert "[/bold]" in out
     assert "\\x9b31m" in out
+
+
+def test_a_pipe_that_cannot_show_a_name_gets_its_code(tmp_path: Path) -> None:
+    Image.new("RGB", (60, 50)).save(tmp_path / "a.png")
+    box = "<bndbox><xmin>5</xmin><ymin>5</ymin><xmax>40</xmax><ymax>40</ymax></bndbox>"
+    text = f"<annotation><object><name>猫</name>{box}</object></annotation>"
+    (tmp_path / "a.xml").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "sppdet", "data", "check", str(tmp_path)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert b"\\u732b" in ended.stdout

@@ -1,16 +1,20 @@
+import base64
 import csv
+import io
 import json
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sppdet.datasets import read_dataset
 from sppdet.detections import Detections
 from sppdet.evaluation.errors import analyse, groups_of
-from sppdet.evaluation.gallery import worst_misses, worst_mistakes
+from sppdet.evaluation.gallery import correct_examples, worst_misses, worst_mistakes
 from sppdet.evaluation.intervals import bootstrap
-from sppdet.evaluation.report import write_report
+from sppdet.evaluation.report import FILES, write_report
+from sppdet.evaluation.thresholded import at_thresholds
 from sppdet.evaluation.voc import evaluate_voc
 
 
@@ -43,8 +47,72 @@ def test_the_page_needs_nothing_else_and_escapes_names(dataset, found, tmp_path)
     assert "<b>dog</b>" not in text
     assert "&lt;b&gt;dog&lt;/b&gt;" in text
     assert "<title>A &amp; B</title>" in text
-    assert text.count("data:image/jpeg;base64,") == 3 + 2
+    assert text.count("data:image/jpeg;base64,") == 3 + 2 + 1
     assert "nan" not in re.sub(r"base64,[^\"]*", "", text).lower()
+    for name in FILES:
+        assert (tmp_path / "r" / name).stat().st_size > 0
+
+
+def test_the_page_fits_500_pixels(dataset, found, tmp_path):
+    """What can be wide scrolls in its own box, or shrinks."""
+    result = evaluate_voc(found, dataset.all_annotations(), dataset.classes)
+    text = write_report(tmp_path, dataset, result, result.to_json()).read_text()
+    tables = re.findall(r"(.{0,30})<table", text, re.DOTALL)
+    assert len(tables) == 3
+    assert all(re.search(r'<div class="scroll[^"]*">$', before) for before in tables)
+    assert ".scroll{overflow-x:auto;max-width:100%}" in text
+    assert "svg{max-width:100%;height:auto}" in text
+    assert "overflow-wrap:anywhere" in text
+    style = text[text.index("<style>") : text.index("</style>")]
+    fixed = re.findall(r"(?<!max-)(?:width|minmax)[:(]([^;}]*)", style)
+    assert [one for one in fixed if "px" in one and "min(" not in one] == []
+
+
+def test_recall_at_the_thresholds_in_use(dataset, found, tmp_path):
+    result = evaluate_voc(found, dataset.all_annotations(), dataset.classes)
+    page = write_report(tmp_path, dataset, result, {}, thresholds={"cat": 0.95, "<b>dog</b>": 0.2})
+    content = json.loads((tmp_path / "report.json").read_text())["at_thresholds"]
+    assert content["thresholds"] == "given"
+    assert content["recall"] == 0
+    assert content["classes"]["cat"] == {"threshold": 0.95, "recall": 0, "precision": None}
+    assert "recall at the thresholds in use" in page.read_text()
+    assert "objects found at any score" in page.read_text()
+    rows = list(csv.DictReader((tmp_path / "images.csv").open()))
+    assert rows[1] == {
+        "image": "b.png",
+        "objects": "1",
+        "correct": "0",
+        "wrong": "0",
+        "missed": "1",
+    }
+    assert [row["wrong"] for row in rows] == ["0", "0", "1"]
+    text = page.read_text()
+    assert text.index("a.png</td>") < text.index("b.png</td>")  # 2 errors, 1 error
+
+
+def test_correct_examples_take_the_best_of_each_class_first(make_folder):
+    boxes = {name: [("cat", 1, 1, 40, 40), ("owl", 50, 50, 90, 90)] for name in "abc"}
+    dataset = read_dataset(make_folder(boxes))
+    found = [
+        Detections(one.boxes, one.labels, [0.9 - k / 10, 0.5 - k / 10], dataset.classes)
+        for k, one in enumerate(dataset.all_annotations())
+    ]
+    result = evaluate_voc(found, dataset.all_annotations(), dataset.classes)
+    shown = at_thresholds(result, 3, {"cat": 0.75, "owl": 0.3})
+    pictures = correct_examples(dataset, result, shown)
+    assert [p.title for p in pictures] == ["cat", "owl", "cat", "owl", "owl"]
+    assert pictures[0].detail == "a.png, score 0.90, IoU 1.00"
+
+
+def test_truth_boxes_are_thick_and_outlined(make_folder):
+    dataset = read_dataset(make_folder({"a": [("cat", 31, 31, 70, 70)]}))
+    nothing = [Detections([], [], [], dataset.classes)]
+    result = evaluate_voc(nothing, dataset.all_annotations(), dataset.classes)
+    (picture,) = worst_misses(dataset, result)
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.jpeg))).convert("RGB"))
+    green = (pixels[..., 1] > 150) & (pixels[..., 0] < 110) & (pixels[..., 2] < 150)
+    inside = green[80:120]  # rows through the middle of the object
+    assert (inside.sum(axis=1) >= 3).mean() > 0.8
 
 
 def test_json_and_csv_say_the_same(dataset, found, tmp_path):

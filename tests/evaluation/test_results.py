@@ -6,6 +6,7 @@ import pytest
 
 from sppdet.datasets import read_dataset
 from sppdet.datasets.base import Dataset, RawObject, Record
+from sppdet.datasets.writers import write_dataset
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
 from sppdet.evaluation.export import export, export_files
@@ -35,7 +36,8 @@ def found(dataset):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("coco", "results.json"), ("voc", "comp4"), ("text", "texts")]
+    ("kind", "name"),
+    [("coco", "results.json"), ("voc", "comp4"), ("yolo", "labels"), ("text", "texts")],
 )
 def test_what_is_written_is_read_back(dataset, found, tmp_path, kind, name):
     export(tmp_path / name, kind, dataset, found)
@@ -182,7 +184,7 @@ def test_missing_results(tmp_path):
 
 
 def test_unknown_export_format(dataset, found, tmp_path):
-    with pytest.raises(SppdetError, match="coco, voc, text"):
+    with pytest.raises(SppdetError, match="coco, voc, yolo, text"):
         export(tmp_path / "x", "xml", dataset, found)
 
 
@@ -203,7 +205,8 @@ def odd(make_image, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("coco", "results.json"), ("voc", "comp4"), ("text", "texts")]
+    ("kind", "name"),
+    [("coco", "results.json"), ("voc", "comp4"), ("yolo", "labels"), ("text", "texts")],
 )
 def test_names_survive_and_stay_in_the_folder(odd, tmp_path, kind, name):
     random = np.random.default_rng(1)
@@ -333,3 +336,37 @@ def test_ids_of_wrong_types_are_refused(dataset, tmp_path, part):
     file.write_text(json.dumps([record]))
     with pytest.raises(SppdetError, match="entry 0"):
         read_results(file, dataset)
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo"])
+def test_results_and_data_sets_have_the_same_boxes(odd, tmp_path, format):
+    """The truth as detections is, without the scores, what the writer of data sets writes."""
+    classes = ["cat", "3"]
+    records = []
+    for image in odd.images:
+        objects = [RawObject(name, (3.5, 1.25, 40.0, 60.5)) for name in classes]
+        records.append(Record(image, image, (100, 80), objects))
+    plain = Dataset(odd.path, "folder", None, records, classes)
+    found = [
+        Detections(one.boxes, one.labels, np.ones(len(one)), plain.classes)
+        for one in plain.all_annotations()
+    ]
+    write_dataset({"": plain}, format, tmp_path / "data")
+    if format == "coco":
+        export(tmp_path / "results.json", format, plain, found)
+        results = json.loads((tmp_path / "results.json").read_text())
+        written = json.loads((tmp_path / "data" / "annotations" / "instances.json").read_text())
+        pairs = zip(results, written["annotations"], strict=True)
+        assert all(
+            one[key] == other[key] for one, other in pairs for key in ("category_id", "bbox")
+        )
+        return
+    export(tmp_path / "labels", format, plain, found)
+    for file in sorted((tmp_path / "labels").rglob("*.txt")):
+        other = tmp_path / "data" / "labels" / file.relative_to(tmp_path / "labels")
+        lines = file.read_text().splitlines()
+        assert [line.removesuffix(" 1") for line in lines] == other.read_text().splitlines()
+    numbers = read_results(tmp_path / "labels", plain)
+    for own, other in zip(found, numbers.detections, strict=True):
+        np.testing.assert_array_equal(own.labels, other.labels)
+        np.testing.assert_allclose(own.boxes, other.boxes, atol=1e-4)

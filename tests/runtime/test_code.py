@@ -1,6 +1,9 @@
+import ast
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -60,3 +63,20 @@ def test_a_module_of_ones_own_stands_for_itself(
     file.write_text("VALUE = 2\n")
     assert code_digest.__wrapped__("own_extractor_17") != before
     assert code_digest.__wrapped__("__main__.nowhere")
+
+
+def test_threads_parse_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy, most, parse = [], [], ast.parse
+
+    def watched(source: bytes) -> ast.Module:
+        busy.append(1)
+        most.append(len(busy))
+        time.sleep(0.005)
+        busy.pop()
+        return parse(source)
+
+    monkeypatch.setattr(code.ast, "parse", watched)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(code._imports, [b"import sppdet.boxes"] * 12))
+    assert found == [["sppdet.boxes"]] * 12
+    assert max(most) == 1

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sppdet.boxes import to_xywh
 from sppdet.datasets.base import Dataset
 from sppdet.datasets.writers.common import part_name, pictures, place
 from sppdet.runtime.files import write_text
@@ -21,7 +22,7 @@ def write(parts: Mapping[str, Dataset], folder: Path, copy: bool) -> list[str]:
     """
     notes: list[str] = []
     for split, dataset in parts.items():
-        ids = dataset.category_ids or {name: k for k, name in enumerate(dataset.classes, 1)}
+        ids = category_ids(dataset)
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         place_in = folder / "images" / (part_name(split) if split else "")
@@ -32,14 +33,15 @@ def write(parts: Mapping[str, Dataset], folder: Path, copy: bool) -> list[str]:
                 {"id": picture.id, "file_name": picture.name, "width": width, "height": height}
             )
             entry = picture.objects
-            for row, (x1, y1, x2, y2) in enumerate(entry.boxes.tolist()):
+            for row, box in enumerate(entry.boxes):
+                written = to_xywh(box)
                 annotations.append(
                     {
                         "id": len(annotations) + 1,
                         "image_id": picture.id,
                         "category_id": ids[dataset.classes[entry.labels[row]]],
-                        "bbox": [x1, y1, x2 - x1, y2 - y1],
-                        "area": (x2 - x1) * (y2 - y1),
+                        "bbox": list(written),
+                        "area": written[2] * written[3],
                         "iscrowd": int(entry.crowd[row]),
                         **({"difficult": 1} if entry.difficult[row] else {}),
                     }
@@ -49,3 +51,8 @@ def write(parts: Mapping[str, Dataset], folder: Path, copy: bool) -> list[str]:
         name = f"instances_{part_name(split)}.json" if split else "instances.json"
         write_text(folder / "annotations" / name, json.dumps(content))
     return notes
+
+
+def category_ids(dataset: Dataset) -> dict[str, int]:
+    """The category id of each class: those of the data set, or the numbers from 1."""
+    return dataset.category_ids or {name: k for k, name in enumerate(dataset.classes, 1)}

@@ -1,6 +1,5 @@
 """What the writers share: names of images, their links or copies, and what a format cannot say."""
 
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sppdet.datasets.base import Annotations, Dataset
+from sppdet.datasets.image_names import relative_names
 from sppdet.errors import SppdetError
 from sppdet.images import image_size
 from sppdet.runtime.files import atomic_path
@@ -46,9 +46,7 @@ def pictures(dataset: Dataset, notes: list[str]) -> list[Picture]:
 
     An image that cannot be read is left out, with a note; so is a name that changes.
     """
-    if not dataset.images:
-        return []
-    base = Path(os.path.commonpath([os.path.abspath(path.parent) for path in dataset.images]))
+    names = relative_names(dataset.images)
     ids = dataset.image_ids or []
     keep = all(isinstance(key, int) for key in ids) and len(set(ids)) == len(dataset.images)
     taken: set[str] = set()
@@ -59,7 +57,7 @@ def pictures(dataset: Dataset, notes: list[str]) -> list[Picture]:
         except SppdetError as error:
             notes.append(f"{error}; left out")
             continue
-        inner = Path(os.path.abspath(image)).relative_to(base).as_posix()
+        inner = names[index]
         name = _free("/".join(FORBIDDEN.sub("_", part) for part in inner.split("/")), taken)
         if name != inner:
             notes.append(f"{image}: is written as {name}")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from sppdet.boxes import Corners, to_voc
 from sppdet.datasets.base import Dataset
 from sppdet.datasets.writers.common import Picture, check_names, part_name, pictures, place
 from sppdet.runtime.files import write_text
@@ -56,7 +57,7 @@ def annotation(picture: Picture, classes: tuple[str, ...]) -> str:
     for box, label, difficult, crowd in zip(
         entry.boxes.tolist(), entry.labels, entry.difficult, entry.crowd, strict=True
     ):
-        corners = zip(("xmin", "ymin", "xmax", "ymax"), voc_corners(box), strict=True)
+        corners = zip(("xmin", "ymin", "xmax", "ymax"), _corners(box), strict=True)
         lines += [
             "  <object>",
             f"    {_name(classes[label])}",
@@ -69,12 +70,10 @@ def annotation(picture: Picture, classes: tuple[str, ...]) -> str:
     return "\n".join([*lines, "</annotation>"]) + "\n"
 
 
-def voc_corners(box: list[float]) -> tuple[float, float, float, float]:
-    """xmin, ymin, xmax, ymax as VOC counts."""
-    x1, y1, x2, y2 = (float(round(value)) for value in box)
-    if min(x2 - x1, y2 - y1) < 2:
-        x1, y1, x2, y2 = box
-    return x1 + 1, y1 + 1, x2, y2
+def _corners(box: list[float]) -> Corners:
+    """xmin, ymin, xmax, ymax as VOC counts, in whole numbers where the box allows it."""
+    x1, y1, x2, y2 = map(round, box)
+    return to_voc((x1, y1, x2, y2) if min(x2 - x1, y2 - y1) >= 2 else box)
 
 
 def _name(name: str) -> str:

@@ -1,12 +1,12 @@
 """YOLO: ``images/PART``, ``labels/PART`` and ``data.yaml``."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from sppdet.boxes import Boxes, to_yolo
 from sppdet.datasets.base import Dataset
 from sppdet.datasets.writers.common import check_names, flag_notes, part_name, pictures, place
 from sppdet.runtime.files import write_text
@@ -23,26 +23,31 @@ def write(parts: Mapping[str, Dataset], folder: Path, copy: bool) -> list[str]:
     classes = list(dict.fromkeys(name for dataset in parts.values() for name in dataset.classes))
     check_names(classes, ALLOWED, "YAML")
     notes = flag_notes(list(parts.values()), "yolo", ("difficult", "crowd"))
-    setup: dict[str, Any] = {}
+    setup: dict[str, str] = {}
     for split, dataset in parts.items():
         inner = part_name(split) if split else ""
         for picture in pictures(dataset, notes):
             place(picture, folder / "images" / inner / picture.name, copy)
-            lines = []
-            width, height = picture.size
             entry = picture.objects
-            for (x1, y1, x2, y2), label in zip(entry.boxes.tolist(), entry.labels, strict=True):
-                number = classes.index(dataset.classes[label])
-                values = (
-                    (x1 + x2) / 2 / width,
-                    (y1 + y2) / 2 / height,
-                    (x2 - x1) / width,
-                    (y2 - y1) / height,
-                )
-                lines.append(f"{number} {' '.join(f'{value:.9g}' for value in values)}\n")
+            lines = [
+                line(classes.index(dataset.classes[label]), box, picture.size)
+                for box, label in zip(entry.boxes, entry.labels, strict=True)
+            ]
             write_text(folder / "labels" / inner / f"{picture.stem}.txt", "".join(lines))
         setup[split or "train"] = f"images/{inner}" if inner else "images"
-    setup["names"] = dict(enumerate(classes))
-    text = yaml.safe_dump(setup, allow_unicode=True, sort_keys=False)
-    write_text(folder / "data.yaml", text)
+    write_text(folder / "data.yaml", data_yaml(classes, setup))
     return notes
+
+
+def line(
+    number: int, box: Sequence[float] | Boxes, size: tuple[int, int], score: float | None = None
+) -> str:
+    """The line of an object: its class, its box in an image of ``size``, and perhaps a score."""
+    values = [*to_yolo(box, *size), *([] if score is None else [score])]
+    return f"{number} {' '.join(f'{value:.9g}' for value in values)}\n"
+
+
+def data_yaml(classes: Sequence[str], setup: Mapping[str, str] | None = None) -> str:
+    """The text of ``data.yaml``: the folders of the parts in ``setup``, and the class names."""
+    content = {**(setup or {}), "names": dict(enumerate(classes))}
+    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)

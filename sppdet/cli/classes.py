@@ -1,0 +1,93 @@
+"""``sppdet remove-class``, ``rename-class`` and ``merge``: other classes without a training."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sppdet.errors import SppdetError
+
+if TYPE_CHECKING:
+    from sppdet.detector import Detector
+
+Model = Annotated[Path, typer.Argument(help="A file that tools/train.py wrote.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="The file of the detector to write.")]
+
+
+def remove_class(
+    model: Model,
+    names: Annotated[list[str], typer.Argument(metavar="CLASS...", help="Classes to take out.")],
+    output: Output,
+) -> None:
+    """Take classes out of a detector; the others stay bit for bit as they are.
+
+    \b
+    Example:
+      sppdet remove-class fruit.safetensors orange --output less.safetensors
+    """
+    from sppdet.training.classes import remove_classes
+
+    (detector,) = _load(output, model)
+    save_and_tell(remove_classes(detector, names), output)
+
+
+def rename_class(
+    model: Model,
+    old: Annotated[str, typer.Argument(help="The class.")],
+    new: Annotated[str, typer.Argument(help="Its new name.")],
+    output: Output,
+) -> None:
+    """Give a class of a detector another name.
+
+    \b
+    Example:
+      sppdet rename-class fruit.safetensors orange clementine --output new.safetensors
+    """
+    from sppdet.training.classes import rename_class as rename
+
+    (detector,) = _load(output, model)
+    save_and_tell(rename(detector, old, new), output)
+
+
+def merge(
+    models: Annotated[
+        list[Path], typer.Argument(metavar="MODEL MODEL...", help="Two or more detectors.")
+    ],
+    output: Output,
+) -> None:
+    """Put the classes of detectors into one; trunk, features and settings must be the same.
+
+    \b
+    Example:
+      sppdet merge fruit.safetensors animals.safetensors --output both.safetensors
+    """
+    from sppdet.training.classes import merge_detectors
+
+    if len(models) < 2:
+        raise SppdetError("merge takes two or more detectors")
+    whole, *others = _load(output, *models)
+    for path, other in zip(models[1:], others, strict=True):
+        try:
+            whole = merge_detectors(whole, other)
+        except SppdetError as error:
+            raise SppdetError(f"{models[0]} and {path}: {error}") from None
+    save_and_tell(whole, output)
+
+
+def save_and_tell(detector: "Detector", output: Path) -> None:
+    """Write a detector, and say what it finds."""
+    from sppdet.cli.info import tell_card
+    from sppdet.cli.progress import console
+
+    detector.save(output)
+    tell_card(detector)
+    console.print(f"{output}: finds {', '.join(detector.classes)}", markup=False, soft_wrap=True)
+
+
+def _load(output: Path, *models: Path) -> "list[Detector]":
+    """The detectors of files, none of which may be the output."""
+    from sppdet.detector import Detector
+    from sppdet.runtime.outputs import check_outputs
+
+    check_outputs([output], models)
+    return [Detector.load(model, "cpu") for model in models]
