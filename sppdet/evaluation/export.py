@@ -82,22 +82,13 @@ def coco_records(dataset: Dataset, detections: Sequence[Detections]) -> list[dic
     the image and ``category_id`` the number of the class from 1, and ``category_name`` is added.
     """
     categories = dataset.category_ids or {n: k for k, n in enumerate(dataset.classes, 1)}
+    names = {number: name for name, number in categories.items()}
     keys = dataset.image_ids or image_keys(dataset.images)
     records = []
     for key, found in zip(keys, detections, strict=True):
-        for box, label, score in zip(found.boxes, found.labels, found.scores, strict=True):
-            name = found.classes[label]
-            if name not in categories:
-                continue
-            x1, y1, x2, y2 = (float(value) for value in box)
-            record = {
-                "image_id": key,
-                "category_id": categories[name],
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "score": float(score),
-            }
+        for record in found.to_coco(key, categories):
             if not dataset.image_ids:
-                record["category_name"] = name
+                record["category_name"] = names[record["category_id"]]
             records.append(record)
     return records
 
