@@ -204,11 +204,12 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(
         entry
         for entry in folder.iterdir()
-        if not entry.name.startswith(".") and entry.is_file() and _may_be_image(entry)
+        if not entry.name.startswith(".") and entry.is_file() and may_be_image(entry)
     )
 
 
-def _may_be_image(file: Path) -> bool:
+def may_be_image(file: Path) -> bool:
+    """Whether a file is taken for an image: by its suffix, or by its content where it has none."""
     if file.suffix:
         return file.suffix.lower() in (*SUFFIXES, *_MORE_SUFFIXES)
     try:
