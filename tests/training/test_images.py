@@ -110,3 +110,19 @@ def test_an_unreadable_image_is_told_once_for_both_views(
     assert found == [View(0), View(0, True), View(2), View(2, True)]
     assert len(loaded.failures) == 1
     assert broken.name in loaded.failures[0]
+
+
+def test_given_proposals_take_the_place_of_the_search(
+    folder: Path, extractor: SppRegionFeatures
+) -> None:
+    dataset = read_dataset(folder)
+    own = {path: np.float32([[3, 5, 60, 70], [9, 9, 99, 99]]) for path in dataset.images}
+    settings = TrainSettings(detector=DetectorSettings(max_boxes=1), workers=1)
+    prepared = TrainingImages(dataset, extractor, settings, lambda *_: None, own)
+    for view, image in prepared.each("views", views_of([0], mirror=True), lambda one: one):
+        assert image is not None
+        kept = own[dataset.images[0]][:1]
+        boxes = flip(kept, image.size[0]) if view.mirrored else kept
+        annotations = image.annotations
+        np.testing.assert_array_equal(image.boxes, training_boxes(annotations, boxes))
+    prepared.clear()
