@@ -21,6 +21,7 @@ from sppdet.runtime.names import visible
 COMMANDS = {
     "train": "sppdet.cli.train:train",
     "detect": "sppdet.cli.detect:detect",
+    "propose": "sppdet.cli.propose:propose",
     "evaluate": "sppdet.cli.evaluate:evaluate",
     "info": "sppdet.cli.info:info",
     "benchmark": "sppdet.cli.benchmark:benchmark",

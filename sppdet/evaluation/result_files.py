@@ -114,10 +114,12 @@ class Reader:
                     yield image, name, score, (x1 - 1, y1 - 1, x2, y2)
 
     def sppdet(self, path: Path) -> Iterator[Found]:
-        """The JSON files of detect."""
-        for file in sorted(path.glob("*.json")):
+        """The JSON files of detect; also in folders, where the images are in folders."""
+        for file in sorted(path.rglob("*.json")):
             try:
                 content = json.loads(file.read_bytes())
+                if isinstance(content, list):  # detections.coco.json of the same run
+                    continue
                 entries = content["detections"]
                 image = self._image_of_detect(str(content.get("image", file.stem)), len(entries))
                 for entry in entries:

@@ -15,12 +15,14 @@ from sppdet.classification.networks import NETWORKS
 from sppdet.cli import choices, main, run
 from sppdet.cli.app import COMMANDS, GROUPS
 from sppdet.cli.interrupt import CODE, LINE
+from sppdet.cli.saving import KINDS as SAVED
 from sppdet.datasets import FORMATS
 from sppdet.datasets.download import SOURCES
 from sppdet.datasets.writers import WRITERS
 from sppdet.evaluation.export import EXPORTS
 from sppdet.evaluation.results import BOX_STYLES
 from sppdet.proposals import METHODS as PROPOSAL_METHODS
+from sppdet.proposals.files import ORDERS, SUFFIXES
 from sppdet.trunks import SPECS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +96,9 @@ def test_the_check_sees_a_heavy_import() -> None:
         (choices.BOX_STYLES, BOX_STYLES),
         (choices.EXPORTS, EXPORTS),
         (choices.DATA_SETS, SOURCES),
+        (choices.SAVES, SAVED),
+        (choices.PROPOSAL_FILES, tuple(suffix[1:] for suffix in SUFFIXES)),
+        (choices.BOX_ORDERS, tuple(ORDERS)),
         (choices.NETWORKS, NETWORKS),
     ],
 )
