@@ -126,7 +126,7 @@ class Detections:
         self, index: "int | slice | Sequence[int] | NDArray[Any]"
     ) -> "Detection | Detections":
         """A :class:`Detection` by its number; ``Detections`` by a slice, a mask or indices."""
-        if not isinstance(index, int | np.integer) or isinstance(index, bool):
+        if not isinstance(index, int | np.integer):
             return self.select(index)
         x1, y1, x2, y2 = (float(value) for value in self.boxes[index])
         return Detection(

@@ -44,7 +44,7 @@ def from_dict(content: Mapping[str, Any]) -> tuple[Any, ...]:
         entries = list(content["detections"])
         labels = [str(entry["label"]) for entry in entries]
         classes = [str(name) for name in content.get("classes") or sorted(set(labels))]
-        size = (content.get("width"), content.get("height"))
+        width, height = content.get("width"), content.get("height")
         unknown = sorted(set(labels) - set(classes))
         if unknown:
             raise ValueError(f"the label {unknown[0]!r} is not in its classes")
@@ -54,7 +54,7 @@ def from_dict(content: Mapping[str, Any]) -> tuple[Any, ...]:
             np.array([entry["score"] for entry in entries], np.float32),
             tuple(classes),
             {str(name): float(value) for name, value in (content.get("seconds") or {}).items()},
-            None if None in size else tuple(int(side) for side in size),
+            None if width is None or height is None else (int(width), int(height)),
             content.get("image"),
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -89,9 +89,9 @@ def to_yolo(found: Found, size: tuple[int, int] | None) -> str:
     lines = []
     for label, one in zip(found.labels.tolist(), found, strict=True):
         x1, y1, x2, y2 = one.box
-        values = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height)
-        values += ((x2 - x1) / width, (y2 - y1) / height)
-        lines.append(f"{label} {' '.join(f'{value:.9g}' for value in (*values, one.score))}\n")
+        centre = (x1 + x2) / 2 / width, (y1 + y2) / 2 / height
+        values = (*centre, (x2 - x1) / width, (y2 - y1) / height, one.score)
+        lines.append(f"{label} {' '.join(f'{value:.9g}' for value in values)}\n")
     return "".join(lines)
 
 

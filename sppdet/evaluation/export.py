@@ -83,7 +83,7 @@ def coco_records(dataset: Dataset, detections: Sequence[Detections]) -> list[dic
     """
     categories = dataset.category_ids or {n: k for k, n in enumerate(dataset.classes, 1)}
     names = {number: name for name, number in categories.items()}
-    keys = dataset.image_ids or image_keys(dataset.images)
+    keys: Sequence[Any] = dataset.image_ids or image_keys(dataset.images)
     records = []
     for key, found in zip(keys, detections, strict=True):
         for record in found.to_coco(key, categories):

@@ -118,8 +118,8 @@ class Reader:
         for file in sorted(path.rglob("*.json")):
             try:
                 content = json.loads(file.read_bytes())
-                if isinstance(content, list):  # detections.coco.json of the same run
-                    continue
+                if isinstance(content, list) or isinstance(content["detections"], dict):
+                    continue  # detections.coco.json, or the summary of the same run
                 entries = content["detections"]
                 image = self._image_of_detect(str(content.get("image", file.stem)), len(entries))
                 for entry in entries:

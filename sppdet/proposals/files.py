@@ -270,7 +270,9 @@ def _csv(proposals: Mapping[str, Boxes]) -> bytes:
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(("image", *_COLUMNS))
     for name, boxes in proposals.items():
-        rows.writerows([name, *box] for box in (_rounded(boxes) or [[""] * 4]))
+        rows.writerows([name, *box] for box in _rounded(boxes))
+        if not len(boxes):
+            rows.writerow([name, "", "", "", ""])
     return table.getvalue().encode()
 
 
@@ -284,7 +286,7 @@ def _mat(proposals: Mapping[str, Boxes]) -> bytes:
         boxes[0, index] = (own.astype(np.float64) + np.array([1, 1, 0, 0]))[:, ORDERS["yxyx"]]
     stream = io.BytesIO()
     values = {"boxes": boxes, "images": images, "order": "y1 x1 y2 x2", "base": 1.0}
-    savemat(stream, values, do_compression=True)
+    savemat(stream, values, do_compression=True)  # type: ignore[arg-type]  # it takes streams
     return stream.getvalue()
 
 

@@ -1,10 +1,12 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sppdet.datasets import read_dataset
 from sppdet.datasets.base import Dataset, RawObject, Record
+from sppdet.datasets.scenes import write_scenes
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
 from sppdet.evaluation.export import export, export_files
@@ -315,3 +317,31 @@ def test_ids_of_wrong_types_are_refused(dataset, tmp_path, part):
     file.write_text(json.dumps([record]))
     with pytest.raises(SppdetError, match="entry 0"):
         read_results(file, dataset)
+
+
+def test_the_json_of_detect_in_folders(tmp_path: Path) -> None:
+    """As ``detect --recursive`` writes it, beside the files of the whole run."""
+    for name in ("a", "b"):
+        write_scenes(tmp_path / "data" / name, 1, seed=1, size=(60, 50))
+    dataset = read_dataset(tmp_path / "data")
+    found = Detections([[1, 1, 30, 30]], [0], [0.01], dataset.classes)
+    out = tmp_path / "out"
+    for name, image in zip(("a/x", "b/x"), dataset.images, strict=True):
+        (out / name).parent.mkdir(parents=True)
+        content = found.with_image(image).to_dict()
+        (out / f"{name}.json").write_text(json.dumps(content))
+    (out / "detections.coco.json").write_text(json.dumps(found.to_coco("a/x.jpg")))
+    (out / "summary.json").write_text('{"images": 2, "detections": {"apple": 2}}')
+    results = read_results(out, dataset)
+    assert results.format == "sppdet"
+    assert [len(one) for one in results.detections] == [1, 1]
+
+
+def test_inverted_boxes_of_others_are_false_positives(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "data", 1, seed=1, size=(60, 50))
+    dataset = read_dataset(tmp_path / "data")
+    record = {"image_id": dataset.images[0].name, "category_id": 1, "score": 0.01}
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps([{**record, "bbox": [20, 20, -10, 5], "category_name": "apple"}]))
+    (found,) = read_results(file, dataset).detections
+    assert found.boxes.tolist() == [[20, 20, 20, 25]]
