@@ -82,16 +82,17 @@ def detect(
     Example:
       python tools/detect.py photo.jpg --output found
     """
-    from sppdet.cli.common import choose_device, images_at_a_time, limit_pixels
-    from sppdet.cli.detecting import Choice, Job, given_proposals, plan, run
-    from sppdet.cli.saving import Saver
-    from sppdet.detector import Detector
-
     kinds = set(parse_names(save, "--save", SAVES)) - ({"pictures"} if no_pictures else set())
     if not kinds:
         raise SppdetError(f"--save {save} --no-pictures: nothing is left to write")
     if skip_existing and not kinds & {"json", "jsonl"}:
         raise SppdetError("--skip-existing: needs json or jsonl in --save, to know what is done")
+
+    from sppdet.cli.common import choose_device, images_at_a_time, limit_pixels
+    from sppdet.cli.detecting import Choice, Job, given_proposals, plan, run
+    from sppdet.cli.saving import Saver
+    from sppdet.detector import Detector
+
     limit_pixels(max_pixels)
     where = choose_device(device)
     inputs = plan(images, output, kinds, recursive, every, [model, proposals], json)

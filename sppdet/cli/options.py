@@ -29,7 +29,7 @@ def one_of(
 
     Another value raises SppdetError, one line with the choices, while the command line is parsed.
     """
-    more = f", or {other}NAME" if other else ""
+    more = _more(other, files)
     choice = _choice(option, names, other, files)
     return typer.Option(option, help=f"{help}: {', '.join(names)}{more}.", **choice)
 
@@ -45,15 +45,21 @@ def _choice(
     def parse(text: str) -> str:
         is_file = Path(text).suffix.lower().lstrip(".") in files
         if text not in names and not (other and text.startswith(other)) and not is_file:
-            more = f", or {other}NAME" if other else ""
-            more += f", or a file: {', '.join(files)}" if files else ""
-            raise SppdetError(f"{name} {text}: choose one of {', '.join(names)}{more}")
+            choices = f"{', '.join(names)}{_more(other, files)}"
+            raise SppdetError(f"{name} {text}: choose one of {choices}")
         return text
 
     def complete(incomplete: str) -> list[str]:
         return [one for one in names if one.startswith(incomplete)]
 
     return {"metavar": "NAME", "parser": parse, "autocompletion": complete}
+
+
+def _more(other: str | None, files: Sequence[str]) -> str:
+    """What the value may be beside the choices."""
+    return (f", or {other}NAME" if other else "") + (
+        f", or a file: {', '.join(files)}" if files else ""
+    )
 
 
 def parse_numbers(text: str, option: str) -> tuple[int, ...]:

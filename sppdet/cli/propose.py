@@ -2,13 +2,16 @@
 
 import json as json_format
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sppdet.cli.choices import PROPOSAL_FILES, PROPOSALS
 from sppdet.cli.options import MaxPixels, NoCache, Quiet, Workers, one_of, parse_names
 from sppdet.errors import SppdetError
+
+if TYPE_CHECKING:
+    from sppdet.boxes import Boxes
 
 
 def propose(
@@ -56,6 +59,10 @@ def propose(
     Example:
       sppdet propose photos --save npz,mat --output boxes
     """
+    if not images and recall is None:
+        raise SppdetError("propose: name images to search, or a data set with --recall DATA")
+    kinds = parse_names(save, "--save", PROPOSAL_FILES)
+
     from sppdet.cli.common import limit_pixels
     from sppdet.cli.progress import console, finish_batch, progress_bar
     from sppdet.datasets.image_names import relative_names
@@ -67,8 +74,6 @@ def propose(
     from sppdet.runtime.threads import ordered_map
     from sppdet.runtime.torch_threads import torch_threads
 
-    if not images and recall is None:
-        raise SppdetError("propose: name images to search, or a data set with --recall DATA")
     limit_pixels(max_pixels)
     count = workers or torch_threads()
     failures: list[str] = []
@@ -81,17 +86,17 @@ def propose(
         if not files:
             raise SppdetError(failures[0])
         total = len(files) + len(failures)
-        targets = [_target(output, kind) for kind in parse_names(save, "--save", PROPOSAL_FILES)]
+        targets = [_target(output, kind) for kind in kinds]
         check_outputs([*targets, json], files)
         cache = ProposalCache()
 
-        def search(file: Path) -> "object":
+        def search(file: Path) -> "Boxes | SppdetError":
             try:
                 return cache.get(read_image(file), method, boxes)
             except SppdetError as error:
                 return error
 
-        found = {}
+        found: dict[str, Boxes] = {}
         with progress_bar() as bar:
             task = bar.add_task("proposals", total=len(files), visible=not quiet)
             results = ordered_map(search, files, count)
@@ -103,9 +108,9 @@ def propose(
                 bar.advance(task)
         if found:
             for target in targets:
-                write_proposals(target, found)  # type: ignore[arg-type]
+                write_proposals(target, found)
         if not quiet:
-            number = sum(len(one) for one in found.values())  # type: ignore[arg-type]
+            number = sum(len(one) for one in found.values())
             console.print(
                 f"{len(found)} images, {number} boxes, see {', '.join(map(str, targets))}",
                 markup=False,

@@ -122,9 +122,8 @@ class Saver:
 
     def only(self, kinds: Collection[str]) -> "Saver":
         """A saver of some of the kinds, which has no files of the run."""
-        return Saver(
-            self.folder, self.kinds & frozenset(kinds) - _RUN.keys(), self._classes, self._inputs
-        )
+        chosen = (self.kinds & frozenset(kinds)) - _RUN.keys()
+        return Saver(self.folder, chosen, self._classes, map(Path, self._inputs))
 
     def lines_before(self, title: str) -> list[dict[str, Any]] | None:
         """The entries of an image in the ``detections.jsonl`` of an earlier run; None without."""

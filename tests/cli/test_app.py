@@ -114,6 +114,8 @@ OPTIONS = [
     ("train data -o model", "--crop", choices.CROPS),
     ("train data -o model", "--heads", choices.HEADS),
     ("train data -o model", "--proposals", choices.PROPOSALS),
+    ("propose photos", "--method", choices.PROPOSALS),
+    ("detect photo.jpg", "--box-order", choices.BOX_ORDERS),
     ("evaluate data", "--proposals", choices.PROPOSALS),
     ("evaluate data", "--boxes", choices.BOX_STYLES),
     ("evaluate data", "--export-format", choices.EXPORTS),
@@ -134,6 +136,8 @@ def test_a_wrong_choice_is_one_line_with_the_choices_and_help_has_them(
 ) -> None:
     said = refused(*command.split(), option, "wrong", capsys=capsys)
     other = ", or timm:NAME" if option == "--trunk" else ""
+    if command.startswith("train") and option == "--proposals":
+        other = ", or a file: npz, json, csv, mat"
     assert said == f"error: {option} wrong: choose one of {', '.join(names)}{other}\n"
     with pytest.raises(SystemExit):
         main([*command.split(), "--help"])
