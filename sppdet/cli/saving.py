@@ -34,6 +34,7 @@ from sppdet.datasets.writers.csv_boxes import HEADINGS
 from sppdet.detections import Detections
 from sppdet.drawing import draw, save_picture
 from sppdet.errors import SppdetError
+from sppdet.evaluation.result_files import RUN_AS_COCO
 from sppdet.images import Rgb
 from sppdet.runtime.files import atomic_path, write_text
 from sppdet.runtime.names import as_file_name
@@ -53,7 +54,7 @@ _EACH = {
 _RUN = {
     "jsonl": ("detections.jsonl", "", "\n", "\n"),
     "csv": ("detections.csv", "", "", ""),
-    "coco": ("detections.coco.json", "[", ",\n", "]\n"),
+    "coco": (RUN_AS_COCO, "[", ",\n", "]\n"),
 }
 """Files per run: their name, what they begin with, what separates their entries, and their end."""
 
@@ -159,6 +160,8 @@ class Saver:
                 except SppdetError as error:
                     text = str(error).replace(str(temporary), str(target))
                     raise SppdetError(text) from error
+            if "json" in targets:  # a run that is killed now leaves no JSON of another picture
+                targets["json"].unlink(missing_ok=True)
 
     def _write(
         self,

@@ -19,6 +19,9 @@ BOX_STYLES = ("xyxy", "xywh", "cxcywh", "yolo")
 """Four numbers in a text file: two corners; corner and size; centre and size; and the last with the
 score behind the box, as YOLO writes them."""
 
+RUN_AS_COCO = "detections.coco.json"
+"""What ``sppdet detect --save coco`` writes beside the JSON of each image."""
+
 Found = tuple[int, str, float, tuple[float, float, float, float]]
 """Image, class, score, box: xyxy, 0-based, half-open, pixels."""
 
@@ -118,8 +121,8 @@ class Reader:
         for file in sorted(path.rglob("*.json")):
             try:
                 content = json.loads(file.read_bytes())
-                if isinstance(content, list) or isinstance(content["detections"], dict):
-                    continue  # detections.coco.json, or the summary of the same run
+                if file.name == RUN_AS_COCO or isinstance(content["detections"], dict):
+                    continue  # of the whole run: its detections in another form, its summary
                 entries = content["detections"]
                 image = self._image_of_detect(str(content.get("image", file.stem)), len(entries))
                 for entry in entries:
