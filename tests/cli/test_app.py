@@ -114,7 +114,6 @@ OPTIONS = [
     ("train data -o model", "--crop", choices.CROPS),
     ("train data -o model", "--heads", choices.HEADS),
     ("train data -o model", "--proposals", choices.PROPOSALS),
-    ("propose photos", "--method", choices.PROPOSALS),
     ("detect photo.jpg", "--box-order", choices.BOX_ORDERS),
     ("evaluate data", "--proposals", choices.PROPOSALS),
     ("evaluate data", "--boxes", choices.BOX_STYLES),
