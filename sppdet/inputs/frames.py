@@ -79,7 +79,7 @@ def images_of(
     """
     alone = isinstance(inputs, str | bytes | bytearray | memoryview | os.PathLike | Image.Image)
     alone = alone or hasattr(inputs, "read") or hasattr(inputs, "dtype")
-    for item in [inputs] if alone else inputs:  # type: ignore[union-attr, list-item]
+    for item in [inputs] if alone else inputs:  # type: ignore[union-attr]
         if not isinstance(item, str | os.PathLike):
             pixels = as_image(item, channels)  # type: ignore[arg-type]
             yield pixels, pixels
