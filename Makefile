@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # The public face is checked strictly.
-FACE := sppdet/__init__.py sppdet/detector.py sppdet/detections.py sppdet/settings.py sppdet/boxes.py \
+FACE := sppdet/__init__.py sppdet/detector.py sppdet/detections sppdet/inputs sppdet/settings.py sppdet/boxes.py \
 	sppdet/images.py sppdet/model_file.py sppdet/errors.py sppdet/heads sppdet/features sppdet/training sppdet/trunks \
 	sppdet/proposals/__init__.py sppdet/evaluation/evaluate.py
 

@@ -1,8 +1,10 @@
 """The detector: proposals, features, scores, box regression, suppression, box voting."""
 
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from numbers import Real
 from typing import Any
@@ -22,9 +24,12 @@ from sppdet.heads.regression import BoxRegression
 from sppdet.heads.selection import Threshold
 from sppdet.heads.thresholds import UNKNOWN
 from sppdet.images import ImageLike, Rgb, as_image
+from sppdet.inputs import Inputs, images_of
 from sppdet.panorama import detect_in_parts, is_panorama
 from sppdet.proposals import propose
+from sppdet.runtime.threads import ordered_map
 from sppdet.runtime.timing import Clock
+from sppdet.runtime.torch_threads import own_torch_threads, torch_threads
 from sppdet.settings import DetectorSettings
 from sppdet.trunks import Trunk
 
@@ -87,6 +92,8 @@ class Detector:
     ) -> Detections:
         """Find the objects in an image; one of more than 10:1 is seen in parts that overlap.
 
+        Threads may call it at the same time: each gets what it would get alone.
+
         Args:
             image: a path, the bytes of an image file, an open binary file, a ``PIL.Image``, an
                 array (H, W, 3) uint8, or what else :func:`sppdet.images.as_image` accepts.
@@ -95,8 +102,7 @@ class Detector:
                 shows what training found worth showing. None keeps all that survive suppression, at
                 most ``selection.max_per_class`` per class, as evaluation wants them.
             boxes: proposals computed before, (N, 4), pixels of the image; by default they are
-                searched for. On a CPU torch's number of threads is then lowered while the search
-                runs: threads of one process that detect side by side should set it to 1.
+                searched for.
             channels: ``"BGR"`` for an array that OpenCV has read.
 
         Returns:
@@ -109,16 +115,18 @@ class Detector:
             SppdetError: the image file cannot be read.
             TypeError, ValueError: an argument is none of the above; the message names it.
         """
+        source = image if isinstance(image, str | os.PathLike) else None
         image = as_image(image, channels)
         size = image.shape[1], image.shape[0]
         least = self._least(threshold)
         if boxes is None and is_panorama(image):
-            return detect_in_parts(
+            found = detect_in_parts(
                 image,
                 lambda part: self.detect(part, threshold),
                 self.classes,
                 self.settings.selection.nms_iou,
             )
+            return replace(found, size=size, source=source)
         given = check_boxes(boxes, *size) if boxes is not None else None
         clock = Clock(self.extractor.trunk.device)
         with clock.stage("total"):
@@ -139,7 +147,74 @@ class Detector:
                 scores = self.scorer.probabilities(scored.scores, scored.labels)
                 found = Detections(scored.boxes, scored.labels, scores, self.classes)
         clock.seconds["total"] = clock.seconds.pop("total")
-        return replace(found, seconds=clock.seconds)
+        return replace(found, seconds=clock.seconds, size=size, source=source)
+
+    def detect_many(
+        self,
+        images: Iterable[ImageLike],
+        threshold: float | Mapping[str, float] | None = None,
+        *,
+        workers: int | None = None,
+        channels: str = "RGB",
+    ) -> Iterator[Detections]:
+        """:meth:`detect` on many images, side by side, in their order.
+
+        Args:
+            images: what ``detect`` accepts. A generator is read only ``workers`` + 1 images ahead.
+            threshold, channels: as for ``detect``.
+            workers: images at a time; on a CPU they share PyTorch's threads. None means one per
+                thread, and two on a GPU.
+
+        An image that cannot be read raises SppdetError; the results before it have been given.
+        """
+        threads = torch_threads()
+        on_gpu = self.extractor.trunk.device.type == "cuda"
+        count = workers or (2 if on_gpu else threads)
+
+        def work(image: ImageLike) -> Detections:
+            with own_torch_threads(max(threads // count, 1)):
+                return self.detect(image, threshold, channels=channels)
+
+        return ordered_map(work, images, count)
+
+    def stream(
+        self,
+        inputs: Inputs | Iterable["ImageLike"],
+        threshold: float | Mapping[str, float] | None = None,
+        *,
+        recursive: bool = False,
+        every: int | None = None,
+        channels: str = "RGB",
+    ) -> Iterator[Detections]:
+        """Detections of one image or frame after the other, from any input.
+
+        Args:
+            inputs: one or several names as :func:`sppdet.inputs.find_sources` takes them (files,
+                folders, patterns, ``"@list.txt"``, ``"-"``, URLs, videos, numbers of cameras as
+                text), or images as ``detect`` takes them.
+            threshold, channels: as for ``detect``.
+            recursive: look in the folders of folders too.
+            every: take every such frame. None means all frames of a video, and the first of an
+                animation or a file of several pages.
+
+        The ``source`` of a result is the file, or the pixels where no file is the frame. An input
+        that cannot be read gives a warning; a name at whose place there is nothing raises
+        SppdetError.
+        """
+        for pixels, source in images_of(inputs, recursive, every, channels):
+            yield replace(self.detect(pixels, threshold), source=source)
+
+    def warm_up(self, size: tuple[int, int] = (640, 480)) -> float:
+        """Detect once on noise of (width, height) pixels, so that the next calls are fast.
+
+        The search is compiled or loaded, and the network and the libraries make their plans.
+        Returns the seconds that it took.
+        """
+        start = time.perf_counter()
+        width, height = size
+        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+        self.detect(noise)
+        return time.perf_counter() - start
 
     def _least(self, threshold: float | Mapping[str, float] | None) -> Threshold:
         """The thresholds of all classes (K,), or none."""
@@ -166,18 +241,15 @@ class Detector:
             with clock.stage("proposals"):
                 return self.propose(image)
 
-        threads = torch.get_num_threads()
+        threads = torch_threads()
         on_gpu = self.extractor.trunk.device.type == "cuda"
         if threads == 1 and not on_gpu:
             return search(), self.extractor.maps(image, clock)
         with ThreadPoolExecutor(1) as pool:
             searching = pool.submit(search)
-            try:
-                if not on_gpu:  # the search has a core to itself: three workers on two are slower
-                    torch.set_num_threads(threads - 1)
+            # On a CPU the search has a core to itself: three workers on two are slower.
+            with nullcontext() if on_gpu else own_torch_threads(threads - 1):
                 maps = self.extractor.maps(image, clock)
-            finally:
-                torch.set_num_threads(threads)
             return searching.result(), maps
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -5,13 +5,14 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from sppdet.detections import Detections
+from sppdet.boxes import Boxes
 from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.images import Rgb
 from sppdet.runtime.files import atomic_path, is_stream
@@ -30,7 +31,27 @@ PADDING = 3
 """Pixels between the text of a label and its edge."""
 
 
-def draw(image: Rgb, detections: Detections) -> Rgb:
+class Drawable(Protocol):
+    """What is drawn of :class:`sppdet.detections.Detections`, which has all of it."""
+
+    @property
+    def boxes(self) -> Boxes:
+        """(N, 4), xyxy in pixels."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,) indices of ``classes``."""
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """(N,) probabilities."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names."""
+
+
+def draw(image: Rgb, detections: Drawable) -> Rgb:
     """A copy of the image with a coloured frame, the class and the score (%) of every detection.
 
     Labels lie in the picture and do not cover each other. Each stands at its box, at the first free

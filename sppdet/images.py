@@ -207,23 +207,29 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
         raise SppdetError(f"{folder}: no such folder")
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if _may_be_image(entry))
+            names = sorted(entry.name for entry in entries if _is_image(entry))
     except OSError as error:
         raise SppdetError(f"{folder}: cannot be read ({error.strerror or error})") from None
     return [folder / name for name in names]
 
 
-def _may_be_image(entry: os.DirEntry[str]) -> bool:
-    """By the name where it has a suffix; only regular files, and links to them, are opened."""
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a regular file, or a link to one, that is not hidden and may be an image."""
     try:
-        if entry.name.startswith(".") or not entry.is_file():
-            return False
-        suffix = Path(entry.name).suffix
-        if suffix:
-            return suffix.lower() in (*SUFFIXES, *_MORE_SUFFIXES)
-        with open(entry.path, "rb") as content:
+        hidden = entry.name.startswith(".")
+        return not hidden and entry.is_file() and may_be_image(Path(entry.path))
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def may_be_image(file: Path) -> bool:
+    """Whether a file is taken for an image: by its suffix, or by its content where it has none."""
+    if file.suffix:
+        return file.suffix.lower() in (*SUFFIXES, *_MORE_SUFFIXES)
+    try:
+        with file.open("rb") as content:
             return content.read(8).startswith(_BEGINNINGS)
-    except OSError:  # a link that leads to itself, or a file that cannot be read
+    except OSError:
         return False
 
 

@@ -156,7 +156,7 @@ class MiningSettings:
     hard_per_image: int = 25
     max_positives: int = 1500
     max_negatives: int = 3000
-    memory: int = 1 << 30
+    memory: int = 512 << 20
 
     def room(self, dimension: int, num_classes: int) -> int:
         """Examples of one kind that ``memory`` allows each class, half precision; at least 50."""

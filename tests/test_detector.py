@@ -1,10 +1,17 @@
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sppdet.boxes import clip, decode, iou
+from sppdet.detections import Detections
 from sppdet.detector import Detector
-from sppdet.errors import SppdetError
+from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.linear import LinearScorer
 from sppdet.heads.regression import BoxRegression
@@ -111,7 +118,7 @@ def test_a_class_that_was_not_trained_is_never_found() -> None:
 def test_seconds_of_the_stages(threads: int) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    seconds = make_detector().detect(IMAGE).seconds
+    seconds = dict(make_detector().detect(IMAGE).seconds)
     torch.set_num_threads(before)
     stages = ["proposals", "convolution", "windows", "pooling", "scoring"]
     assert [name for name in seconds if name in stages] == stages
@@ -201,3 +208,82 @@ def test_a_threshold_for_each_class() -> None:
     plain = make_detector()
     with pytest.raises(ValueError, match="1 thresholds for 2 classes"):
         Detector(plain.extractor, plain.scorer, CLASSES, thresholds=(0.5,))
+
+
+# ---------------------------------------------------------------- many images, many threads
+
+
+def different_images(count: int) -> list[np.ndarray]:
+    random = np.random.default_rng(3)
+    return [random.integers(0, 255, (60 + 7 * k, 110, 3)).astype(np.uint8) for k in range(count)]
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_eight_threads_at_once_give_what_one_after_the_other_gives() -> None:
+    detector, images = make_detector(max_boxes=200), different_images(8)
+    expected = [detector.detect(image) for image in images]
+    together = threading.Barrier(8)
+
+    def work(image: np.ndarray) -> tuple[Detections, int]:
+        together.wait()
+        return detector.detect(image), torch.get_num_threads()
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(work, images))
+    assert [one for one, _ in found] == expected
+    assert {count for _, count in found} == {2}
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("workers", [None, 1, 2, 3])
+def test_detect_many_is_ordered_and_reads_only_a_little_ahead(workers: int | None) -> None:
+    detector, images = make_detector(max_boxes=100), different_images(8)
+    expected = [detector.detect(image, 0.3) for image in images]
+    taken = []
+
+    def read() -> Iterator[np.ndarray]:
+        for number, image in enumerate(images):
+            taken.append(number)
+            yield image
+
+    results = detector.detect_many(read(), 0.3, workers=workers)
+    for number, found in enumerate(results):
+        assert len(taken) <= number + 2 + (workers or 2)
+        assert found.labels.tolist() == expected[number].labels.tolist()
+        np.testing.assert_allclose(found.boxes, expected[number].boxes, atol=1e-2)
+        assert found.size == (110, 60 + 7 * number)
+    assert taken == list(range(8))
+    assert torch.get_num_threads() == 2
+
+
+def test_stream(tmp_path: Path) -> None:
+    detector, images = make_detector(max_boxes=100), different_images(3)
+    for name, image in zip(("a2.png", "a10.png"), images, strict=False):
+        Image.fromarray(image).save(tmp_path / name)
+    (tmp_path / "a3.png").write_text("no image")
+    with pytest.warns(SppdetWarning, match="a3"):
+        found = list(detector.stream([tmp_path, images[2]], 0.3))
+    assert found == [detector.detect(image, 0.3) for image in images]
+    assert [one.source for one in found[:2]] == [tmp_path / "a2.png", tmp_path / "a10.png"]
+    assert found[2].source is images[2]
+    assert found[0].plot().shape == images[0].shape
+
+
+def test_a_result_knows_the_path_and_no_pixels(tmp_path: Path) -> None:
+    Image.fromarray(IMAGE).save(tmp_path / "a.png")
+    found = make_detector().detect(tmp_path / "a.png")
+    assert (found.source, found.size) == (tmp_path / "a.png", (140, 90))
+    assert make_detector().detect(IMAGE).source is None
+
+
+def test_warm_up() -> None:
+    assert make_detector().warm_up((64, 48)) > 0

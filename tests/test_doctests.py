@@ -15,7 +15,7 @@ MODULES = [
 ]
 WITH_EXAMPLES = {
     "sppdet.boxes": 10,
-    "sppdet.detections": 2,
+    "sppdet.detections": 5,
     "sppdet.features.pyramid": 4,
     "sppdet.features.window_pooling": 2,
     "sppdet.features.windows": 4,

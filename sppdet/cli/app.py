@@ -22,6 +22,7 @@ from sppdet.runtime.names import visible
 COMMANDS = {
     "train": "sppdet.cli.train:train",
     "detect": "sppdet.cli.detect:detect",
+    "propose": "sppdet.cli.propose:propose",
     "evaluate": "sppdet.cli.evaluate:evaluate",
     "info": "sppdet.cli.info:info",
     "add-class": "sppdet.cli.add_class:add_class",

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sppdet.cli.options import Device, JsonFile, Layer, Stage, Trunk, parse_numbers
+from sppdet.cli.options import (
+    BoxBase,
+    BoxOrder,
+    Device,
+    JsonFile,
+    Layer,
+    Stage,
+    Trunk,
+    parse_numbers,
+)
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -58,10 +67,12 @@ def benchmark(
         int, typer.Option(min=1, help="How often SPP-net is measured on each image.")
     ] = 3,
     proposals: Annotated[
-        Path | None, typer.Option(help="Take the boxes from this file, see --save-proposals.")
+        Path | None, typer.Option(help="Take the boxes from this file, see sppdet propose.")
     ] = None,
+    box_order: BoxOrder = None,
+    box_base: BoxBase = None,
     save_proposals: Annotated[
-        Path | None, typer.Option(help="Write the boxes of the images here (JSON).")
+        Path | None, typer.Option(help="Write the boxes of the images here (npz, json, csv, mat).")
     ] = None,
     json_file: JsonFile = None,
     picture: Annotated[
@@ -96,7 +107,6 @@ def benchmark(
 
     from sppdet.benchmark.contenders import contenders, time_batches
     from sppdet.benchmark.pictures import draw_bars, draw_scaling
-    from sppdet.benchmark.proposal_file import read_proposals, write_proposals
     from sppdet.benchmark.scaling import NUMBERS, SIDES, measure_scaling
     from sppdet.benchmark.speed import CLAIMS, machine, measure, using_threads
     from sppdet.cli.benchmark_tables import accuracy_table, print_batches, speed_table
@@ -105,6 +115,7 @@ def benchmark(
     from sppdet.datasets.image_names import relative_names
     from sppdet.images import read_image
     from sppdet.proposals import propose
+    from sppdet.proposals.files import read_proposals, write_proposals
     from sppdet.runtime.files import write_text
     from sppdet.runtime.outputs import check_outputs
     from sppdet.trunks import load_trunk
@@ -115,7 +126,7 @@ def benchmark(
     files = _files(images, number)
     check_outputs([json_file, picture, scaling, save_proposals], [*files, proposals, weights])
     pictures = [read_image(file) for file in files]
-    given = read_proposals(proposals, files) if proposals is not None else None
+    given = read_proposals(proposals, files, box_order, box_base) if proposals is not None else None
     if save_proposals is not None:
         write_proposals(
             save_proposals,

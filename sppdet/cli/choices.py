@@ -11,6 +11,7 @@ from sppdet.settings import CropMode
 from sppdet.trunks.specs import SPECS
 
 __all__ = [
+    "BOX_ORDERS",
     "BOX_STYLES",
     "CROPS",
     "DATA_SETS",
@@ -21,6 +22,8 @@ __all__ = [
     "METHODS",
     "NETWORKS",
     "PROPOSALS",
+    "PROPOSAL_FILES",
+    "SAVES",
     "SCHEDULES",
     "SIZE_ORDERS",
     "TRUNKS",
@@ -53,6 +56,12 @@ PROPOSALS = (
 )
 """Methods of :func:`sppdet.proposals.propose`."""
 
+PROPOSAL_FILES = ("npz", "json", "csv", "mat")
+"""Formats of :func:`sppdet.proposals.files.write_proposals`."""
+
+BOX_ORDERS = ("xyxy", "yxyx")
+"""Columns of a file of proposals, see :mod:`sppdet.proposals.files`."""
+
 FORMATS = (
     "voc",
     "coco",
@@ -80,6 +89,9 @@ BOX_STYLES = ("xyxy", "xywh", "cxcywh", "yolo")
 
 EXPORTS = ("coco", "voc", "yolo", "text")
 """Formats of results, see :func:`sppdet.evaluation.export.export`."""
+
+SAVES = ("pictures", "json", "jsonl", "csv", "txt", "voc", "coco", "crops")
+"""What ``sppdet detect`` writes, see :mod:`sppdet.cli.saving`."""
 
 DATA_SETS = ("voc2007", "voc2012", "coco-val2017", "cifar10")
 """Data sets of :mod:`sppdet.datasets.download`."""

@@ -1,26 +1,27 @@
 """``sppdet detect``: pictures in, annotated pictures and JSON out."""
 
-import json
-import os
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from sppdet.cli.options import Device, MaxPixels
+from sppdet.cli.choices import SAVES
+from sppdet.cli.options import BoxBase, BoxOrder, Device, MaxPixels, Quiet, parse_names
 from sppdet.errors import SppdetError
-
-if TYPE_CHECKING:
-    from sppdet.detections import Detections
-    from sppdet.images import Rgb
 
 
 def detect(
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the pictures and the JSON.")
-    ] = Path("detections"),
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="Images, videos, folders, patterns such as 'a/*.jpg', @list.txt, http(s) URLs, - "
+            "for an image on the standard input, or the number of a camera."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the outputs.")] = Path(
+        "detections"
+    ),
     model: Annotated[
         Path | None,
         typer.Option(help="A file that tools/train.py wrote. Default: the model that ships."),
@@ -32,71 +33,80 @@ def detect(
             "for several. Default: what training chose for each class."
         ),
     ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Only these classes: names with commas between them.")
+    ] = None,
     max: Annotated[int, typer.Option("--max", min=1, help="Most detections in an image.")] = 100,
+    save: Annotated[
+        str, typer.Option(help=f"What to write, with commas: {', '.join(SAVES)}.")
+    ] = "pictures,json",
+    no_pictures: Annotated[
+        bool, typer.Option("--no-pictures", help="Draw no pictures, which takes less time.")
+    ] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Look in the folders of folders too.")
+    ] = False,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Take every such frame of videos, animations and files of several pages. Default: "
+            "all frames of a video, the first of the others.",
+        ),
+    ] = None,
+    proposals: Annotated[
+        Path | None,
+        typer.Option(help="Take the proposals from this file, see sppdet propose."),
+    ] = None,
+    box_order: BoxOrder = None,
+    box_base: BoxBase = None,
+    skip_existing: Annotated[
+        bool,
+        typer.Option("--skip-existing", help="Leave out images whose outputs are there already."),
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the summary of the run to this file.")
+    ] = None,
+    quiet: Quiet = False,
     max_pixels: MaxPixels = None,
     device: Device = None,
 ) -> None:
     """Find objects and draw them.
 
     For every image NAME.jpg, the output folder gets NAME.jpg with the detections drawn, and
-    NAME.json.
+    NAME.json; for a video NAME.mp4 and NAME.jsonl with a line per frame.
+
+    The exit code is 0; 1 if some images failed; 2 if all failed or the command is wrong.
 
     \b
     Example:
       python tools/detect.py photo.jpg --output found
     """
-    from sppdet.cli.common import choose_device, images_at_a_time, limit_pixels
-    from sppdet.cli.progress import console, finish_batch, progress_bar
-    from sppdet.detector import Detector
-    from sppdet.drawing import draw, save_picture
-    from sppdet.images import read_image
-    from sppdet.runtime.files import atomic_paths
-    from sppdet.runtime.outputs import check_outputs
-    from sppdet.runtime.threads import ordered_map
+    kinds = set(parse_names(save, "--save", SAVES)) - ({"pictures"} if no_pictures else set())
+    if not kinds:
+        raise SppdetError(f"--save {save} --no-pictures: nothing is left to write")
+    if skip_existing and not kinds & {"json", "jsonl"}:
+        raise SppdetError("--skip-existing: needs json or jsonl in --save, to know what is done")
 
-    files, empty = _files(images)
-    items = list(zip(files, _output_names(files), strict=True))
-    if any(path.is_dir() and output.exists() and output.samefile(path) for path in images):
-        raise SppdetError(f"{output}: holds the images; choose another folder as --output")
-    if output.exists() and not output.is_dir():
-        raise SppdetError(f"{output}: is a file; --output names a folder")
-    written = (output / f"{name}.{suffix}" for _, name in items for suffix in ("jpg", "json"))
-    check_outputs(written, [*files, model])
-    failures = list(empty)
+    from sppdet.cli.common import choose_device, images_at_a_time, limit_pixels
+    from sppdet.cli.detecting import Choice, Job, given_proposals, plan, run
+    from sppdet.cli.saving import Saver
+    from sppdet.detector import Detector
+
     limit_pixels(max_pixels)
     where = choose_device(device)
+    inputs = plan(images, output, kinds, recursive, every, [model, proposals], json)
     detector = Detector.load(model or shipped_model(), where)
-    least = parse_thresholds(threshold or [], detector.classes)
-    single = len(files) == 1
-    workers = images_at_a_time(where) if not single else 1
-
-    def work(item: tuple[Path, str]) -> "Detections | SppdetError":
-        file, name = item
-        try:
-            image = read_image(file)
-        except SppdetError as error:
-            return error
-        found = detector.detect(image, least)
-        found = found.select(slice(0, max))  # type: ignore[arg-type]
-        with atomic_paths(output / f"{name}.jpg", output / f"{name}.json") as (picture, text):
-            save_picture(draw(image, found), picture)
-            text.write_text(json.dumps(report(file, image, found), indent=1), encoding="utf-8")
-        return found
-
-    with progress_bar() as bar:
-        task = bar.add_task("detecting", total=len(files), visible=not single)
-        for file, found in zip(files, ordered_map(work, items, workers), strict=True):
-            if isinstance(found, SppdetError):
-                failures.append(str(found))
-            elif single:
-                _print(file, found)
-            bar.advance(task)
-    done = len(files) + len(empty) - len(failures)
-    if not single:
-        console.print(f"{done} images done, see {output}", markup=False, soft_wrap=True)
-    if single and failures and len(images) == 1:
-        raise SppdetError(failures[0])
-    finish_batch(failures, len(files) + len(empty))
+    chosen = Choice(
+        parse_thresholds(threshold or [], detector.classes),
+        parse_names(classes, "--classes", detector.classes) if classes else None,
+        max,
+    )
+    boxes = given_proposals(proposals, inputs, box_order, box_base) if proposals else None
+    saver = Saver(output, kinds, detector.classes, inputs.files)
+    side_by_side = len(inputs.sources) > 1 and not inputs.videos
+    workers = images_at_a_time(where) if side_by_side else 1
+    run(Job(detector, chosen, saver, every, skip_existing, workers, boxes), inputs, json, quiet)
 
 
 def parse_thresholds(given: list[str], classes: tuple[str, ...]) -> dict[str, float]:
@@ -125,17 +135,6 @@ def parse_thresholds(given: list[str], classes: tuple[str, ...]) -> dict[str, fl
     return result
 
 
-def report(file: Path, image: "Rgb", found: "Detections") -> dict[str, object]:
-    """The JSON of one image."""
-    return {
-        "image": str(file),
-        "width": image.shape[1],
-        "height": image.shape[0],
-        "detections": found.to_json(),
-        "seconds": {name: round(value, 4) for name, value in found.seconds.items()},
-    }
-
-
 def shipped_model() -> Path:
     """The model that comes with the package.
 
@@ -146,66 +145,3 @@ def shipped_model() -> Path:
     if not path.is_file():
         raise SppdetError("no model comes with this installation; train one and give it as --model")
     return path
-
-
-def _files(given: list[Path]) -> tuple[list[Path], list[str]]:
-    """The image files named, folders opened; and a line for each name that leads to none."""
-    from sppdet.images import find_images
-
-    files: list[Path] = []
-    failures = []
-    for path in given:
-        if path.is_dir():
-            inside = find_images(path)
-            files += inside
-            if not inside:
-                failures.append(f"{path}: holds no images")
-        else:
-            files.append(path)
-    if not files:
-        raise SppdetError(failures[0])
-    return list(dict.fromkeys(files)), failures
-
-
-LONGEST_NAME = 200
-"""Bytes of an output's name without its suffix; most file systems allow 255 in all."""
-
-
-def _output_names(files: list[Path]) -> list[str]:
-    """A name per file: its stem; where stems collide, the suffix or a number is added.
-
-    Names that differ in their case only collide too, as on the file systems that ignore it. A very
-    long stem is cut.
-    """
-    names: list[str] = []
-    taken: set[str] = set()
-    for file in files:
-        name = _cut(file.stem)
-        if name.casefold() in taken:
-            name = _cut(file.name.replace(".", "_"))
-        base, number = name, 2
-        while name.casefold() in taken:
-            name, number = f"{base}_{number}", number + 1
-        taken.add(name.casefold())
-        names.append(name)
-    return names
-
-
-def _cut(name: str) -> str:
-    content = os.fsencode(name)
-    return (
-        name if len(content) <= LONGEST_NAME else content[:LONGEST_NAME].decode("utf-8", "ignore")
-    )
-
-
-def _print(file: Path, found: "Detections") -> None:
-    from sppdet.cli.progress import console
-    from sppdet.runtime.names import visible
-
-    for entry in found.to_json():
-        box = ", ".join(f"{value:.0f}" for value in entry["box"])
-        print(f"{visible(entry['label']):<16} {entry['score']:.2f}  [{box}]")
-    stages = ", ".join(f"{name} {value:.3f}" for name, value in found.seconds.items())
-    console.print(
-        f"{file.name}: {len(found)} found; seconds: {stages}", markup=False, soft_wrap=True
-    )

@@ -6,12 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from sppdet.cli.choices import FORMATS, LAYERS, TRUNKS
+from sppdet.cli.choices import BOX_ORDERS, FORMATS, LAYERS, TRUNKS
 from sppdet.errors import SppdetError
 from sppdet.trunks.specs import TIMM
 
 
-def one_of(option: str, names: Sequence[str], help: str, other: str | None = None) -> Any:
+def one_of(
+    option: str,
+    names: Sequence[str],
+    help: str,
+    other: str | None = None,
+    files: Sequence[str] = (),
+) -> Any:
     """An option whose value is one of ``names``; the help and the shell's completion list them.
 
     Args:
@@ -19,11 +25,12 @@ def one_of(option: str, names: Sequence[str], help: str, other: str | None = Non
         names: the choices.
         help: what the option is; the choices are added.
         other: how other values may begin; None allows none.
+        files: suffixes, without full stops, of files that may be named instead.
 
     Another value raises SppdetError, one line with the choices, while the command line is parsed.
     """
-    more = f", or {other}NAME" if other else ""
-    choice = _choice(option, names, other)
+    more = _more(other, files)
+    choice = _choice(option, names, other, files)
     return typer.Option(option, help=f"{help}: {', '.join(names)}{more}.", **choice)
 
 
@@ -32,17 +39,27 @@ def argument_of(what: str, names: Sequence[str], help: str) -> Any:
     return typer.Argument(help=f"{help}: {', '.join(names)}.", **_choice(what, names))
 
 
-def _choice(name: str, names: Sequence[str], other: str | None = None) -> dict[str, Any]:
+def _choice(
+    name: str, names: Sequence[str], other: str | None = None, files: Sequence[str] = ()
+) -> dict[str, Any]:
     def parse(text: str) -> str:
-        if text not in names and not (other and text.startswith(other)):
-            more = f", or {other}NAME" if other else ""
-            raise SppdetError(f"{name} {text}: choose one of {', '.join(names)}{more}")
+        is_file = Path(text).suffix.lower().lstrip(".") in files
+        if text not in names and not (other and text.startswith(other)) and not is_file:
+            choices = f"{', '.join(names)}{_more(other, files)}"
+            raise SppdetError(f"{name} {text}: choose one of {choices}")
         return text
 
     def complete(incomplete: str) -> list[str]:
         return [one for one in names if one.startswith(incomplete)]
 
     return {"metavar": "NAME", "parser": parse, "autocompletion": complete}
+
+
+def _more(other: str | None, files: Sequence[str]) -> str:
+    """What the value may be beside the choices."""
+    return (f", or {other}NAME" if other else "") + (
+        f", or a file: {', '.join(files)}" if files else ""
+    )
 
 
 def parse_numbers(text: str, option: str) -> tuple[int, ...]:
@@ -60,12 +77,44 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...]:
     return numbers
 
 
+def parse_names(text: str, option: str, names: Sequence[str]) -> list[str]:
+    """``"json,csv"`` as ["json", "csv"]; a name that has a comma itself is known too.
+
+    Raises:
+        SppdetError: one is not in ``names``.
+    """
+    if text in names:
+        return [text]
+    given = [part.strip() for part in text.split(",")]
+    for name in given:
+        if name not in names:
+            raise SppdetError(f"{option} {text}: choose from {', '.join(names)}, with commas")
+    return list(dict.fromkeys(given))
+
+
 Background = Annotated[
     bool,
     typer.Option(
         "--background",
         help="Take every image without annotations as an image without objects. Default: only in "
         "folders of which at least half of the images have annotations.",
+    ),
+]
+BoxBase = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Number from which the file of --proposals counts pixels; with 1 both corners belong "
+        "to the box. Default: as the file says.",
+    ),
+]
+BoxOrder = Annotated[
+    str | None,
+    one_of(
+        "--box-order",
+        BOX_ORDERS,
+        "Order of the columns in the file of --proposals. Default: as the file says. Choices",
     ),
 ]
 Device = Annotated[
@@ -99,6 +148,9 @@ NoCache = Annotated[
         "--no-cache",
         help="Read nothing from the cache, and keep nothing in it; see sppdet cache info.",
     ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", help="Print errors only; no progress, results and summary.")
 ]
 Stage = Annotated[
     int | None,

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sppdet.cli.choices import CROPS, HEADS, METHODS, PROPOSALS
+from sppdet.cli.choices import CROPS, HEADS, METHODS, PROPOSAL_FILES, PROPOSALS
 from sppdet.cli.options import (
     Background,
+    BoxBase,
+    BoxOrder,
     Device,
     Format,
     Layer,
@@ -95,10 +97,13 @@ def train(
         one_of(
             "--proposals",
             PROPOSALS,
-            "Method of the proposals. Default: the quickest that finds the labelled objects. "
-            "Choices",
+            "Method of the proposals, or a file of them, see sppdet propose. Default: the quickest "
+            "that finds the labelled objects. Choices",
+            files=PROPOSAL_FILES,
         ),
     ] = None,
+    box_order: BoxOrder = None,
+    box_base: BoxBase = None,
     boxes: Annotated[
         int | None,
         typer.Option(min=1, help="Proposals per image. Default: 2000, or 4000 for small objects."),
@@ -179,6 +184,7 @@ def train(
     from sppdet.features.rcnn import RcnnRegionFeatures
     from sppdet.features.spp import SppRegionFeatures
     from sppdet.heads.linear import LinearSvms
+    from sppdet.proposals.files import read_proposals
     from sppdet.runtime.outputs import check_outputs
     from sppdet.training.fitting import fit_to_labels
     from sppdet.training.train import train as train_detector
@@ -186,12 +192,18 @@ def train(
 
     limit_pixels(max_pixels)
     start = time.perf_counter()
-    check_outputs([output], [data if data.is_file() else None, weights])
+    file = Path(proposals) if proposals is not None and proposals not in PROPOSALS else None
+    proposals = None if file is not None else proposals
+    check_outputs([output], [data if data.is_file() else None, weights, file])
     chosen = split or training_split(data, format)
     dataset = read_dataset(data, chosen, format=format, background=background)
     tell_dataset(dataset)
     for doubt in [*doubts(dataset), *split_doubts(data, dataset, split, format)]:
         console.print(f"note: {doubt}", markup=False, soft_wrap=True)
+    given = None
+    if file is not None:
+        listed = read_proposals(file, dataset.images, box_order, box_base, allow_empty=True)
+        given = dict(zip(dataset.images, listed, strict=True))
     where = choose_device(device)
     layer, own_layers = layer_of_heads(heads, layer, trunk, units)
     wanted = "fc7" if own_layers else made_by(layer)
@@ -243,7 +255,7 @@ def train(
     with progress_bar() as bar:
         svms = LinearSvms(SvmSettings(cost=cost))
         recipe = recipe_of(heads, svms, units, first_layers)
-        result = train_detector(dataset, extractor, settings, Bars(bar), recipe)
+        result = train_detector(dataset, extractor, settings, Bars(bar), recipe, given)
     result.detector.save(output)
     result.images.clear()
     for name, count in result.examples.items():

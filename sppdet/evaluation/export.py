@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sppdet.boxes import to_voc, to_xywh
+from sppdet.boxes import to_voc
 from sppdet.datasets.base import Dataset
 from sppdet.datasets.image_names import image_keys
 from sppdet.datasets.writers.coco import category_ids
@@ -96,21 +96,13 @@ def coco_records(dataset: Dataset, detections: Sequence[Detections]) -> list[dic
     the image and ``category_id`` the number of the class from 1, and ``category_name`` is added.
     """
     categories = category_ids(dataset)
-    keys = dataset.image_ids or image_keys(dataset.images)
+    names = {number: name for name, number in categories.items()}
+    keys: Sequence[Any] = dataset.image_ids or image_keys(dataset.images)
     records = []
     for key, found in zip(keys, detections, strict=True):
-        for box, label, score in zip(found.boxes, found.labels, found.scores, strict=True):
-            name = found.classes[label]
-            if name not in categories:
-                continue
-            record = {
-                "image_id": key,
-                "category_id": categories[name],
-                "bbox": list(to_xywh(box)),
-                "score": float(score),
-            }
+        for record in found.to_coco(key, categories):
             if not dataset.image_ids:
-                record["category_name"] = name
+                record["category_name"] = names[record["category_id"]]
             records.append(record)
     return records
 

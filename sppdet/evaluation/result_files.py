@@ -23,6 +23,9 @@ score behind the box, as YOLO writes them."""
 LARGEST = 1e12
 """Of the numbers in results: their sums and areas stay finite in single precision."""
 
+RUN_AS_COCO = "detections.coco.json"
+"""What ``sppdet detect --save coco`` writes beside the JSON of each image."""
+
 Found = tuple[int, str, float, tuple[float, float, float, float]]
 """Image, class, score, box: xyxy, 0-based, half-open, pixels."""
 
@@ -122,10 +125,12 @@ class Reader:
                     yield image, name, score, (x1 - 1, y1 - 1, x2, y2)
 
     def sppdet(self, path: Path) -> Iterator[Found]:
-        """The JSON files of detect."""
-        for file in sorted(path.glob("*.json")):
+        """The JSON files of detect; also in folders, where the images are in folders."""
+        for file in sorted(path.rglob("*.json")):
             try:
                 content = parse_json(file)
+                if file.name == RUN_AS_COCO or isinstance(content["detections"], dict):
+                    continue  # of the whole run: its detections in another form, its summary
                 entries = content["detections"]
                 image = self._image_of_detect(str(content.get("image", file.stem)), len(entries))
                 for entry in entries:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from sppdet.boxes import Boxes
 from sppdet.datasets.base import Dataset
 from sppdet.datasets.files import parse_json
 from sppdet.detections import Detections
@@ -143,7 +144,7 @@ def recognise_results(path: Path) -> str:
         return "voc"
     if texts:
         return "yolo" if (path / YOLO_NAMES).is_file() else "text"
-    if any(path.glob("*.json")):
+    if any(path.rglob("*.json")):
         return "sppdet"
     raise SppdetError(f"{path}: holds no results (text files, comp4_det_*.txt or JSON)")
 
@@ -161,13 +162,20 @@ def _gather(found: list[Found], dataset: Dataset) -> list[Detections]:
         by_image[entry[0]].append(entry)
     return [
         Detections(
-            np.array([entry[3] for entry in own], np.float32),
+            _not_inverted([entry[3] for entry in own]),
             np.array([index[entry[1]] for entry in own], np.int64),
             np.array([entry[2] for entry in own], np.float32),
             dataset.classes,
         )
         for own in by_image
     ]
+
+
+def _not_inverted(boxes: list[tuple[float, float, float, float]]) -> Boxes:
+    """An inverted box becomes an empty one: it too overlaps with nothing, a false positive."""
+    array = np.array(boxes, np.float32).reshape(-1, 4)
+    array[:, 2:] = np.maximum(array[:, 2:], array[:, :2])
+    return array
 
 
 def _load_json(path: Path) -> list[dict[str, Any]]:

@@ -157,5 +157,5 @@ def _confusion(
             taken = able[np.argmax(overlap)]
             free[taken] = False
             matrix[truths.labels[taken], label] += 1
-    np.add.at(matrix, (truths.labels[free], classes), 1)
+    matrix[:, classes] += np.bincount(truths.labels[free], minlength=classes + 1)
     return matrix

@@ -35,9 +35,10 @@ _KEYS = (
     {"top1", "top5", "loss", "checkpoint", "sizes"},
     {"classes", "thresholds", "trunk", "features"},
     {"number", "train_loss", "train_accuracy", "test_loss", "seconds"},
+    {"images", "failed", "detections", "photographs_per_second"},
 )
 """Keys that stand together in the JSON of detect, of evaluate (two kinds), of data check, of
-benchmark, of classify test, of info, and of a run's history."""
+benchmark, of classify test, of info, of a run's history, and of the summary of detect."""
 
 _HEAD_BYTES = 4096
 _LARGEST_JSON = 1 << 28
@@ -132,15 +133,22 @@ def made_by_sppdet(path: Path) -> bool:
     try:
         if path.stat().st_size == 0:
             return True
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-        if head.startswith(_HEADS) and MARK.encode() in head:
-            return True
-        if _is_model(path) or _has_keys(path):
+        if has_mark(path) or _is_model(path) or _has_keys(path):
             return True
         return _digest(path) in _recorded()
     except OSError:
         return False
+
+
+def has_mark(path: Path) -> bool:
+    """Whether a picture, a page or a text begins with the mark of sppdet.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return head.startswith(_HEADS) and MARK.encode() in head
 
 
 @contextmanager
@@ -215,7 +223,11 @@ def _parsed(content: bytes) -> Any:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):  # a video may be larger than the memory
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def _record_file() -> Path:

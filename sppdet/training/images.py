@@ -6,7 +6,7 @@ that no image is searched twice.
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -36,6 +36,9 @@ ever other sizes leave behind grows by several megabytes a view."""
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a pass, the images done, and the images in all."""
+
+GivenProposals = Mapping[Path, Boxes]
+"""Proposals that were computed before, best first, by image file."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class TrainingImages:
         extractor: makes the regions.
         settings: how to search, which proposals are negatives, images at a time, disk space.
         progress: told of every image that is done.
+        proposals: computed before, by image file; None searches for them.
 
     Attributes:
         failures: a line for each image that could not be read.
@@ -104,12 +108,14 @@ class TrainingImages:
         extractor: RegionExtractor,
         settings: TrainSettings,
         progress: Progress,
+        proposals: GivenProposals | None = None,
     ) -> None:
         self.failures: list[str] = []
         self.device = extractor.trunk.device
         self._dataset = dataset
         self._settings = settings
         self._progress = progress
+        self._proposals = proposals
         self._cache = ProposalCache(cache_dir() / "proposals")
         self._store = RegionStore(cache_dir() / "regions", extractor, settings.store_bytes)
         self._layers: Layers | None = None
@@ -187,7 +193,10 @@ class TrainingImages:
         except (OSError, SppdetError) as error:
             raise _Unreadable(str(error)) from None
         searched = self._settings.detector
-        proposals = self._cache.get(image, searched.proposals, searched.max_boxes)
+        if self._proposals is None:
+            proposals = self._cache.get(image, searched.proposals, searched.max_boxes)
+        else:
+            proposals = self._proposals[path][: searched.max_boxes]
         height, width = image.shape[:2]
         if view.mirrored:
             image, key = np.ascontiguousarray(image[:, ::-1]), key + b"mirrored"

@@ -34,7 +34,7 @@ from sppdet.training.connected import Learned, learn_connected
 from sppdet.training.first_examples import FirstExamples, Quotas, first_examples
 from sppdet.training.fitting import fit_to_labels
 from sppdet.training.folds import card, decide
-from sppdet.training.images import PreparedImage, Progress, TrainingImages, views_of
+from sppdet.training.images import GivenProposals, PreparedImage, Progress, TrainingImages, views_of
 from sppdet.training.mining import mine
 from sppdet.training.unseen import Fold, look_at_unseen, split
 from sppdet.trunks import load_trunk
@@ -62,6 +62,7 @@ def train(
     settings: TrainSettings | None = None,
     progress: Progress | None = None,
     heads: Heads | Connected | ConnectedSvms | None = None,
+    proposals: GivenProposals | None = None,
 ) -> TrainResult:
     """Train a detector.
 
@@ -74,6 +75,7 @@ def train(
         progress: told of every image of every pass.
         heads: what learns from the features; by default linear SVMs, the papers'.
             :class:`sppdet.heads.connected.Connected` fine-tunes fully connected layers.
+        proposals: computed before, by image file; the detector searches as its settings say.
 
     Raises:
         SppdetError: the data set has no image that can be read, or no object to learn.
@@ -97,7 +99,7 @@ def train(
             extractor = SppRegionFeatures(trunk, SppSettings(fitted.scales))
         chosen = DetectorSettings(fitted.proposals, fitted.max_boxes)
         settings = settings or TrainSettings(detector=chosen)
-    images = TrainingImages(dataset, extractor, settings, progress)
+    images = TrainingImages(dataset, extractor, settings, progress, proposals)
 
     if isinstance(heads, Connected | ConnectedSvms):
         learned = learn_connected(

@@ -13,11 +13,11 @@ import torch
 from mutate import mutate_bytes, mutate_json, mutate_place, mutated
 from subjects import CLASSES, ENCODED, PLAIN, ROOT, Case, Work, lay_out, picture
 
-from sppdet.benchmark.proposal_file import read_proposals
 from sppdet.classification.data import open_split
 from sppdet.classification.settings import ClassifySettings
 from sppdet.classification.training import Training
 from sppdet.proposals.cache import ProposalCache
+from sppdet.proposals.files import read_proposals
 from sppdet.runtime.tensor_files import CHECKSUM, checksum
 from sppdet.trunks import load_trunk
 

@@ -15,12 +15,14 @@ from sppdet.classification.networks import NETWORKS
 from sppdet.cli import choices, main, run
 from sppdet.cli.app import COMMANDS, GROUPS
 from sppdet.cli.interrupt import CODE, LINE
+from sppdet.cli.saving import KINDS as SAVED
 from sppdet.datasets import FORMATS
 from sppdet.datasets.download import SOURCES
 from sppdet.datasets.writers import WRITERS
 from sppdet.evaluation.export import EXPORTS
 from sppdet.evaluation.results import BOX_STYLES
 from sppdet.proposals import METHODS as PROPOSAL_METHODS
+from sppdet.proposals.files import ORDERS, SUFFIXES
 from sppdet.trunks import SPECS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +96,9 @@ def test_the_check_sees_a_heavy_import() -> None:
         (choices.BOX_STYLES, BOX_STYLES),
         (choices.EXPORTS, EXPORTS),
         (choices.DATA_SETS, SOURCES),
+        (choices.SAVES, SAVED),
+        (choices.PROPOSAL_FILES, tuple(suffix[1:] for suffix in SUFFIXES)),
+        (choices.BOX_ORDERS, tuple(ORDERS)),
         (choices.NETWORKS, NETWORKS),
     ],
 )
@@ -109,6 +114,7 @@ OPTIONS = [
     ("train data -o model", "--crop", choices.CROPS),
     ("train data -o model", "--heads", choices.HEADS),
     ("train data -o model", "--proposals", choices.PROPOSALS),
+    ("detect photo.jpg", "--box-order", choices.BOX_ORDERS),
     ("evaluate data", "--proposals", choices.PROPOSALS),
     ("evaluate data", "--boxes", choices.BOX_STYLES),
     ("evaluate data", "--export-format", choices.EXPORTS),
@@ -129,6 +135,8 @@ def test_a_wrong_choice_is_one_line_with_the_choices_and_help_has_them(
 ) -> None:
     said = refused(*command.split(), option, "wrong", capsys=capsys)
     other = ", or timm:NAME" if option == "--trunk" else ""
+    if command.startswith("train") and option == "--proposals":
+        other = ", or a file: npz, json, csv, mat"
     assert said == f"error: {option} wrong: choose one of {', '.join(names)}{other}\n"
     with pytest.raises(SystemExit):
         main([*command.split(), "--help"])

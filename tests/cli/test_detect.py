@@ -142,7 +142,14 @@ def test_equal_names_do_not_overwrite_each_other(
     Image.open(photos / "scene_0000.jpg").save(other / "scene_0000.png")
     out = tmp_path / "out"
     assert detect(photos, other, "--model", model_file, "--output", out) == 0
-    assert len(list(out.glob("*.json"))) == 5
+    kept = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.json"))
+    assert kept == [
+        "other/scene_0000.jpg.json",
+        "other/scene_0000.png.json",
+        "photos/scene_0000.json",
+        "scene_0001.json",
+        "scene_0002.json",
+    ]
 
 
 def test_a_full_disk_is_said(

@@ -1,11 +1,13 @@
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sppdet.datasets import read_dataset
 from sppdet.datasets.base import Dataset, RawObject, Record
+from sppdet.datasets.scenes import write_scenes
 from sppdet.datasets.writers import write_dataset
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
@@ -370,3 +372,31 @@ def test_results_and_data_sets_have_the_same_boxes(odd, tmp_path, format):
     for own, other in zip(found, numbers.detections, strict=True):
         np.testing.assert_array_equal(own.labels, other.labels)
         np.testing.assert_allclose(own.boxes, other.boxes, atol=1e-4)
+
+
+def test_the_json_of_detect_in_folders(tmp_path: Path) -> None:
+    """As ``detect --recursive`` writes it, beside the files of the whole run."""
+    for name in ("a", "b"):
+        write_scenes(tmp_path / "data" / name, 1, seed=1, size=(60, 50))
+    dataset = read_dataset(tmp_path / "data")
+    found = Detections([[1, 1, 30, 30]], [0], [0.01], dataset.classes)
+    out = tmp_path / "out"
+    for name, image in zip(("a/x", "b/x"), dataset.images, strict=True):
+        (out / name).parent.mkdir(parents=True)
+        content = found.with_image(image).to_dict()
+        (out / f"{name}.json").write_text(json.dumps(content))
+    (out / "detections.coco.json").write_text(json.dumps(found.to_coco("a/x.jpg")))
+    (out / "summary.json").write_text('{"images": 2, "detections": {"apple": 2}}')
+    results = read_results(out, dataset)
+    assert results.format == "sppdet"
+    assert [len(one) for one in results.detections] == [1, 1]
+
+
+def test_inverted_boxes_of_others_are_false_positives(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "data", 1, seed=1, size=(60, 50))
+    dataset = read_dataset(tmp_path / "data")
+    record = {"image_id": dataset.images[0].name, "category_id": 1, "score": 0.01}
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps([{**record, "bbox": [20, 20, -10, 5], "category_name": "apple"}]))
+    (found,) = read_results(file, dataset).detections
+    assert found.boxes.tolist() == [[20, 20, 20, 25]]

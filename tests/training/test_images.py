@@ -139,3 +139,19 @@ def test_what_an_earlier_run_prepared_is_said(tmp_path: Path, extractor: SppRegi
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         list(again.each("second", wanted, lambda view: view))  # said once
+
+
+def test_given_proposals_take_the_place_of_the_search(
+    folder: Path, extractor: SppRegionFeatures
+) -> None:
+    dataset = read_dataset(folder)
+    own = {path: np.float32([[3, 5, 60, 70], [9, 9, 99, 99]]) for path in dataset.images}
+    settings = TrainSettings(detector=DetectorSettings(max_boxes=1), workers=1)
+    prepared = TrainingImages(dataset, extractor, settings, lambda *_: None, own)
+    for view, image in prepared.each("views", views_of([0], mirror=True), lambda one: one):
+        assert image is not None
+        kept = own[dataset.images[0]][:1]
+        boxes = flip(kept, image.size[0]) if view.mirrored else kept
+        annotations = image.annotations
+        np.testing.assert_array_equal(image.boxes, training_boxes(annotations, boxes))
+    prepared.clear()
