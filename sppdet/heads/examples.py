@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sppdet.heads.gram import combine, products
 from sppdet.heads.rows import Rows
-from sppdet.runtime.memory import memory_of_its_own
+from sppdet.runtime.arrays import memory_of_its_own
 
 POSITIVE, NEGATIVE, NEITHER = 1, -1, 0
 """Roles of a region for a class."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet.heads.rows import Rows
-from sppdet.runtime.memory import memory_of_its_own
+from sppdet.runtime.arrays import memory_of_its_own
 
 _BLOCK = 192
 

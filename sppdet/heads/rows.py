@@ -1,6 +1,6 @@
 """Long feature vectors in half precision, whose number grows and shrinks without copies.
 
-The vectors lie in blocks of memory of their own (:mod:`sppdet.runtime.memory`), so that a block
+The vectors lie in blocks of memory of their own (:mod:`sppdet.runtime.arrays`), so that a block
 costs what is in it.
 """
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sppdet.runtime.memory import memory_of_its_own
+from sppdet.runtime.arrays import memory_of_its_own
 
 BLOCK_BYTES = 4 << 20
 """Bytes of a block; at least one vector."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.svm import SVC
 
 from sppdet.heads.examples import ClassExamples
-from sppdet.runtime.memory import memory_of_its_own
+from sppdet.runtime.arrays import memory_of_its_own
 
 
 @dataclass(frozen=True)

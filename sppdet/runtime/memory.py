@@ -7,13 +7,7 @@ the time on two threads (BENCHMARKS.md).
 
 import contextlib
 import ctypes
-import math
-import mmap
 import sys
-from typing import Any
-
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 # Numbers of the options, from malloc.h of glibc (see mallopt(3)).
 _TRIM_THRESHOLD = -1
@@ -44,13 +38,3 @@ def give_back_freed_memory() -> None:
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
-
-
-def memory_of_its_own(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """An array of zeros in memory that is asked of the system, and given back when the array goes.
-
-    A page becomes resident when it is first written. Large arrays that stay for long lie here, so
-    that they do not keep the memory of passing allocations from being used again.
-    """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    return np.frombuffer(mmap.mmap(-1, max(size, 1)), dtype, math.prod(shape)).reshape(shape)

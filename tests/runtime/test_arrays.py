@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sppdet.runtime.memory import memory_of_its_own
+from sppdet.runtime.arrays import memory_of_its_own
 
 
 @pytest.mark.parametrize("shape", [(0,), (3, 0), (1,), (7, 5), (300, 301)])
