@@ -1,8 +1,8 @@
 """Region proposals compared: time and recall of our selective search, OpenCV's, and two packages'.
 
-Prints a table and writes JSON. All methods search the same photographs, keep boxes of every size, and
-run in this process, on one thread, each warmed up, photograph by photograph in turns; times are medians
-per photograph.
+Prints a table and writes JSON. All methods search the same photographs, keep boxes of every size,
+and run in this process, on one thread, each warmed up, photograph by photograph in turns; times are
+medians per photograph.
 The packages `selectivesearch` and `selective-search` (PyPI) take part when they are installed.
 
     python benchmarks/search.py --coco ../shared/data/coco128 --json search.json

@@ -12,6 +12,7 @@ from sppdet.boxes import Boxes
 from sppdet.features.pyramid import bin_count
 from sppdet.features.regions import check_levels_of
 from sppdet.features.window_pooling import pool_windows, pool_windows_torch
+from sppdet.features.window_scoring import score_windows
 from sppdet.features.windows import choose_scale, image_scales, map_windows, resize
 from sppdet.images import Rgb
 from sppdet.runtime.timing import Clock
@@ -114,6 +115,25 @@ class SppRegions:
         with clock.stage("fully connected"):
             values: Tensor = self._head(pooled)
             return values
+
+    def linear(self, keys: NDArray[np.int64], weight: Tensor, clock: Clock) -> Tensor | None:
+        """See :class:`sppdet.features.streaming.ScoresRegions`: on a CPU, of pooled features."""
+        on_cpu = self.maps[0].device.type == "cpu"
+        if not on_cpu or self._head is not None or self._settings.normalize_levels:
+            return None
+        result = np.empty((len(keys), len(weight)), np.float32)
+        with clock.stage("pooling"):
+            chosen = self.windows[keys]
+            for index, one in enumerate(self.maps):
+                mine = np.flatnonzero(chosen[:, 0] == index)
+                result[mine] = score_windows(
+                    one.numpy(),
+                    chosen[mine, 1:],
+                    self._settings.levels,
+                    weight.numpy(),
+                    torch.get_num_threads(),
+                )
+        return torch.from_numpy(result)
 
     def _pool(self, keys: NDArray[np.int64]) -> Tensor:
         """(len(keys), bins, channels)."""

@@ -23,7 +23,7 @@ from sppdet.runtime.compiled import compiled
 
 MapArray = NDArray[np.float32]
 
-_FEWEST_WINDOWS = 32
+FEWEST_WINDOWS = 32
 """Windows per thread that are worth one."""
 
 
@@ -75,16 +75,16 @@ def pool_windows(
     else:
         _check_buffer(out, shape)
     result = out[: len(windows)]
-    plan = _plan(levels)
+    plan = pooling_plan(levels)
     feature_map = np.ascontiguousarray(feature_map)
-    parts = min(int(threads), len(windows) // _FEWEST_WINDOWS)
+    parts = min(int(threads), len(windows) // FEWEST_WINDOWS)
     if parts <= 1:
-        _pool(feature_map, windows, plan, result)
+        pool_planned(feature_map, windows, plan, result)
         return result
     ends = np.linspace(0, len(windows), parts + 1).astype(int)
 
     def pool_part(first: int, end: int) -> None:
-        _pool(feature_map, windows[first:end], plan, result[first:end])
+        pool_planned(feature_map, windows[first:end], plan, result[first:end])
 
     with ThreadPoolExecutor(parts) as executor:
         list(executor.map(pool_part, ends[:-1], ends[1:]))
@@ -246,7 +246,7 @@ def _rectangle_maxima(
     return torch.cat(parts)[torch.from_numpy(back).to(device)]
 
 
-def _plan(levels: tuple[int, ...]) -> NDArray[np.int64]:
+def pooling_plan(levels: tuple[int, ...]) -> NDArray[np.int64]:
     """One row per level, in the order of work: bins per side, first bin of the level in the output,
     bins per side of the level to take maxima from (0: read the map), first bin of that level."""
     firsts = np.concatenate([[0], np.cumsum([level * level for level in levels])])
@@ -264,7 +264,7 @@ def _plan(levels: tuple[int, ...]) -> NDArray[np.int64]:
 
 
 @compiled()
-def _pool(feature_map, windows, plan, out):  # type: ignore[no-untyped-def]
+def pool_planned(feature_map, windows, plan, out):  # type: ignore[no-untyped-def]
     channels = feature_map.shape[2]
     for n in range(windows.shape[0]):
         left, top = windows[n, 0], windows[n, 1]

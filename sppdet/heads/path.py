@@ -12,6 +12,7 @@ from sppdet.boxes import Boxes
 from sppdet.features.regions import Regions
 from sppdet.features.streaming import stream
 from sppdet.heads.base import Scorer
+from sppdet.heads.linear import LinearScorer
 from sppdet.heads.regression import BoxRegression
 from sppdet.heads.selection import Scored, Threshold, candidates, select
 from sppdet.runtime.timing import Clock
@@ -22,7 +23,8 @@ def score_regions(
     regions: Regions, scorer: Scorer, clock: Clock | None = None
 ) -> NDArray[np.float32]:
     """Scores (regions.count, K) of all distinct regions of an image."""
-    scores = stream(regions, np.arange(regions.count), scorer.score, scorer.classes, clock)
+    function = scorer.function if isinstance(scorer, LinearScorer) else scorer.score
+    scores = stream(regions, np.arange(regions.count), function, scorer.classes, clock)
     if scores.shape != (regions.count, scorer.classes):
         raise ValueError(
             f"{scorer.name} heads: score gives {scores.shape} for {regions.count} regions and "

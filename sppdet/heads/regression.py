@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sppdet.boxes import Boxes, clip, decode, encode
 from sppdet.features.regions import Regions
-from sppdet.features.streaming import stream
+from sppdet.features.streaming import Linear, stream
 from sppdet.heads.gram import combine, products
 from sppdet.heads.layers import Layers
 from sppdet.heads.rows import Rows
@@ -157,14 +157,14 @@ class BoxRegression:
             (M, 4).
         """
         keys, back = np.unique(regions.keys[rows], return_inverse=True)
-        deltas = stream(regions, keys, self._deltas, len(self.bias))
+        function = Linear(self.weight, self.bias) if self.layers is None else self._deltas
+        deltas = stream(regions, keys, function, len(self.bias))
         deltas = deltas.reshape(len(keys), len(self.bias) // 4, 4)
         return clip(decode(boxes[rows], deltas[back.reshape(-1), labels]), *size)
 
     def _deltas(self, features: Tensor) -> Tensor:
-        if self.layers is not None:
-            features = self.layers(features)
-        return torch.addmm(self.bias, features, self.weight.T)
+        assert self.layers is not None
+        return torch.addmm(self.bias, self.layers(features), self.weight.T)
 
     def tensors(self) -> dict[str, Tensor]:
         """What a model file keeps: weights (K, 4, D) and biases (K, 4)."""

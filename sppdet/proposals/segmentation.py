@@ -93,17 +93,8 @@ def _regions(image, scale):  # type: ignore[no-untyped-def]
     limit = size.view(np.float32)
     limit[:, 1] = scale
     left_weight, left = _join(order, ends, width, scale, parent, size, limit)
-    labels = np.empty(count, np.int32)
-    name = np.full(count, -1, np.int32)
-    roots = np.empty(count, np.uint32)
-    regions = 0
-    for p in range(count):
-        root = find(parent, np.uint32(p))
-        if name[root] < 0:
-            name[root] = regions
-            roots[regions] = root
-            regions += 1
-        labels[p] = name[root]
+    labels, roots = _numbered(parent)
+    regions = len(roots)
     sizes = np.empty(regions, np.int32)
     internal = np.empty(regions, np.float32)
     for region in range(regions):
@@ -153,7 +144,7 @@ def _numbered(parent):  # type: ignore[no-untyped-def]
     coarse = np.empty(len(parent), np.int32)
     regions = 0
     for node in range(len(parent)):
-        root = find(parent, np.int32(node))
+        root = find(parent, parent[node])
         if name[root] < 0:
             name[root] = regions
             roots[regions] = root

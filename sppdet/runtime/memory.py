@@ -12,6 +12,7 @@ import sys
 # Numbers of the options, from malloc.h of glibc (see mallopt(3)).
 _TRIM_THRESHOLD = -1
 _MMAP_THRESHOLD = -3
+_ARENA_MAX = -8
 
 
 def keep_freed_memory() -> bool:
@@ -30,7 +31,9 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    return bool(mallopt(_MMAP_THRESHOLD, 1 << 30)) and bool(mallopt(_TRIM_THRESHOLD, (1 << 31) - 1))
+    # One arena for all threads: those of other threads give back what is freed at their end.
+    options = ((_MMAP_THRESHOLD, 1 << 30), (_TRIM_THRESHOLD, (1 << 31) - 1), (_ARENA_MAX, 1))
+    return all(mallopt(option, value) for option, value in options)
 
 
 def give_back_freed_memory() -> None:

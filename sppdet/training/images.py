@@ -30,7 +30,7 @@ from sppdet.training.roles import Roles, assign_roles, training_boxes
 
 Result = TypeVar("Result")
 
-GIVE_BACK = 16
+GIVE_BACK = 64
 """Views after which freed memory is given back to the system. Without it, what passing arrays of
 ever other sizes leave behind grows by several megabytes a view."""
 

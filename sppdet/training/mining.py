@@ -64,7 +64,6 @@ def mine(
             if due:
                 give_back_freed_memory()
                 scorer = learn(due, scorer)
-        give_back_freed_memory()
     return learn(range(len(examples)), scorer)
 
 
