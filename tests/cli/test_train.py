@@ -152,7 +152,7 @@ def test_ctrl_c_keeps_the_work(few: Path, tmp_path: Path) -> None:
     write_scenes(few, 40, seed=8, size=(300, 220))
     env = {**os.environ, "PYTHONPATH": str(ROOT), "SPPDET_CACHE": str(tmp_path / "cache")}
     line = [sys.executable, ROOT / "tools" / "train.py", few, "--output", tmp_path / "m"]
-    line += ["--scales", "160"]
+    line += ["--scales", "160", "--trunk", "small", "--proposals", "fast"]
     process = subprocess.Popen(line, env=env, stderr=subprocess.PIPE, text=True)
     kept = tmp_path / "cache" / "regions"
     deadline = time.monotonic() + 120
