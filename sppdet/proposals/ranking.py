@@ -72,9 +72,9 @@ def rank(
     votes = np.diff(start, append=len(key))
     score = np.minimum.reduceat(level, start) / np.sqrt(votes) * _chance(key[start]) ** CHANCE
     ordered = boxes[start[np.argsort(score, kind="stable")]].astype(np.float32)
-    chosen = np.flatnonzero(~nearly_repeats(ordered, NEARLY_THE_SAME_AT_FIRST))[:FIRST]
+    chosen = np.flatnonzero(~nearly_repeats(ordered, NEARLY_THE_SAME_AT_FIRST, FIRST))
     ordered = np.concatenate([ordered[chosen], np.delete(ordered, chosen, axis=0)])
-    repeats = nearly_repeats(ordered, nearly_the_same)
+    repeats = nearly_repeats(ordered, nearly_the_same, len(ordered))
     return np.concatenate([ordered[~repeats], ordered[repeats]])
 
 
@@ -88,7 +88,7 @@ def _chance(key: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 @compiled()
-def nearly_repeats(boxes, threshold):  # type: ignore[no-untyped-def]
+def nearly_repeats(boxes, threshold, most):  # type: ignore[no-untyped-def]
     """Which boxes greedy non-maximum suppression would remove.
 
     repeats[i] = (max over j < i with not repeats[j] of IoU(i, j)) > t
@@ -100,6 +100,7 @@ def nearly_repeats(boxes, threshold):  # type: ignore[no-untyped-def]
     Args:
         boxes: (N, 4) float32 with areas of at least one pixel, best first.
         threshold: IoU, above 0 and below 1.
+        most: number of boxes that may stay; all behind them count as repetitions.
 
     Returns:
         (N,) bool.
@@ -122,6 +123,7 @@ def nearly_repeats(boxes, threshold):  # type: ignore[no-untyped-def]
     x1, y1 = np.empty(count, np.float32), np.empty(count, np.float32)
     x2, y2 = np.empty(count, np.float32), np.empty(count, np.float32)
     areas = np.empty(count, np.float32)
+    kept = 0
     for i in range(count):
         for near in range(bucket[i] - 1, bucket[i] + 2):
             s, e = first[near], end[near]
@@ -134,6 +136,10 @@ def nearly_repeats(boxes, threshold):  # type: ignore[no-untyped-def]
             x1[place], y1[place], x2[place], y2[place] = boxes[i]
             areas[place] = area[i]
             end[bucket[i]] += 1
+            kept += 1
+            if kept == most:
+                repeats[i + 1 :] = True
+                break
     return repeats
 
 

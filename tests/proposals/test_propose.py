@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from sppdet.errors import SppdetError
-from sppdet.proposals import METHODS, propose, resize_for_search
+from sppdet.proposals import METHODS, _distinct, propose, resize_for_search
 
 STRANGE_SHAPES = [(1, 1), (3000, 40), (40, 3000), (2, 700), (700, 1), (5, 5), (17, 33)]
 
@@ -116,3 +116,11 @@ def test_small_images_are_enlarged_at_most_four_times():
     assert resize_for_search(np.zeros((10, 20, 3), np.uint8), 500).shape == (40, 80, 3)
     assert resize_for_search(np.zeros((300, 250, 3), np.uint8), 500).shape == (500, 417, 3)
     assert resize_for_search(np.zeros((3000, 40, 3), np.uint8), 500).shape == (500, 7, 3)
+
+
+@pytest.mark.parametrize("count", [0, 1, 6, 300])
+def test_distinct_boxes_in_their_order(count: int) -> None:
+    boxes = np.random.default_rng(count).integers(-1, 3, (count, 4)).astype("f4")
+    boxes[boxes < 0] = -0.0  # the same box as one with 0
+    _, first = np.unique(boxes, axis=0, return_index=True)
+    np.testing.assert_array_equal(_distinct(boxes), boxes[np.sort(first)])

@@ -58,7 +58,9 @@ def test_nearly_repeats_equals_comparing_all(threshold, count):
     expected = np.zeros(count, bool)
     for i in range(count):
         expected[i] = any(overlaps[i, j] > threshold + 1e-7 and not expected[j] for j in range(i))
-    np.testing.assert_array_equal(nearly_repeats(boxes, threshold), expected)
+    np.testing.assert_array_equal(nearly_repeats(boxes, threshold, count + 1), expected)
+    few = nearly_repeats(boxes, threshold, 7)
+    np.testing.assert_array_equal(np.flatnonzero(~few), np.flatnonzero(~expected)[:7])
     assert count < 2 or 0 < expected.sum() < count
 
 
