@@ -41,6 +41,7 @@ def random_case(seed, images=12, levels=1000, classes=CLASSES):
             random.integers(0, max(count, 1), random.integers(0, 15)) if count else np.zeros(0, int)
         )
         shaken = boxes[rows] + random.integers(-4, 5, (len(rows), 4))
+        shaken[:, 2:] = np.maximum(shaken[:, 2:], shaken[:, :2])
         extra = random.integers(0, 60, (3, 2))
         shaken = np.concatenate([shaken, np.concatenate([extra, extra + 30], axis=1)])
         names = np.where(random.random(len(shaken)) < 0.8, np.append(labels[rows], [0, 1, 2]), 1)
