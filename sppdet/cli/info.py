@@ -72,7 +72,7 @@ def tell_card(detector: "Detector") -> None:
     from sppdet.cli.progress import console
 
     told: set[str] = set()
-    if detector.card.get("folds"):
+    if "folds" in detector.card:
         told |= _tell_folds(detector.card["folds"], detector.classes)
     for event in detector.card.get("history", ()):
         console.print(_sentence(event), markup=False, soft_wrap=True)
