@@ -20,7 +20,7 @@ from sppdet.heads.connected import Connected, ConnectedSvms, LayeredSvms, Softma
 from sppdet.heads.linear import LinearSvms
 from sppdet.heads.regression import BoxRegression
 from sppdet.proposals import settings_of
-from sppdet.runtime.tensor_files import broken, load_tensors, make, save_tensors
+from sppdet.runtime.tensor_files import broken, damage_of, load_tensors, make, save_tensors
 from sppdet.settings import DetectorSettings, RcnnSettings, SelectionSettings, SppSettings
 from sppdet.trunks import MapGeometry, Preprocessing, Trunk, build_trunk, load_trunk
 from sppdet.trunks.loading import comes_installed
@@ -140,7 +140,7 @@ def load(
         raise SppdetError(f"{path}: is a folder, not a model file")
     if not path.is_file():
         raise SppdetError(f"{path}: no such model; tools/train.py makes one")
-    try:
+    with damage_of(path, "a detector that tools/train.py wrote"):
         tensors, metadata = load_tensors(path, UNTRAINED)
         description = json.loads(metadata["sppdet"])
         version = description["version"]
@@ -150,14 +150,6 @@ def load(
             raise SppdetError(f"{path}: was written by an older sppdet, {version}; train it again")
         where = trunk or device or default_device()
         return _assemble(description, tensors, where, heads)
-    except SppdetError as error:
-        raise SppdetError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-    except Exception as error:  # a file can hold anything: types, numbers and nesting of any kind
-        reason = " ".join(str(error).split())[:200]
-        raise SppdetError(
-            f"{path}: is not a detector that tools/train.py wrote, or is damaged "
-            f"({type(error).__name__}: {reason})"
-        ) from None
 
 
 def default_device() -> torch.device:

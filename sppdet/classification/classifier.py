@@ -13,7 +13,7 @@ from sppdet.classification.checkpoints import load_state
 from sppdet.classification.networks import build_network
 from sppdet.classification.settings import ClassifySettings
 from sppdet.errors import SppdetError
-from sppdet.runtime.tensor_files import load_tensors, save_tensors
+from sppdet.runtime.tensor_files import damage_of, load_tensors, save_tensors
 from sppdet.trunks.weights import Preprocessing
 
 
@@ -50,7 +50,7 @@ def load_classifier(path: str | os.PathLike[str], device: torch.device) -> Class
     path = Path(path)
     if not path.is_file():
         raise SppdetError(f"{path}: no such file; give a checkpoint of tools/classify.py train")
-    try:
+    with damage_of(path, "a classifier of sppdet"):
         tensors, about = load_tensors(path)
         if about.get("format") == "sppdet-weights" and "settings" in about:
             settings = ClassifySettings.from_dict(json.loads(about["settings"]))
@@ -63,14 +63,6 @@ def load_classifier(path: str | os.PathLike[str], device: torch.device) -> Class
         check_fit(settings, classes, tensors)
         network = build_network(settings.network, len(classes), settings.levels, settings.dropout)
         network.load_state_dict(tensors)
-    except SppdetError as error:
-        raise SppdetError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-    except Exception as error:  # a file can hold anything: types, numbers and nesting of any kind
-        reason = " ".join(str(error).split())[:200]
-        raise SppdetError(
-            f"{path}: is not a classifier of sppdet, or is damaged "
-            f"({type(error).__name__}: {reason})"
-        ) from None
     network.eval().requires_grad_(False)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Classifier(network, classes, settings)
@@ -83,7 +75,7 @@ def check_fit(
 
     Raises:
         ValueError: a class is not a text, or a tensor is missing, left over or of another shape.
-        SppdetError: there is no such network.
+        SppdetError: the network is unknown.
     """
     if not classes or not all(isinstance(name, str) for name in classes):
         raise ValueError("its classes are not names")

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from sppdet.cli.options import Background, Device, Format, MaxPixels, NoCache, Workers
+from sppdet.cli.options import (
+    Background,
+    DetectorFile,
+    Device,
+    Format,
+    MaxPixels,
+    NoCache,
+    TrainingSplit,
+    Workers,
+)
 from sppdet.cli.splits import training_split
 
 
@@ -16,13 +25,8 @@ def add_class(
         Path,
         typer.Argument(help="Images with objects of the new classes: a folder or annotation file."),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The file of the detector to write.")
-    ],
-    split: Annotated[
-        str | None,
-        typer.Option(help="Part of the data. Default: trainval or train, if there is one."),
-    ] = None,
+    output: DetectorFile,
+    split: TrainingSplit = None,
     format: Format = None,
     background: Background = False,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,

@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sppdet.cli.options import DetectorFile
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
     from sppdet.detector import Detector
 
 Model = Annotated[Path, typer.Argument(help="A file that tools/train.py wrote.")]
-Output = Annotated[Path, typer.Option("--output", "-o", help="The file of the detector to write.")]
 
 
 def remove_class(
     model: Model,
     names: Annotated[list[str], typer.Argument(metavar="CLASS...", help="Classes to take out.")],
-    output: Output,
+    output: DetectorFile,
 ) -> None:
     """Take classes out of a detector; the others stay bit for bit as they are.
 
@@ -35,7 +35,7 @@ def rename_class(
     model: Model,
     old: Annotated[str, typer.Argument(help="The class.")],
     new: Annotated[str, typer.Argument(help="Its new name.")],
-    output: Output,
+    output: DetectorFile,
 ) -> None:
     """Give a class of a detector another name.
 
@@ -53,7 +53,7 @@ def merge(
     models: Annotated[
         list[Path], typer.Argument(metavar="MODEL MODEL...", help="Two or more detectors.")
     ],
-    output: Output,
+    output: DetectorFile,
 ) -> None:
     """Put the classes of detectors into one; trunk, features and settings must be the same.
 

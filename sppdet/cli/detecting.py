@@ -112,7 +112,8 @@ def plan(
         summary: the file of the summary.
 
     Raises:
-        SppdetError: there is no input, or an output is an input or another's file.
+        SppdetError: no input is found, or an output would overwrite an input or a file that sppdet
+            did not make.
     """
     if any(Path(name).is_dir() and output.exists() and output.samefile(name) for name in given):
         raise SppdetError(f"{output}: holds the images; choose another folder as --output")

@@ -125,6 +125,13 @@ Format = Annotated[
     str | None,
     one_of("--format", FORMATS, "Format of the data. Default: it is recognised. Choices"),
 ]
+DetectorFile = Annotated[
+    Path, typer.Option("--output", "-o", help="The file of the detector to write.")
+]
+TrainingSplit = Annotated[
+    str | None,
+    typer.Option("--split", help="Part of the data. Default: trainval or train, if there is one."),
+]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
 Layer = Annotated[
     str,

@@ -106,8 +106,8 @@ class Tenths(Progress):
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """Progress on the standard error: a bar with counts, elapsed and remaining time; lines where
-    the standard error is no terminal."""
+    """Progress on the standard error: a bar with counts, elapsed and remaining time; lines if
+    the standard error is not a terminal."""
     if not console.is_terminal:
         yield Tenths(console)
         return

@@ -1,5 +1,6 @@
 """Which split of a data set a command takes, and what is doubtful about a training's."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,18 +19,7 @@ def training_split(data: Path, format: str | None) -> str | None:
     Raises:
         SppdetError: there is a test split, and no split whose name says training.
     """
-    from sppdet.datasets import splits
-
-    available = {name.lower(): name for name in splits(data, format)}
-    for name in TRAINING_SPLITS:
-        if name in available:
-            return available[name]
-    if set(TEST_SPLITS) & set(available):
-        raise SppdetError(
-            f"{data}: has the splits {', '.join(sorted(available.values()))}; name the one to "
-            "train on with --split"
-        )
-    return None
+    return _split(data, format, TRAINING_SPLITS, TEST_SPLITS, "train")
 
 
 def test_split(data: Path, format: str | None) -> str | None:
@@ -38,16 +28,23 @@ def test_split(data: Path, format: str | None) -> str | None:
     Raises:
         SppdetError: there is a training split, and no split whose name says test.
     """
+    return _split(data, format, TEST_SPLITS, TRAINING_SPLITS, "test")
+
+
+def _split(
+    data: Path, format: str | None, wanted: Sequence[str], others: Sequence[str], purpose: str
+) -> str | None:
+    """The first split whose name is wanted; None if there is none of the others either."""
     from sppdet.datasets import splits
 
     available = {name.lower(): name for name in splits(data, format)}
-    for name in TEST_SPLITS:
+    for name in wanted:
         if name in available:
             return available[name]
-    if any(name.startswith("train") for name in available):
+    if set(others) & set(available):
         raise SppdetError(
-            f"{data}: has the splits {', '.join(sorted(available.values()))}; name the one to test "
-            "on with --split"
+            f"{data}: has the splits {', '.join(sorted(available.values()))}; name the one to "
+            f"{purpose} on with --split"
         )
     return None
 

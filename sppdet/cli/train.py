@@ -12,12 +12,14 @@ from sppdet.cli.options import (
     Background,
     BoxBase,
     BoxOrder,
+    DetectorFile,
     Device,
     Format,
     Layer,
     MaxPixels,
     NoCache,
     Stage,
+    TrainingSplit,
     Trunk,
     Workers,
     one_of,
@@ -47,13 +49,8 @@ def train(
             help="Labelled images: a folder in any layout of README.md, or its annotation file."
         ),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The file of the detector to write.")
-    ],
-    split: Annotated[
-        str | None,
-        typer.Option(help="Part of the data. Default: trainval or train, if there is one."),
-    ] = None,
+    output: DetectorFile,
+    split: TrainingSplit = None,
     format: Format = None,
     background: Background = False,
     trunk: Trunk = "lite0",

@@ -47,8 +47,8 @@ class Detections:
             a list of results does not hold all pixels: see :meth:`with_image`.
 
     Raises:
-        ValueError: the numbers of boxes, labels and scores differ, a label is no index of a class,
-            a score or a box is not finite, a box is inverted, or the size is not positive.
+        ValueError: the numbers of boxes, labels and scores differ, a label is not an index of a
+            class, a score or a box is not finite, a box is inverted, or the size is not positive.
 
     Examples:
         >>> boxes = [[0, 0, 5, 5], [2, 2, 8, 9]]

@@ -57,12 +57,12 @@ def chosen_classes(names: str | Sequence[str], classes: Sequence[str]) -> list[i
     """The numbers of the classes called ``names``.
 
     Raises:
-        ValueError: there is no such class.
+        ValueError: a class is unknown.
     """
     names = [names] if isinstance(names, str) else list(names)
     for name in names:
         if name not in classes:
-            raise ValueError(f"there is no class {name!r}: choose from {', '.join(classes)}")
+            raise ValueError(f"the class {name!r} is unknown: choose from {', '.join(classes)}")
     return [list(classes).index(name) for name in names]
 
 

@@ -89,8 +89,8 @@ def read_proposals(
         allow_empty: whether an image may have no boxes.
 
     Raises:
-        SppdetError: the file cannot be read, is no such file, states another order or base, has no
-            boxes for an image, or has boxes that lie outside their image.
+        SppdetError: the file cannot be read, is not a file of proposals, states another order or
+            base, has no boxes for an image, or has boxes that lie outside their image.
     """
     content, stated_order, stated_base = _read(path)
     usual = (None, None) if path.suffix.lower() == ".mat" else ("xyxy", 0)
@@ -149,7 +149,7 @@ def _checked(path: Path, name: str, boxes: Any, order: str, base: int, image: Pa
         width, height = image_size(image)
     except SppdetError:  # whoever reads the image says what is wrong with it
         return array.astype(np.float32)
-    # Where pixels count from 1, a 0 is no rounding: the base is wrong.
+    # Where pixels count from 1, a 0 cannot come from rounding: the base is wrong.
     outside = (array <= (-1 if base else -TOLERANCE - 1e-9)).any(axis=1)
     outside |= (array[:, 2] > width + TOLERANCE) | (array[:, 3] > height + TOLERANCE)
     if outside.any():

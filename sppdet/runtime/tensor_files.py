@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from types import UnionType
@@ -21,6 +22,30 @@ CHECKSUM = "checksum"
 """The key of the metadata that has it: SHA-256 in hexadecimal."""
 
 Made = TypeVar("Made")
+
+
+@contextmanager
+def damage_of(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
+    """Whatever goes wrong in the block is said of the file at ``path``, in one line.
+
+    A file can hold anything: types, numbers and nesting of any kind.
+
+    Args:
+        path: the file that the block reads.
+        kind: what it should be, such as "a detector".
+
+    Raises:
+        SppdetError: the block raised an exception.
+    """
+    try:
+        yield
+    except SppdetError as error:
+        raise SppdetError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SppdetError(
+            f"{path}: is not {kind}, or is damaged ({type(error).__name__}: {reason})"
+        ) from None
 
 
 def save_tensors(
@@ -78,7 +103,7 @@ def load_tensors(
     Raises:
         SppdetError: the tensors or the metadata are not those that were written, or a value is not
             finite.
-        safetensors.SafetensorError, OSError: it is no safetensors file.
+        safetensors.SafetensorError, OSError: it is not a safetensors file.
     """
     with safetensors.safe_open(str(path), framework="pt") as file:
         metadata = dict(file.metadata() or {})

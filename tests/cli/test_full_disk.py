@@ -3,7 +3,6 @@
 The kernel itself refuses to write: files may not grow beyond a limit, as on a disk that is full.
 """
 
-import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,14 +98,7 @@ def test_a_full_disk_keeps_the_old_output(
     assert len(lines) == (0 if command == "detect" else 1)  # detect lists the images
     assert "cannot be written (File too large)" in said
     assert "Traceback" not in said
-    after = content(tmp_path)
-    assert {name: after[name] for name in after if not name.startswith("found")} == {
-        name: before[name] for name in before if not name.startswith("found")
-    }
-    for name, old in after.items():  # a picture and its JSON are of one run
-        if name.endswith(".json"):
-            assert json.loads(old) == json.loads(before[name])
-    assert not [name for name in after if ".sppdet-" in name]
+    assert content(tmp_path) == before
 
 
 def test_convert_on_a_full_disk_leaves_nothing(

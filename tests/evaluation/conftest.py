@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sppdet.datasets import read_dataset
+from sppdet.datasets.base import Dataset, RawObject, Record
+from sppdet.detections import Detections
+
 XML = """<annotation><size><width>{width}</width><height>{height}</height></size>
 {objects}</annotation>"""
 OBJECT = """<object><name>{}</name><difficult>{}</difficult><bndbox><xmin>{}</xmin><ymin>{}</ymin>
@@ -45,3 +49,40 @@ def make_image() -> Callable[[Path], Path]:
         return path
 
     return make
+
+
+IMAGES = {
+    "000007": [("cat", 11, 11, 50, 50)],
+    "b_2": [("traffic light", 1, 1, 20, 20), ("cat", 30, 30, 60, 60)],
+    "empty": [],
+}
+
+CLASSES = ["../../x", " cat ", "a/b", "<i>", "50%", "%41", "\x1b[31m", "[/bold]", "a\nb", "3", "猫"]
+
+
+@pytest.fixture
+def dataset(make_folder):
+    return read_dataset(make_folder(IMAGES))
+
+
+@pytest.fixture
+def found(dataset):
+    random = np.random.default_rng(0)
+    corner = random.uniform(0, 50, (3, 4, 2))
+    boxes = np.concatenate([corner, corner + random.uniform(5, 40, (3, 4, 2))], axis=2)
+    return [
+        Detections(boxes[k], [0, 1, 1, 0], random.normal(size=4), dataset.classes) for k in (0, 1)
+    ] + [Detections([], [], [], dataset.classes)]
+
+
+@pytest.fixture
+def odd(make_image, tmp_path):
+    """Two images of one name in different folders, one with a space, classes with odd names."""
+    images = [tmp_path / "set" / name for name in ("a/1.png", "b/1.png", "b/in  two.png")]
+    records = []
+    for image in images:
+        objects = [
+            RawObject(name, (k * 5.0, 1.0, k * 5 + 20.0, 60.0)) for k, name in enumerate(CLASSES)
+        ]
+        records.append(Record(make_image(image), image, (100, 80), objects))
+    return Dataset(tmp_path / "set", "folder", None, records, CLASSES)

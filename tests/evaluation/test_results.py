@@ -6,52 +6,11 @@ import numpy as np
 import pytest
 
 from sppdet.datasets import read_dataset
-from sppdet.datasets.base import Dataset, RawObject, Record
 from sppdet.datasets.scenes import write_scenes
-from sppdet.datasets.writers import write_dataset
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
 from sppdet.evaluation.export import export, export_files
 from sppdet.evaluation.results import corners, read_results, recognise_results
-from sppdet.evaluation.voc import evaluate_voc
-
-IMAGES = {
-    "000007": [("cat", 11, 11, 50, 50)],
-    "b_2": [("traffic light", 1, 1, 20, 20), ("cat", 30, 30, 60, 60)],
-    "empty": [],
-}
-
-
-@pytest.fixture
-def dataset(make_folder):
-    return read_dataset(make_folder(IMAGES))
-
-
-@pytest.fixture
-def found(dataset):
-    random = np.random.default_rng(0)
-    corner = random.uniform(0, 50, (3, 4, 2))
-    boxes = np.concatenate([corner, corner + random.uniform(5, 40, (3, 4, 2))], axis=2)
-    return [
-        Detections(boxes[k], [0, 1, 1, 0], random.normal(size=4), dataset.classes) for k in (0, 1)
-    ] + [Detections([], [], [], dataset.classes)]
-
-
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [("coco", "results.json"), ("voc", "comp4"), ("yolo", "labels"), ("text", "texts")],
-)
-def test_what_is_written_is_read_back(dataset, found, tmp_path, kind, name):
-    export(tmp_path / name, kind, dataset, found)
-    if kind == "text":  # the class with a space in its name
-        assert "traffic light" in (tmp_path / name / "b_2.txt").read_text()
-    again = read_results(tmp_path / name, dataset)
-    assert again.format == kind
-    assert again.notes == []
-    for own, other in zip(found, again.detections, strict=True):
-        np.testing.assert_array_equal(own.labels, other.labels)
-        np.testing.assert_allclose(own.scores, other.scores, rtol=1e-7)
-        np.testing.assert_allclose(own.boxes, other.boxes, rtol=1e-6, atol=1e-5)
 
 
 def test_the_json_of_detect_is_read(dataset, tmp_path):
@@ -185,53 +144,6 @@ def test_missing_results(tmp_path):
         recognise_results(tmp_path / "nowhere")
 
 
-def test_unknown_export_format(dataset, found, tmp_path):
-    with pytest.raises(SppdetError, match="coco, voc, yolo, text"):
-        export(tmp_path / "x", "xml", dataset, found)
-
-
-CLASSES = ["../../x", " cat ", "a/b", "<i>", "50%", "%41", "\x1b[31m", "[/bold]", "a\nb", "3", "猫"]
-
-
-@pytest.fixture
-def odd(make_image, tmp_path):
-    """Two images of one name in different folders, one with a space, classes with odd names."""
-    images = [tmp_path / "set" / name for name in ("a/1.png", "b/1.png", "b/in  two.png")]
-    records = []
-    for image in images:
-        objects = [
-            RawObject(name, (k * 5.0, 1.0, k * 5 + 20.0, 60.0)) for k, name in enumerate(CLASSES)
-        ]
-        records.append(Record(make_image(image), image, (100, 80), objects))
-    return Dataset(tmp_path / "set", "folder", None, records, CLASSES)
-
-
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [("coco", "results.json"), ("voc", "comp4"), ("yolo", "labels"), ("text", "texts")],
-)
-def test_names_survive_and_stay_in_the_folder(odd, tmp_path, kind, name):
-    random = np.random.default_rng(1)
-    found = []
-    for truth in odd.all_annotations():
-        scores = random.uniform(0.001, 1, len(truth))
-        found.append(Detections(truth.boxes, truth.labels, scores, odd.classes))
-    before = set(tmp_path.rglob("*"))
-    export(tmp_path / "deep" / "er" / name, kind, odd, found)
-    new = set(tmp_path.rglob("*")) - before
-    assert all(path.is_relative_to(tmp_path / "deep") for path in new)
-    assert {path for path in new if path.is_file()} == set(
-        export_files(tmp_path / "deep" / "er" / name, kind, odd)
-    )
-    again = read_results(tmp_path / "deep" / "er" / name, odd)
-    assert again.notes == []
-    for own, other in zip(found, again.detections, strict=True):
-        np.testing.assert_array_equal(own.labels, other.labels)
-        np.testing.assert_allclose(own.boxes, other.boxes, atol=1e-4)
-    figures = evaluate_voc(again.detections, odd.all_annotations(), odd.classes)
-    assert figures.map_area == 1
-
-
 def test_results_of_detect_are_not_mixed_up(odd, tmp_path):
     (tmp_path / "out").mkdir()
     for number, image in enumerate(odd.images):
@@ -245,12 +157,6 @@ def test_results_of_detect_are_not_mixed_up(odd, tmp_path):
     (tmp_path / "out" / "short.json").write_text(json.dumps({"image": "1.png", "detections": []}))
     with pytest.raises(SppdetError, match=r"1.png may be a/1.png or b/1.png"):
         read_results(tmp_path / "out", odd)
-
-
-def test_a_name_that_is_too_long_for_a_file_is_refused(odd, tmp_path):
-    long = Dataset(odd.path, "folder", None, [], ["a" * 300])
-    with pytest.raises(SppdetError, match=r"too long.*--export-format coco"):
-        export_files(tmp_path, "voc", long)
 
 
 @pytest.mark.parametrize(
@@ -338,40 +244,6 @@ def test_ids_of_wrong_types_are_refused(dataset, tmp_path, part):
     file.write_text(json.dumps([record]))
     with pytest.raises(SppdetError, match="entry 0"):
         read_results(file, dataset)
-
-
-@pytest.mark.parametrize("format", ["coco", "yolo"])
-def test_results_and_data_sets_have_the_same_boxes(odd, tmp_path, format):
-    """The truth as detections is, without the scores, what the writer of data sets writes."""
-    classes = ["cat", "3"]
-    records = []
-    for image in odd.images:
-        objects = [RawObject(name, (3.5, 1.25, 40.0, 60.5)) for name in classes]
-        records.append(Record(image, image, (100, 80), objects))
-    plain = Dataset(odd.path, "folder", None, records, classes)
-    found = [
-        Detections(one.boxes, one.labels, np.ones(len(one)), plain.classes)
-        for one in plain.all_annotations()
-    ]
-    write_dataset({"": plain}, format, tmp_path / "data")
-    if format == "coco":
-        export(tmp_path / "results.json", format, plain, found)
-        results = json.loads((tmp_path / "results.json").read_text())
-        written = json.loads((tmp_path / "data" / "annotations" / "instances.json").read_text())
-        pairs = zip(results, written["annotations"], strict=True)
-        assert all(
-            one[key] == other[key] for one, other in pairs for key in ("category_id", "bbox")
-        )
-        return
-    export(tmp_path / "labels", format, plain, found)
-    for file in sorted((tmp_path / "labels").rglob("*.txt")):
-        other = tmp_path / "data" / "labels" / file.relative_to(tmp_path / "labels")
-        lines = file.read_text().splitlines()
-        assert [line.removesuffix(" 1") for line in lines] == other.read_text().splitlines()
-    numbers = read_results(tmp_path / "labels", plain)
-    for own, other in zip(found, numbers.detections, strict=True):
-        np.testing.assert_array_equal(own.labels, other.labels)
-        np.testing.assert_allclose(own.boxes, other.boxes, atol=1e-4)
 
 
 def test_the_json_of_detect_in_folders(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from sppdet.runtime.files import atomic_path
 
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff\\:*?"<>|]|^\s+|\s+$')
 """What cannot stand in a name of a file on some system, or not in a line of a list; bytes of a name
-that are no UTF-8 are lone surrogates."""
+that are not valid UTF-8 are lone surrogates."""
 
 
 @dataclass(frozen=True)
