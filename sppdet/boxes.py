@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import ArrayLike, NDArray
 
 Boxes = NDArray[np.float32]
@@ -200,13 +199,10 @@ def nms(boxes: Boxes, scores: NDArray[np.floating], threshold: float) -> NDArray
     """
     if len(boxes) == 0:
         return np.zeros(0, np.int64)
-    kept: torch.Tensor = torchvision.ops.nms(
-        torch.from_numpy(np.ascontiguousarray(boxes, np.float32)),
-        torch.from_numpy(np.ascontiguousarray(scores, np.float32)),
-        threshold,
-    )
-    indices: NDArray[np.int64] = kept.numpy()
-    return indices
+    from sppdet.suppression import greedy  # numba takes half a second to import
+
+    order = np.argsort(-np.asarray(scores, np.float32), kind="stable")
+    return greedy(np.ascontiguousarray(boxes, np.float32), order, float(threshold))
 
 
 def encode(proposals: Boxes, truths: Boxes) -> NDArray[np.float32]:

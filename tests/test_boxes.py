@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 from sppdet import boxes as bx
 
@@ -148,3 +149,14 @@ def test_check_boxes_names_the_row(box: list[float], reason: str) -> None:
 def test_check_boxes_refuses_other_shapes_and_types(wrong: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="boxes"):
         bx.check_boxes(wrong, 64, 48)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 0.7, 1.0])
+def test_nms_equals_torchvisions(threshold: float) -> None:
+    random = np.random.default_rng(2)
+    boxes = np.concatenate([random_boxes(random, 300), np.round(random_boxes(random, 300), -1)])
+    boxes[5] = [3, 3, 3, 9]  # empty
+    scores = random.random(600).astype("f4")
+    scores[300:] = np.round(scores[300:], 1)
+    theirs = torchvision.ops.nms(torch.from_numpy(boxes), torch.from_numpy(scores), threshold)
+    assert bx.nms(boxes, scores, threshold).tolist() == theirs.tolist()

@@ -3,10 +3,13 @@
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
 import sppdet
+
+ROOT = Path(sppdet.__file__).parents[1]
 
 NAMES = [
     "Detections",
@@ -74,3 +77,15 @@ def test_an_unknown_name() -> None:
         sppdet.detekt  # noqa: B018
     with pytest.raises(ImportError, match="detekt"):
         from sppdet import detekt  # noqa: F401
+
+
+def test_a_detection_imports_neither_torchvision_nor_scikit_learn() -> None:
+    """They take longer to import than the detection itself."""
+    heavy = run_python(
+        "import sys\n"
+        "from sppdet import Detector\n"
+        f"Detector.load({str(ROOT / 'sppdet/weights/detector.safetensors')!r})"
+        f".detect({str(ROOT / 'data/sample/fruit.jpg')!r})\n"
+        "print([m for m in ('torchvision', 'sklearn', 'matplotlib', 'pandas') if m in sys.modules])"
+    )
+    assert heavy.strip() == "[]"

@@ -13,6 +13,7 @@ FLOORS = (
     "errors",
     "runtime",
     "settings",
+    "suppression",
     "boxes",
     "decoding",
     "images",

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from torchvision.ops import roi_pool
 
 from sppdet.features.pyramid import bin_count, check_levels
 from sppdet.features.windows import check_windows
@@ -151,6 +150,8 @@ def _type_name(value: Any) -> str:
 
 def _roi_pool_level(feature_map: Tensor, windows: NDArray[np.int32], level: int) -> Tensor:
     """One level by one kernel of torchvision's: (N, level, level, channels)."""
+    from torchvision.ops import roi_pool  # takes longer to import than a detection takes
+
     batch = feature_map.permute(2, 0, 1)[None].contiguous()
     corners = torch.from_numpy(windows).to(batch.device, batch.dtype)
     images = corners.new_zeros(len(corners), 1)

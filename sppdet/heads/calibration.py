@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from sppdet.heads.base import Judged
 
@@ -51,6 +50,8 @@ def logistic(
 def _fit(judged: Judged) -> tuple[float, float] | None:
     if min(judged.right.sum(), (~judged.right).sum()) < FEWEST:
         return None
+    from sklearn.linear_model import LogisticRegression  # a detection does not need it
+
     model = LogisticRegression(C=1.0)
     model.fit(judged.scores[:, None].astype(np.float64), judged.right)
     slope, offset = float(model.coef_[0, 0]), float(model.intercept_[0])

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.kernel_ridge import KernelRidge
 from torch import Tensor
 
 from sppdet.boxes import Boxes, clip, decode, encode
@@ -94,6 +93,8 @@ def _solve(
     """The regressor of the examples ``rows[index]`` with the given products."""
     if len(index) < 2:
         return None
+    from sklearn.kernel_ridge import KernelRidge  # a detection does not need it
+
     middle = gram.mean(axis=0)
     centred = gram - middle - middle[:, None] + middle.mean()
     model = KernelRidge(alpha=ridge, kernel="precomputed")

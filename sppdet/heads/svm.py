@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.svm import SVC
 
 from sppdet.heads.examples import ClassExamples
 from sppdet.runtime.arrays import memory_of_its_own
@@ -34,6 +33,8 @@ def fit_svm(examples: ClassExamples, cost: float, positive_weight: float) -> Lin
     """
     if not examples.learnable:
         return None
+    from sklearn.svm import SVC  # a detection does not need it
+
     machine = SVC(
         C=cost,
         kernel="precomputed",

@@ -1,6 +1,7 @@
 """Where the cells of a convolutional map lie in the image, derived from the layers themselves."""
 
 import operator
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
-from torchvision.ops import stochastic_depth
 
 _POINTWISE_LAYERS = (
     nn.BatchNorm2d
@@ -39,7 +39,6 @@ _POINTWISE: set[Callable[..., Any]] = {
     operator.mul,
     operator.sub,
     operator.truediv,
-    stochastic_depth,
     torch.add,
     torch.mul,
     torch.relu,
@@ -157,7 +156,7 @@ def _behind(node: fx.Node, traced: fx.GraphModule, geometry: MapGeometry | None)
             return _EVERYWHERE
         if node.target is torch.cat and _dimension(node) != 1:
             raise ValueError(f"{node.name}: joins maps along dimension {_dimension(node)}")
-        if node.target is not torch.cat and node.target not in _POINTWISE:
+        if node.target is not torch.cat and not _is_pointwise(node.target):
             raise ValueError(f"{node.name}: the geometry of {node.target} is unknown")
     if node.op == "output" and not isinstance(node.args[0], fx.Node):
         raise ValueError("the network's output is not one tensor")
@@ -185,6 +184,12 @@ def _through(geometry: MapGeometry | None, layer: nn.Module, name: str) -> MapGe
     if isinstance(layer, Doubled):
         return _EVERYWHERE if geometry is _EVERYWHERE else geometry.doubled()
     raise ValueError(f"{name}: the geometry of {type(layer).__name__} is unknown")
+
+
+def _is_pointwise(function: Any) -> bool:
+    """Whether a function keeps every cell in its place."""
+    ops = sys.modules.get("torchvision.ops")  # a network that calls its functions has imported it
+    return function in _POINTWISE or (ops is not None and function is ops.stochastic_depth)
 
 
 def _square(value: object, name: str) -> int:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import safetensors
 import torch
-import torchvision
 from torch import Tensor
 
 from sppdet.errors import SppdetError
@@ -131,6 +130,8 @@ def torchvision_weights(name: str) -> Weights:
     Raises:
         SppdetError: the download failed.
     """
+    import torchvision  # takes longer to import than a detection takes
+
     chosen = torchvision.models.get_model_weights(name).DEFAULT
     try:
         tensors = chosen.get_state_dict(progress=True, check_hash=True)
