@@ -14,8 +14,8 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 for package in dist/*.whl dist/*.tar.gz; do
     # The second package finds its dependencies installed already.
-    empty/bin/python -m pip install --quiet --force-reinstall --no-deps "$package"
-    empty/bin/python -m pip install --quiet --constraint "$checkout/constraints.txt" "$package"
+    empty/bin/python -m pip install --quiet --no-compile --force-reinstall --no-deps "$package"
+    empty/bin/python -m pip install --quiet --no-compile --constraint "$checkout/constraints.txt" "$package"
     where=$(empty/bin/python -c 'import sppdet; print(sppdet.__file__)')
     case "$where" in
         "$folder"/empty/*) ;;
