@@ -39,12 +39,15 @@ def group(sizes, boxes, histograms, pairs, image_area, weights):  # type: ignore
     all_sizes = np.empty(total, np.int32)
     all_boxes = np.empty((total, 4), np.int32)
     all_histograms = np.empty((total, histograms.shape[1]), np.float32)
-    all_sizes[:count] = sizes
-    all_boxes[:count] = boxes
-    all_histograms[:count] = histograms
+    for i in range(count):  # loops: numba takes seconds to compile assignments of arrays
+        all_sizes[i] = sizes[i]
+        for side in range(4):
+            all_boxes[i, side] = boxes[i, side]
+        for j in range(histograms.shape[1]):
+            all_histograms[i, j] = histograms[i, j]
     parts = np.empty((count - 1, 2), np.int32)
     joined_at = np.empty(count - 1, np.float32)
-    parent = np.arange(total).astype(np.int32)
+    parent = np.arange(total, dtype=np.int32)
 
     target = np.empty(2 * len(pairs), np.int32)
     following = np.full(2 * len(pairs), -1, np.int32)
@@ -54,7 +57,7 @@ def group(sizes, boxes, histograms, pairs, image_area, weights):  # type: ignore
     heap_pair = np.empty((len(heap_value), 2), np.int32)
     length = 0
     for i in range(len(pairs)):
-        a, b = pairs[i]
+        a, b = np.int64(pairs[i, 0]), np.int64(pairs[i, 1])
         _append(head, tail, following, target, a, 2 * i, b)
         _append(head, tail, following, target, b, 2 * i + 1, a)
         value = similarity(all_sizes, all_boxes, all_histograms, a, b, image_area, weights)
@@ -64,7 +67,7 @@ def group(sizes, boxes, histograms, pairs, image_area, weights):  # type: ignore
     made = count
     while length > 0 and made < total:
         value = heap_value[0]
-        a, b = heap_pair[0]
+        a, b = np.int64(heap_pair[0, 0]), np.int64(heap_pair[0, 1])
         length = _pop(heap_value, heap_pair, length)
         if parent[a] != a or parent[b] != b:
             continue
@@ -79,12 +82,13 @@ def group(sizes, boxes, histograms, pairs, image_area, weights):  # type: ignore
         for side in range(2):
             all_boxes[new, side] = min(all_boxes[a, side], all_boxes[b, side])
             all_boxes[new, side + 2] = max(all_boxes[a, side + 2], all_boxes[b, side + 2])
-        all_histograms[new] = all_histograms[a] + all_histograms[b]
+        for j in range(histograms.shape[1]):
+            all_histograms[new, j] = all_histograms[a, j] + all_histograms[b, j]
         following[tail[a]] = head[b]
         previous = -1
         node = head[a]
         while node >= 0:
-            other = find(parent, target[node])
+            other = np.int64(find(parent, target[node]))
             if other == new or seen[other] == new:
                 if previous >= 0:
                     following[previous] = following[node]
@@ -114,7 +118,7 @@ def _overlap(counts_a, counts_b, share_a, share_b):  # type: ignore[no-untyped-d
     return total
 
 
-@compiled(inline="always")
+@compiled()
 def similarity(sizes, boxes, histograms, a, b, image_area, weights):  # type: ignore[no-untyped-def]
     """Weighted sum of the four similarities (section 3.2), each from 0 to 1.
 
@@ -190,7 +194,7 @@ def _push(value, pair, length, new_value, a, b):  # type: ignore[no-untyped-def]
 def _pop(value, pair, length):  # type: ignore[no-untyped-def]
     length -= 1
     value[0] = value[length]
-    pair[0] = pair[length]
+    pair[0, 0], pair[0, 1] = pair[length, 0], pair[length, 1]
     i = 0
     while True:
         best = i
@@ -207,6 +211,7 @@ def _pop(value, pair, length):  # type: ignore[no-untyped-def]
 def _grow(value, pair):  # type: ignore[no-untyped-def]
     more_value = np.empty(2 * len(value), np.float32)
     more_pair = np.empty((2 * len(value), 2), np.int32)
-    more_value[: len(value)] = value
-    more_pair[: len(value)] = pair
+    for i in range(len(value)):
+        more_value[i] = value[i]
+        more_pair[i, 0], more_pair[i, 1] = pair[i, 0], pair[i, 1]
     return more_value, more_pair

@@ -65,13 +65,12 @@ def segment(image, k, minimum_size):  # type: ignore[no-untyped-def]
             edge_a[kept], edge_b[kept], edge_weight[kept] = a, b, edge_weight[i]
             kept += 1
     lightest = _lightest(edge_a[:kept], edge_b[:kept], len(internal))
-    return (
-        labels,
-        edge_a[:kept][lightest],
-        edge_b[:kept][lightest],
-        edge_weight[:kept][lightest],
-        internal,
-    )
+    some = 0
+    for i in range(kept):  # numba takes a second longer to compile edge_a[:kept][lightest]
+        if lightest[i]:
+            edge_a[some], edge_b[some], edge_weight[some] = edge_a[i], edge_b[i], edge_weight[i]
+            some += 1
+    return labels, edge_a[:some], edge_b[:some], edge_weight[:some], internal
 
 
 @compiled()
@@ -87,7 +86,7 @@ def _regions(image, scale):  # type: ignore[no-untyped-def]
     count = height * width
     order, ends = _sorted_edges(image)
     # Unsigned numbers of pixels: numba then leaves out the test for negative indices.
-    parent = np.arange(count).astype(np.uint32)
+    parent = np.arange(count, dtype=np.uint32)
     # Pixels and limit of a root lie side by side, because they are read together.
     size = np.ones((count, 2), np.int32)
     limit = size.view(np.float32)
@@ -123,7 +122,7 @@ def _join_small(edge_a, edge_b, size, internal, minimum_size):  # type: ignore[n
         new region (m,) float32.
     """
     size, internal = size.copy(), internal.copy()
-    parent = np.arange(len(size)).astype(np.int32)
+    parent = np.arange(len(size), dtype=np.int32)
     for i in range(len(edge_a)):
         a, b = find(parent, edge_a[i]), find(parent, edge_b[i])
         if a != b and (size[a] < minimum_size or size[b] < minimum_size):
@@ -166,7 +165,7 @@ def coarsen(edge_a, edge_b, edge_weight, internal, size, k, minimum_size):  # ty
         (n,) int32: the coarse region of each region, numbered from 0 in the order of first regions.
     """
     count = len(size)
-    parent = np.arange(count).astype(np.int32)
+    parent = np.arange(count, dtype=np.int32)
     size = size.copy()
     scale = np.float32(k * STEPS)
     limit = internal + scale / size.astype(np.float32)
