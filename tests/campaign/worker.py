@@ -47,7 +47,10 @@ class Writes:
             writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
             if not isinstance(values[0], int) and values[2] is not None and values[2] & writing:
                 self._add(values[0])
-        elif event in ("os.mkdir", "os.remove", "os.rmdir"):
+        elif event == "os.mkdir":
+            if not os.path.isdir(values[0]):  # else nothing is made, as by matplotlib's import
+                self._add(values[0], values[-1])
+        elif event in ("os.remove", "os.rmdir"):
             self._add(values[0], values[-1])
         elif event in ("os.rename", "os.link", "os.symlink"):
             self._add(values[1], values[-1])
