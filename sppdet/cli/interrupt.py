@@ -5,6 +5,7 @@ NumPy's half-made module recurses without end. So, while nothing has begun, and 
 these signals end the process directly.
 """
 
+import atexit
 import os
 import signal
 from collections.abc import Iterator
@@ -34,13 +35,16 @@ def handled_interrupts(to_the_end: bool = False) -> Iterator[None]:
     """Until the block ends, Ctrl-C and SIGTERM print one line and end the process.
 
     ``to_the_end`` keeps it so until the process has ended: packages take a while for their end, in
-    which Python would show a traceback.
+    which Python would show a traceback. Once they have ended, the signals are ignored: Python takes
+    its handlers down, and the command would be killed although its work is done and said.
 
     A signal that is ignored, as Ctrl-C for a job in the background, or handled by others, stays so.
     """
     taken = [number for number, old in _DEFAULTS.items() if signal.getsignal(number) is old]
     for number in taken:
         signal.signal(number, _end)
+    if to_the_end:
+        atexit.register(_ignore, taken)  # what is registered first is called last
     try:
         yield
     finally:
@@ -60,6 +64,11 @@ def work_ends() -> None:
     for number in _DEFAULTS:
         if signal.getsignal(number) is _end_import_or_raise:
             signal.signal(number, _end)
+
+
+def _ignore(numbers: list[signal.Signals]) -> None:
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -244,14 +244,35 @@ def test_a_signal_while_packages_are_imported_is_one_line(
 def test_a_signal_at_the_end_of_the_process_is_one_line(number: signal.Signals) -> None:
     """After the work, while packages end: here one that takes nine seconds for it."""
     code = f"""
-import atexit, os, signal, time
-atexit.register(time.sleep, 9)
-atexit.register(os.kill, os.getpid(), {int(number)})
+import atexit, os, signal, sys, time
+class Package:  # imported after the command has begun
+    def find_spec(name, path, target=None):
+        if name == "sppdet.cli.app":
+            atexit.register(time.sleep, 9)
+            atexit.register(os.kill, os.getpid(), {int(number)})
+sys.meta_path.insert(0, Package)
 from sppdet.cli import main
 main()
 """
     done = in_a_process("--version", code=code)
     assert (done.returncode, done.stderr) == (128 + number, f"error: {LINE}\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_end_of_all_packages_changes_nothing(number: signal.Signals) -> None:
+    """Python has taken its handlers down; the command has done its work and said so."""
+    code = f"""
+import os, signal
+class Late:
+    def __del__(self, kill=os.kill, own=os.getpid()):
+        kill(own, {int(number)})
+late = Late()
+from sppdet.cli import main
+main()
+"""
+    done = in_a_process("--version", code=code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("sppdet ")
 
 
 INTERRUPT = "import os, signal; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(9)"
