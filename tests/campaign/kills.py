@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from processes import cpu, end, start, whole
+from results import conclude
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 ROOT = Path(__file__).resolve().parents[2]
@@ -260,19 +261,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="sppdet-kills-") as folder:
         campaign = Campaign(options, Path(folder))
         campaign.run()
-    total = sum(campaign.cases.values())
-    result = {
-        "seed": options.seed,
-        "cases": dict(sorted(campaign.cases.items())),
-        "number": total,
-        "faults": campaign.faults,
-        "minutes": round((time.monotonic() - begin) / 60, 1),
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    print(f"{total} cases, {len(campaign.faults)} faults")
-    if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
-    return 1 if campaign.faults else 0
+    return conclude(campaign, options, begin)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from results import conclude
+
 SECONDS = 10.0
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -178,24 +180,10 @@ def main() -> int:
                 if place.exists():
                     options.keep.mkdir(parents=True, exist_ok=True)  # cp keeps pipes and sockets
                     subprocess.run(["cp", "-a", str(place), str(options.keep)], check=False)
-    total = sum(campaign.cases.values())
-    result = {
-        "seed": options.seed,
-        "cases": dict(sorted(campaign.cases.items())),
-        "number": total,
-        "faults": campaign.faults,
-        "most_processor_seconds": round(campaign.slowest, 2),
-        "most_megabytes": round(campaign.largest),
-        "minutes": round((time.monotonic() - start) / 60, 1),
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    print(
-        f"{total} cases, {len(campaign.faults)} faults; most processor time "
-        f"{campaign.slowest:.1f} s, most memory {campaign.largest:.0f} MB"
-    )
-    if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
-    return 1 if campaign.faults else 0
+    slowest, largest = campaign.slowest, campaign.largest
+    figures = {"most_processor_seconds": round(slowest, 2), "most_megabytes": round(largest)}
+    said = f"; most processor time {slowest:.1f} s, most memory {largest:.0f} MB"
+    return conclude(campaign, options, start, figures, said)
 
 
 if __name__ == "__main__":
