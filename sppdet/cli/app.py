@@ -33,6 +33,7 @@ COMMANDS = {
     "cache info": "sppdet.cli.cache:info",
     "cache clear": "sppdet.cli.cache:clear",
     "data check": "sppdet.cli.data:data_check",
+    "data suspects": "sppdet.cli.suspects:data_suspects",
     "convert": "sppdet.cli.convert:convert",
     "split": "sppdet.cli.convert:split",
     "prepare-data": "sppdet.cli.prepare_data:prepare_data",

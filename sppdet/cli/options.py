@@ -170,6 +170,14 @@ Stage = Annotated[
 Trunk = Annotated[
     str, one_of("--trunk", TRUNKS, "Convolutional network, or any network of timm", TIMM)
 ]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        help="The trunk's weights: a safetensors file or a state dict. Default: the installed or "
+        "downloaded ones.",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Images that are worked on at the same time. Default: one per core."),

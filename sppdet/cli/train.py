@@ -21,6 +21,7 @@ from sppdet.cli.options import (
     Stage,
     TrainingSplit,
     Trunk,
+    Weights,
     Workers,
     one_of,
     parse_numbers,
@@ -55,13 +56,7 @@ def train(
     background: Background = False,
     trunk: Trunk = "lite0",
     stage: Stage = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="The trunk's weights: a safetensors file or a state dict. Default: the installed "
-            "or downloaded ones."
-        ),
-    ] = None,
+    weights: Weights = None,
     method: Annotated[
         str,
         one_of(

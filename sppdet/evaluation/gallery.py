@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,8 +122,27 @@ def worst_misses(dataset: Dataset, result: VocResult, count: int = 12) -> list[P
 
 def _crop(dataset: Dataset, index: int, box: NDArray[np.float64], colour: str) -> str | None:
     """The box with as much around it; None when the image cannot be read."""
+    frames = [Frame(truth, TRUTH, 4, "black") for truth in dataset.annotations(index).boxes]
+    return crop(dataset.images[index], box, [*frames, Frame(box, colour)])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A box to draw: x1, y1, x2, y2 in pixels of the image; see :func:`sppdet.drawing.frame`."""
+
+    box: NDArray[np.floating]
+    colour: str
+    width: int = 2
+    edge: str | None = None
+
+
+def crop(path: Path, box: NDArray[np.floating], frames: Iterable[Frame]) -> str | None:
+    """A JPEG in base64 of a box and as much around it, with frames; None for an unreadable image.
+
+    It is at most :data:`SIDE` pixels high, and 1.6 times as wide.
+    """
     try:
-        image = Image.fromarray(read_image(dataset.images[index]))
+        image = Image.fromarray(read_image(path))
     except SppdetError:
         return None
     margin = max(box[2] - box[0], box[3] - box[1], 40) * 0.5
@@ -136,9 +156,8 @@ def _crop(dataset: Dataset, index: int, box: NDArray[np.float64], colour: str) -
     picture = image.crop((left, top, right, bottom)).resize(size)
     pen = ImageDraw.Draw(picture)
     corner = np.array([left, top, left, top])
-    for truth in dataset.annotations(index).boxes:
-        frame(pen, ((truth - corner) * scale).tolist(), TRUTH, 4, "black")
-    frame(pen, ((box - corner) * scale).tolist(), colour, 2)
+    for one in frames:
+        frame(pen, ((one.box - corner) * scale).tolist(), one.colour, one.width, one.edge)
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=80)
     return base64.b64encode(stream.getvalue()).decode()

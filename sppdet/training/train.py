@@ -47,12 +47,14 @@ class TrainResult:
     failures: images that could not be read, a line each.
     examples: number of examples per class at the end; 0 for a class that could not be trained.
     images: the prepared images; ``images.clear()`` frees their space once the detector is safe.
+    folds: parts of the images, each with what the others teach; uncalibrated.
     """
 
     detector: Detector
     failures: list[str]
     examples: dict[str, int]
     images: TrainingImages
+    folds: list[Fold]
 
 
 @torch.inference_mode()
@@ -135,7 +137,7 @@ def train(
         ),
     )
     numbers = dict(zip(dataset.classes, learned.examples, strict=True))
-    return TrainResult(detector, images.failures, numbers, images)
+    return TrainResult(detector, images.failures, numbers, images, learned.folds)
 
 
 def _learn(

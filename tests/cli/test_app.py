@@ -122,6 +122,7 @@ OPTIONS = [
     ("benchmark image.jpg", "--trunk", choices.TRUNKS),
     ("benchmark image.jpg", "--layer", choices.LAYERS),
     ("data check data", "--format", choices.FORMATS),
+    ("data suspects data -o out", "--trunk", choices.TRUNKS),
     ("convert data out", "--to", choices.WRITERS),
     ("split data", "--to", choices.WRITERS),
     ("classify train data -o run", "--schedule", choices.SCHEDULES),
@@ -189,7 +190,7 @@ def test_every_output_has_a_short_form(capsys: pytest.CaptureFixture[str]) -> No
         shown = capsys.readouterr().out
         assert ("--output" in shown) == ("-o, --output" in shown)
         found += "-o, --output" in shown
-    assert found == 9
+    assert found == 10
 
 
 def test_the_short_form_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
