@@ -16,6 +16,8 @@ from sppdet.detector import Detector
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
+QUICK = ("--trunk", "small", "--scales", "120", "--boxes", "300")
+"""Options for tests in which it does not matter what is learned."""
 
 
 def command(name: str, *arguments: object) -> int:
@@ -52,7 +54,7 @@ def test_flawed_annotations_are_reported_and_training_goes_on(
     (few / "scene_0001.xml").write_text("<annotation><object>")
     outside = few / "scene_0002.xml"
     outside.write_text(outside.read_text().replace("</annotation>", box.format(5000, 6000)))
-    assert command("train", few, "--output", tmp_path / "m", "--scales", "120") == 0
+    assert command("train", few, "--output", tmp_path / "m", *QUICK) == 0
     said = " ".join(capsys.readouterr().err.split())
     for name in ("scene_0000.xml", "scene_0001.xml", "scene_0002.xml"):
         assert name in said
@@ -63,7 +65,7 @@ def test_an_unreadable_photograph_is_listed_and_the_model_still_written(
 ) -> None:
     photo = few / "scene_0003.jpg"
     photo.write_bytes(photo.read_bytes()[:1500])
-    assert command("train", few, "--output", tmp_path / "m", "--scales", "120") == 1
+    assert command("train", few, "--output", tmp_path / "m", *QUICK) == 1
     assert (tmp_path / "m").is_file()
     assert "scene_0003.jpg" in capsys.readouterr().err
 
@@ -117,10 +119,10 @@ def test_a_full_disk_at_the_end_loses_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr("safetensors.torch.save_file", full)
-        assert command("train", few, "--output", tmp_path / "m", "--scales", "120") == 2
+        assert command("train", few, "--output", tmp_path / "m", *QUICK) == 2
     assert "m: cannot be written (No space left on device)" in capsys.readouterr().err
     assert len(list((tmp_path / "cache" / "regions").iterdir())) == 2 * 6
-    assert command("train", few, "--output", tmp_path / "m", "--scales", "120") == 0
+    assert command("train", few, "--output", tmp_path / "m", *QUICK) == 0
     assert (tmp_path / "m").is_file()
     assert not list((tmp_path / "cache" / "regions").iterdir())
 
@@ -149,10 +151,10 @@ def test_the_program_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> N
 def test_ctrl_c_keeps_the_work(few: Path, tmp_path: Path) -> None:
     """A real process, really interrupted; then the same command goes on and finishes."""
     shutil.rmtree(tmp_path / "cache", ignore_errors=True)
-    write_scenes(few, 40, seed=8, size=(300, 220))
+    write_scenes(few, 24, seed=8, size=(200, 150))
     env = {**os.environ, "PYTHONPATH": str(ROOT), "SPPDET_CACHE": str(tmp_path / "cache")}
     line = [sys.executable, ROOT / "tools" / "train.py", few, "--output", tmp_path / "m"]
-    line += ["--scales", "160", "--trunk", "small", "--proposals", "fast"]
+    line += [*QUICK, "--proposals", "fast", "--workers", "1"]
     process = subprocess.Popen(line, env=env, stderr=subprocess.PIPE, text=True)
     kept = tmp_path / "cache" / "regions"
     deadline = time.monotonic() + 120
@@ -198,8 +200,7 @@ def test_a_value_without_sense_is_refused_before_the_work(
 
 
 def test_the_format_can_be_given(few: Path, tmp_path: Path) -> None:
-    options = ("--output", tmp_path / "m", "--scales", "120", "--format", "folder")
-    assert command("train", few, *options) == 0
+    assert command("train", few, "--output", tmp_path / "m", *QUICK, "--format", "folder") == 0
     assert (tmp_path / "m").is_file()
 
 
@@ -225,7 +226,7 @@ def test_a_stage_of_a_timm_network(
 def test_fully_connected_heads(
     few: Path, tmp_path: Path, heads: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("--heads", heads, "--units", "32", "--scales", "120")
+    options = ("--heads", heads, "--units", "32", *QUICK)
     assert command("train", few, "--output", tmp_path / "m", *options) == 0
     assert "fine-tuning" in capsys.readouterr().err
     detector = Detector.load(tmp_path / "m", "cpu")
@@ -235,7 +236,7 @@ def test_fully_connected_heads(
 
 def test_alexnet_starts_from_its_own_layers(few: Path, tmp_path: Path) -> None:
     options = ("--heads", "connected", "--trunk", "alexnet", "--weights", "random")
-    where = ("--output", tmp_path / "m", "--scales", "120", "--no-mirror")
+    where = ("--output", tmp_path / "m", "--scales", "120", "--no-mirror", "--boxes", "300")
     assert command("train", few, *options, *where) == 0
     detector = Detector.load(tmp_path / "m", "cpu")
     assert detector.extractor.dimension == 6 * 6 * 256
