@@ -134,7 +134,7 @@ def _of_image(one: Evidence) -> Iterator[Suspect]:
 
 
 def _labels(one: Evidence) -> Iterator[Suspect]:
-    """A suspect per label, of its most doubtful kind."""
+    """A suspect per label, of its most doubtful kind; none for the box of a crowd."""
     labels, found = one.annotations, one.found
     numbers = np.arange(len(labels))
     likely = found.scores.astype(np.float64)
@@ -155,7 +155,7 @@ def _labels(one: Evidence) -> Iterator[Suspect]:
     inner = np.maximum(share(labels.boxes, found.boxes), share(found.boxes, labels.boxes).T)
     beside = np.clip(2 * (1 - inner), 0, 1)
     loose = likely * same * (overlap >= TOUCH) * (1 - fits) * (1 - support[:, None]) * beside
-    for number in numbers.tolist():
+    for number in np.flatnonzero(~labels.crowd).tolist():
         place = Place(int(labels.labels[number]), labels.boxes[number])
         elsewhere = np.delete(fits * same, number, axis=0).max(axis=0, initial=0)
         bad, best = _best(loose[number] * (1 - elsewhere))

@@ -1,5 +1,7 @@
 """The order of doubt on evidence made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -117,6 +119,12 @@ def test_a_part_of_a_labelled_object_is_no_missing_box() -> None:
     assert rank_suspects([seen]) == []
     alone = evidence([(DOG, BOX)], [(DOG, BOX, 0.95), (CAT, part, 0.9)])  # a cat on a dog
     assert first(alone).kind == MISSING
+
+
+def test_the_box_of_a_crowd_is_in_no_doubt() -> None:
+    seen = evidence([(CAT, BOX)], [])
+    crowd = replace(seen.annotations, crowd=np.ones(1, bool))
+    assert rank_suspects([replace(seen, annotations=crowd)]) == []
 
 
 def test_one_place_found_as_two_classes_is_one_missing_box() -> None:
