@@ -28,6 +28,7 @@ FLOORS = (
     "model_file",
     "panorama",
     "detector",
+    "export",
     "evaluation",
     "training",
     "classification",

@@ -11,8 +11,10 @@ from sppdet.cli.options import (
     DetectorFile,
     Device,
     Format,
+    JsonFile,
     MaxPixels,
     NoCache,
+    Quiet,
     TrainingSplit,
     Workers,
 )
@@ -30,6 +32,8 @@ def add_class(
     format: Format = None,
     background: Background = False,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
+    json_file: JsonFile = None,
+    quiet: Quiet = False,
     max_pixels: MaxPixels = None,
     no_cache: NoCache = False,
     device: Device = None,
@@ -54,7 +58,7 @@ def add_class(
 
     limit_pixels(max_pixels)
     start = time.perf_counter()
-    check_outputs([output], [model, data if data.is_file() else None])
+    check_outputs([output, json_file], [model, data if data.is_file() else None])
     dataset = read_dataset(
         data, split or training_split(data, format), format=format, background=background
     )
@@ -73,7 +77,7 @@ def add_class(
             workers=images_at_a_time(where, workers),
             progress=Bars(bar),
         )
-    save_and_tell(result.detector, output)
+    save_and_tell(result.detector, output, json_file)
     result.images.clear()
     console.print(f"learned in {time.perf_counter() - start:.0f} s", markup=False)
     for line in result.images.cache_lines():

@@ -6,8 +6,8 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -25,6 +25,8 @@ COMMANDS = {
     "propose": "sppdet.cli.propose:propose",
     "evaluate": "sppdet.cli.evaluate:evaluate",
     "info": "sppdet.cli.info:info",
+    "warm-up": "sppdet.cli.warm_up:warm_up",
+    "export": "sppdet.cli.export:export",
     "add-class": "sppdet.cli.add_class:add_class",
     "remove-class": "sppdet.cli.classes:remove_class",
     "rename-class": "sppdet.cli.classes:rename_class",
@@ -152,7 +154,10 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
         warnings.showwarning = functools.partial(_note, warnings.showwarning)
         try:
             work_begins()
-            with without_cache() if options.get("no_cache") else nullcontext():
+            with (
+                without_cache() if options.get("no_cache") else nullcontext(),
+                _quietly() if options.get("quiet") else nullcontext(),
+            ):
                 function(*args, **options)
             sys.stdout.flush()
         except SppdetError as error:
@@ -171,6 +176,19 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
             work_ends()
 
     return command
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without progress, remarks and results; errors are printed as ever."""
+    from sppdet.cli.progress import console
+
+    console.quiet = True
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+            yield
+    finally:
+        console.quiet = False
 
 
 def _drop_output() -> None:

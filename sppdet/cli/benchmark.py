@@ -15,6 +15,7 @@ from sppdet.cli.options import (
     Device,
     JsonFile,
     Layer,
+    Quiet,
     Stage,
     Trunk,
     parse_numbers,
@@ -92,6 +93,7 @@ def benchmark(
     ] = None,
     map_boxes: Annotated[int, typer.Option(min=1, help="Proposals per image for --map.")] = 400,
     seed: Annotated[int, typer.Option(help="Seed of the training for --map.")] = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Time R-CNN and SPP-net stage by stage.
 

@@ -16,6 +16,7 @@ __all__ = [
     "CROPS",
     "DATA_SETS",
     "EXPORTS",
+    "EXPORT_TARGETS",
     "FORMATS",
     "HEADS",
     "LAYERS",
@@ -55,6 +56,9 @@ PROPOSALS = (
     "opencv-quality",
 )
 """Methods of :func:`sppdet.proposals.propose`."""
+
+EXPORT_TARGETS = ("onnx",)
+"""What ``sppdet export`` writes; see :func:`sppdet.export.export_onnx`."""
 
 PROPOSAL_FILES = ("npz", "json", "csv", "mat")
 """Formats of :func:`sppdet.proposals.files.write_proposals`."""

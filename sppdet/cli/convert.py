@@ -1,12 +1,13 @@
 """``sppdet convert`` and ``sppdet split``: data sets written in another format, or in parts."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sppdet.cli.choices import WRITERS
-from sppdet.cli.options import Background, Format, one_of
+from sppdet.cli.options import Background, Format, JsonFile, Quiet, one_of
 
 if TYPE_CHECKING:
     from sppdet.datasets import Dataset
@@ -27,6 +28,8 @@ def convert(
     format: Format = None,
     background: Background = False,
     copy: Copy = False,
+    json_file: JsonFile = None,
+    quiet: Quiet = False,
 ) -> None:
     """Write a data set in another format.
 
@@ -39,15 +42,17 @@ def convert(
     from sppdet.cli.progress import tell_dataset
     from sppdet.datasets import read_dataset, splits
     from sppdet.datasets.writers import check_target
+    from sppdet.runtime.outputs import check_outputs
 
     check_target(output, data)
+    check_outputs([json_file])
     names: list[str | None] = [split] if split else [*splits(data, format)] or [None]
     parts = {}
     for name in names:
         dataset = read_dataset(data, name, format=format, background=background)
         tell_dataset(dataset)
         parts[name or ""] = dataset
-    _write(parts, to, output, copy)
+    _write(parts, to, output, copy, [], json_file)
 
 
 def split(
@@ -62,6 +67,8 @@ def split(
     format: Format = None,
     background: Background = False,
     copy: Copy = False,
+    json_file: JsonFile = None,
+    quiet: Quiet = False,
 ) -> None:
     """Divide a data set into train, test and val.
 
@@ -76,6 +83,7 @@ def split(
     from sppdet.datasets.splitting import split_dataset
     from sppdet.datasets.writers import check_target
     from sppdet.errors import SppdetError
+    from sppdet.runtime.outputs import check_outputs
 
     shares = {"train": 1 - test - val, "test": test, "val": val}
     shares = {name: share for name, share in shares.items() if share > 1e-9}
@@ -84,26 +92,40 @@ def split(
     where = data.resolve()
     target = output or where.with_name(f"{where.stem if where.is_file() else where.name}_split")
     check_target(target, data)
+    check_outputs([json_file])
     dataset = read_dataset(data, format=format, background=background)
     tell_dataset(dataset)
     with progress_bar() as bar:
         task = bar.add_task("reading", total=len(dataset.images))
         parts, notes = split_dataset(dataset, shares, seed, lambda: bar.advance(task))
-    _write(parts, to, target, copy, notes)
+    _write(parts, to, target, copy, notes, json_file)
 
 
 def _write(
-    parts: "dict[str, Dataset]", to: str, output: Path, copy: bool, notes: list[str] | None = None
+    parts: "dict[str, Dataset]",
+    to: str,
+    output: Path,
+    copy: bool,
+    notes: list[str],
+    json_file: Path | None,
 ) -> None:
+    """Write the parts, and say how many images and objects each has."""
     from sppdet.cli.progress import console
     from sppdet.datasets.writers import write_dataset
+    from sppdet.runtime.files import write_text
 
-    for note in (notes or []) + write_dataset(parts, to, output, copy):
+    notes = notes + write_dataset(parts, to, output, copy)
+    for note in notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
+    counts = {}
     for name, dataset in parts.items():
         objects = sum(len(entry) for entry in dataset.all_annotations())
+        counts[name or "all"] = {"images": len(dataset), "objects": objects}
         console.print(
             f"{output}{f', {name}' if name else ''}: {len(dataset)} images, {objects} objects",
             markup=False,
             soft_wrap=True,
         )
+    if json_file is not None:
+        content = {"written": str(output), "format": to, "parts": counts, "notes": notes}
+        write_text(json_file, json.dumps(content, indent=1) + "\n")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sppdet.cli.options import Background, Format, MaxPixels
+from sppdet.cli.options import Background, Format, MaxPixels, Quiet
 
 
 def data_check(
@@ -23,6 +23,7 @@ def data_check(
     samples: Annotated[int, typer.Option(min=1, help="Images on the contact sheet.")] = 24,
     lines: Annotated[int, typer.Option(min=0, help="Problems to print; JSON has them all.")] = 30,
     format: Format = None,
+    quiet: Quiet = False,
     max_pixels: MaxPixels = None,
     background: Background = False,
 ) -> None:

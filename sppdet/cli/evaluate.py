@@ -15,6 +15,7 @@ from sppdet.cli.options import (
     JsonFile,
     MaxPixels,
     NoCache,
+    Quiet,
     Workers,
     one_of,
 )
@@ -74,6 +75,7 @@ def evaluate(
         str, one_of("--boxes", BOX_STYLES, "What the four numbers of a box in text files are")
     ] = "xyxy",
     format: Format = None,
+    quiet: Quiet = False,
     max_pixels: MaxPixels = None,
     no_cache: NoCache = False,
     background: Background = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sppdet.cli.options import JsonFile
+from sppdet.cli.options import JsonFile, Quiet
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def info(
     model: Annotated[Path, typer.Argument(help="A file that tools/train.py wrote.")],
     json_file: JsonFile = None,
+    quiet: Quiet = False,
 ) -> None:
     """Show the card of a detector: classes, features, thresholds, and its honest precision.
 
@@ -29,7 +30,6 @@ def info(
     """
     from sppdet.cli.progress import console
     from sppdet.detector import Detector
-    from sppdet.runtime.files import write_text
     from sppdet.runtime.outputs import check_outputs
 
     check_outputs([json_file], [model])
@@ -51,7 +51,14 @@ def info(
             f"{model}: its card is not one that training writes ({error!r}); train it again"
         ) from None
     if json_file is not None:
-        write_text(json_file, json.dumps(describe(detector), indent=1) + "\n")
+        write_description(detector, json_file)
+
+
+def write_description(detector: "Detector", path: Path) -> None:
+    """Write :func:`describe` to a JSON file."""
+    from sppdet.runtime.files import write_text
+
+    write_text(path, json.dumps(describe(detector), indent=1) + "\n")
 
 
 def describe(detector: "Detector") -> dict[str, Any]:

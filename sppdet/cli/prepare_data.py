@@ -1,17 +1,20 @@
 """``sppdet prepare-data``: fetch and unpack the public data sets."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sppdet.cli.choices import DATA_SETS
-from sppdet.cli.options import argument_of
+from sppdet.cli.options import JsonFile, Quiet, argument_of
 
 
 def prepare_data(
     name: Annotated[str, argument_of("data set", DATA_SETS, "The data set")],
     to: Annotated[Path, typer.Option(help="Folder for the archives and for what is in them.")],
+    json_file: JsonFile = None,
+    quiet: Quiet = False,
 ) -> None:
     """Download a public data set, check it, and unpack it.
 
@@ -34,6 +37,10 @@ def prepare_data(
 
     from sppdet.cli.progress import console
     from sppdet.datasets.download import SOURCES, prepare
+    from sppdet.runtime.files import write_text
+    from sppdet.runtime.outputs import check_outputs
+
+    check_outputs([json_file])
 
     tasks: dict[str, TaskID] = {}
     unpacked: dict[str, int] = {}
@@ -54,5 +61,8 @@ def prepare_data(
             bar.update(tasks[stage], completed=done, total=total)
 
         ready = prepare(SOURCES[name], to, progress)
+    if json_file is not None:
+        content = {"data_set": name, "folders": list(map(str, ready))}
+        write_text(json_file, json.dumps(content, indent=1) + "\n")
     for path in ready:
         typer.echo(path)

@@ -107,8 +107,8 @@ class Tenths(Progress):
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """Progress on the standard error: a bar with counts, elapsed and remaining time; lines if
-    the standard error is not a terminal."""
-    if not console.is_terminal:
+    the standard error is not a terminal; nothing with ``--quiet``."""
+    if console.quiet or not console.is_terminal:
         yield Tenths(console)
         return
     with Progress(
@@ -136,11 +136,14 @@ class Bars:
         self._bar.update(self._tasks[stage], completed=done)
 
 
-def finish_batch(failures: Sequence[str], total: int, code: int = 1) -> None:
-    """After a batch: list what failed and leave with this exit code, or return if nothing did."""
+def finish_batch(failures: Sequence[str], total: int) -> None:
+    """After a batch: list what failed, and leave with the exit code 1, or 2 if nothing is left.
+
+    Returns if nothing failed.
+    """
     if not failures:
         return
     print(f"{len(failures)} of {total} failed:", file=sys.stderr)
     for line in failures:
         print(f"  {visible(line)}", file=sys.stderr)
-    raise typer.Exit(code)
+    raise typer.Exit(1 if len(failures) < total else 2)

@@ -15,9 +15,11 @@ from sppdet.cli.options import (
     DetectorFile,
     Device,
     Format,
+    JsonFile,
     Layer,
     MaxPixels,
     NoCache,
+    Quiet,
     Stage,
     TrainingSplit,
     Trunk,
@@ -146,6 +148,8 @@ def train(
     ] = None,
     cost: Annotated[float, typer.Option(min=1e-9, help="C of the SVMs.")] = SvmSettings.cost,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
+    json_file: JsonFile = None,
+    quiet: Quiet = False,
     max_pixels: MaxPixels = None,
     no_cache: NoCache = False,
     device: Device = None,
@@ -169,7 +173,7 @@ def train(
         recipe_of,
         with_stage,
     )
-    from sppdet.cli.info import tell_card
+    from sppdet.cli.info import tell_card, write_description
     from sppdet.cli.progress import Bars, console, finish_batch, progress_bar, tell_dataset
     from sppdet.datasets import read_dataset
     from sppdet.datasets.doubts import doubts
@@ -186,7 +190,7 @@ def train(
     start = time.perf_counter()
     file = Path(proposals) if proposals is not None and proposals not in PROPOSALS else None
     proposals = None if file is not None else proposals
-    check_outputs([output], [data if data.is_file() else None, weights, file])
+    check_outputs([output, json_file], [data if data.is_file() else None, weights, file])
     chosen = split or training_split(data, format)
     dataset = read_dataset(data, chosen, format=format, background=background)
     tell_dataset(dataset)
@@ -253,6 +257,8 @@ def train(
     for name, count in result.examples.items():
         if count == 0:
             console.print(f"note: class {name} has no examples; it will never be detected")
+    if json_file is not None:
+        write_description(result.detector, json_file)
     tell_card(result.detector)
     seconds = time.perf_counter() - start
     size = output.stat().st_size / 1e6

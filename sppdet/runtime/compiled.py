@@ -11,6 +11,7 @@ in memory, with a note.
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,25 @@ from sppdet.errors import SppdetWarning
 from sppdet.runtime.code import code_digest
 
 _told: list[str] = []
+
+
+@dataclass
+class Tally:
+    """What this process has done so far.
+
+    Attributes:
+        compiled: functions that were compiled and kept for the next run.
+        loaded: functions that an earlier run had kept.
+        folders: where they are kept.
+    """
+
+    compiled: int = 0
+    loaded: int = 0
+    folders: set[str] = field(default_factory=set)
+
+
+tally = Tally()
+"""It is counted for ``sppdet warm-up``, which says what it did."""
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -49,7 +69,11 @@ class _Cache(FunctionCache):  # type: ignore[misc]
         """The machine code for the types of ``sig``, or None."""
         self._name_files()
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
+            if found is not None:
+                tally.loaded += 1
+                tally.folders.add(self._cache_path)
+            return found
         except Exception:  # a damaged file: pickle raises many types
             with suppress(OSError):
                 self.flush()
@@ -63,6 +87,8 @@ class _Cache(FunctionCache):  # type: ignore[misc]
         except OSError as error:
             _tell(error)
             return
+        tally.compiled += 1
+        tally.folders.add(self._cache_path)
         base, mine = self._impl.filename_base, self._cache_file._index_name.removesuffix(".nbi")
         for file in Path(self._cache_path).glob(f"{escape(base)}[-.]*nb[ic]"):
             if not file.name.startswith(f"{mine}."):

@@ -37,10 +37,14 @@ _KEYS = (
     {"number", "train_loss", "train_accuracy", "test_loss", "seconds"},
     {"images", "failed", "detections", "photographs_per_second"},
     {"path", "labels", "kinds", "suspects"},
+    {"model", "load_seconds", "first_seconds", "compiled"},
+    {"written", "format", "parts", "notes"},
+    {"data_set", "folders"},
+    {"cache", "proposals", "regions", "classification"},
 )
 """Keys that stand together in the JSON of detect, of evaluate (two kinds), of data check, of
-benchmark, of classify test, of info, of a run's history, of the summary of detect, and of data
-suspects."""
+benchmark, of classify test, of info, of a run's history, of the summary of detect, of data
+suspects, of warm-up, of convert and split, of prepare-data, and of cache."""
 
 _HEAD_BYTES = 4096
 _LARGEST_JSON = 1 << 28

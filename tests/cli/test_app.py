@@ -125,6 +125,7 @@ OPTIONS = [
     ("data suspects data -o out", "--trunk", choices.TRUNKS),
     ("convert data out", "--to", choices.WRITERS),
     ("split data", "--to", choices.WRITERS),
+    ("export model -o file", "--to", choices.EXPORT_TARGETS),
     ("classify train data -o run", "--schedule", choices.SCHEDULES),
     ("classify train data -o run", "--size-order", choices.SIZE_ORDERS),
 ]

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sppdet.cli.classify.options import Checkpoint
+from sppdet.cli.options import Quiet
 
 
 def export(
@@ -18,6 +19,7 @@ def export(
     ] = "",
     top1: Annotated[str, typer.Option(help="The accuracy to note, in words.")] = "",
     commit: Annotated[str, typer.Option(help="The version of the code to note.")] = "",
+    quiet: Quiet = False,
 ) -> None:
     """Write the weights of a classification network alone.
 

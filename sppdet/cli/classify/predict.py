@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sppdet.cli.classify.options import Checkpoint, View
-from sppdet.cli.options import Device
+from sppdet.cli.options import Device, Quiet
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def predict(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the answers to this file.")
     ] = None,
+    quiet: Quiet = False,
     device: Device = None,
 ) -> None:
     """Name the most probable classes of photographs.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sppdet.cli.classify.options import Checkpoint, Data, View
-from sppdet.cli.options import Device, JsonFile, NoCache, parse_numbers
+from sppdet.cli.options import Device, JsonFile, NoCache, Quiet, parse_numbers
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def check(
         ),
     ] = None,
     view: View = None,
+    quiet: Quiet = False,
     no_cache: NoCache = False,
     device: Device = None,
 ) -> None:

@@ -11,7 +11,7 @@ import typer
 from sppdet.classification.settings import Augmentation, ClassifySettings, command_line
 from sppdet.cli.choices import NETWORKS, SCHEDULES, SIZE_ORDERS
 from sppdet.cli.classify.options import Data
-from sppdet.cli.options import Device, NoCache, one_of, parse_numbers
+from sppdet.cli.options import Device, NoCache, Quiet, one_of, parse_numbers
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def train(
         bool | None,
         typer.Option(help="Compute products in bfloat16. Default: on GPUs that have it."),
     ] = None,
+    quiet: Quiet = False,
     no_cache: NoCache = False,
     stop_after: Annotated[int | None, typer.Option(help="Pause after so many epochs.")] = None,
 ) -> None:

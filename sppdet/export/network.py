@@ -1,0 +1,61 @@
+"""The trunk's network as a graph of ONNX: PyTorch exports it, for images of any size."""
+
+import copy
+import logging
+import warnings
+
+import onnx
+import torch
+
+from sppdet.errors import SppdetError
+from sppdet.export.graph import OPSET
+from sppdet.trunks import Trunk
+
+PREFIX = "trunk/"
+"""Before the names in the part of the trunk."""
+
+_BLOCK = 32
+"""Sides of the example images are multiples of this and of the trunk's own multiple, in pixels."""
+
+
+def network_graph(trunk: Trunk) -> onnx.GraphProto:
+    """The network's graph with the input ``trunk/image`` and the output ``trunk/map``.
+
+    The input is (1, 3, H, W) float32, the output (1, channels, H', W'), as of ``trunk.network``.
+
+    Raises:
+        SppdetError: PyTorch cannot export the network.
+    """
+    network = copy.deepcopy(trunk.network).cpu().float().eval()
+    step = _BLOCK * trunk.multiple
+    while step > 4 * _BLOCK and (step // 2) % trunk.multiple == 0:
+        step //= 2
+    least = -(-max(trunk.smallest_side, 128) // step) * step
+    example = torch.zeros(1, 3, least, least + step)
+    sides = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                dynamic_shapes=(sides,),
+                input_names=["image"],
+                output_names=["map"],
+                opset_version=OPSET,
+                verbose=False,
+            )
+    except Exception as error:  # of many types, from several packages
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise SppdetError(f"trunk {trunk.name}: PyTorch cannot export it: {reason}") from None
+    finally:
+        logger.setLevel(level)
+    assert program is not None
+    model: onnx.ModelProto = onnx.compose.add_prefix(program.model_proto, PREFIX)
+    if model.functions or any(one.version != OPSET for one in model.opset_import if not one.domain):
+        raise SppdetError(f"trunk {trunk.name}: PyTorch exports operations of another version")
+    return model.graph
