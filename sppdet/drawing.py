@@ -16,7 +16,7 @@ from sppdet.boxes import Boxes
 from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.images import Rgb
 from sppdet.runtime.files import atomic_path, is_stream
-from sppdet.runtime.fonts import font, font_file
+from sppdet.runtime.fonts import can_draw, font
 from sppdet.runtime.names import visible
 from sppdet.runtime.outputs import MARK, recorded_path
 
@@ -103,7 +103,7 @@ def drawable_names(classes: Sequence[str]) -> list[str]:
         SppdetWarning: names cannot be drawn; once for the same names.
     """
     names = [visible(name) for name in classes]
-    lost = [label for label, name in enumerate(names) if font_file(name) is None]
+    lost = [label for label, name in enumerate(names) if not can_draw(name)]
     if lost:
         listed = ", ".join(f"{names[label]} as #{label}" for label in lost[:20])
         warnings.warn(

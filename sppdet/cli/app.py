@@ -162,6 +162,14 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
             sys.stdout.flush()
         except SppdetError as error:
             _fail(str(error), 2)
+        except ModuleNotFoundError as error:
+            if str(error.name).startswith("sppdet"):
+                raise
+            _fail(
+                f"the package {error.name} is missing, which an installation for detection alone "
+                "leaves out; pip install sppdet installs all",
+                2,
+            )
         except KeyboardInterrupt as interrupt:
             _fail(LINE, TERMINATED if isinstance(interrupt, Terminated) else CODE)
         except BrokenPipeError:  # the reader, such as `head`, has stopped

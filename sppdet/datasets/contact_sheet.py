@@ -7,7 +7,7 @@ from sppdet.datasets.base import Dataset
 from sppdet.drawing import Rectangle, class_colour, drawable_names, frame, place_label
 from sppdet.errors import SppdetError
 from sppdet.images import Rgb, read_image
-from sppdet.runtime.fonts import font, font_file
+from sppdet.runtime.fonts import can_draw, font
 from sppdet.runtime.names import visible
 
 CELL = (256, 200)
@@ -93,7 +93,7 @@ def _cell(dataset: Dataset, index: int, names: list[str]) -> Image.Image:
     pen = ImageDraw.Draw(cell)
     pen.rectangle((0, CELL[1], CELL[0], CELL[1] + CAPTION), fill="white")
     name = visible(dataset.images[index].name[:44])
-    if font_file(name) is None:
+    if not can_draw(name):
         name = name.encode("ascii", "replace").decode()
     pen.text((2, CELL[1] + 1), name, fill="#374151", font=font(name, TEXT))
     return cell

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import onnx
 
     from sppdet.export.graph import Graph
-    from sppdet.export.region_steps import Features
+    from sppdet.export.regions import Features
 
 REMEDY = "pip install 'sppdet[onnx]'"
 
@@ -61,9 +61,9 @@ def to_onnx(detector: Detector) -> "onnx.ModelProto":
     except ImportError as error:
         raise SppdetError(f"export to ONNX: {error.name} is missing; {REMEDY}") from None
     from sppdet.export.graph import OPSET, Graph
-    from sppdet.export.image_steps import image_axes, network_input, resized
-    from sppdet.export.network import PREFIX, network_graph
-    from sppdet.export.region_steps import Features, map_windows, moved, pooled
+    from sppdet.export.network import PREFIX, network_graph, network_input
+    from sppdet.export.regions import Features, map_windows, moved, pooled
+    from sppdet.export.resizing import image_axes, resized
 
     extractor = _supported(detector)
     trunk, settings = extractor.trunk, extractor.settings

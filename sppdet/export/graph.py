@@ -1,5 +1,6 @@
 """An ONNX graph that grows operation by operation."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,14 @@ class Graph:
         'Add_2'
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
     def __call__(self, operation: str, *inputs: "str | NDArray[Any]", **attributes: Any) -> str:
         names = [one if isinstance(one, str) else self._constant(one) for one in inputs]
-        output = f"{operation}_{len(self.nodes) + len(self.constants) + 1}"
+        output = self._name(operation)
         self.nodes.append(helper.make_node(operation, names, [output], output, **attributes))
         return output
 
@@ -54,6 +56,23 @@ class Graph:
         """The length of an axis, (1,) int64."""
         return self("Shape", value, start=axis, end=axis + 1)
 
+    def either(
+        self, condition: str, yes: "Callable[[Graph], str]", no: "Callable[[Graph], str]"
+    ) -> str:
+        """The value that ``yes`` adds where the condition, (1,) bool, is true, else that of ``no``.
+
+        Only one of both is computed.
+        """
+        branches = {}
+        for name, build in (("then_branch", yes), ("else_branch", no)):
+            inner = Graph(f"{self._name(name)}/")
+            result = inner(  # an output needs a type, which this states
+                "Cast", build(inner), to=KINDS["float32"]
+            )
+            output = helper.make_tensor_value_info(result, KINDS["float32"], None)
+            branches[name] = helper.make_graph(inner.nodes, name, [], [output], inner.constants)
+        return self("If", condition, **branches)
+
     def insert(self, part: onnx.GraphProto) -> None:
         """Add the nodes and constants of another graph, whose names are its own."""
         self.nodes.extend(part.node)
@@ -64,6 +83,9 @@ class Graph:
         self.nodes.append(helper.make_node("Identity", [value], [name], name))
 
     def _constant(self, array: NDArray[Any]) -> str:
-        name = f"constant_{len(self.nodes) + len(self.constants) + 1}"
+        name = self._name("constant")
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
+
+    def _name(self, kind: str) -> str:
+        return f"{self._prefix}{kind}_{len(self.nodes) + len(self.constants) + 1}"

@@ -1,14 +1,15 @@
-"""The trunk's network as a graph of ONNX: PyTorch exports it, for images of any size."""
+"""The trunk as a graph of ONNX, from whole pixels to its map, for images of any size."""
 
 import copy
 import logging
 import warnings
 
+import numpy as np
 import onnx
 import torch
 
 from sppdet.errors import SppdetError
-from sppdet.export.graph import OPSET
+from sppdet.export.graph import OPSET, Graph
 from sppdet.trunks import Trunk
 
 PREFIX = "trunk/"
@@ -59,3 +60,26 @@ def network_graph(trunk: Trunk) -> onnx.GraphProto:
     if model.functions or any(one.version != OPSET for one in model.opset_import if not one.domain):
         raise SppdetError(f"trunk {trunk.name}: PyTorch exports operations of another version")
     return model.graph
+
+
+def network_input(graph: Graph, pixels: str, trunk: Trunk) -> str:
+    """What :meth:`Trunk.input_tensor` and :meth:`Trunk.maps` make: (1, 3, H, W) float32."""
+    chosen = trunk.preprocessing
+    if chosen.channels == "BGR":
+        pixels = graph("Gather", pixels, np.array([2, 1, 0], np.int64), axis=2)
+    std = np.array(chosen.std, np.float32)
+    factor = np.float32(chosen.scale / 255) / std
+    offset = np.array(chosen.mean, np.float32) / std
+    values = graph("Sub", graph("Mul", pixels, factor), offset)
+    values = graph("Transpose", values, perm=[2, 0, 1])
+    batch = graph("Unsqueeze", values, np.array([0], np.int64))
+    missing = []
+    for axis in (2, 3):
+        size = graph.size(batch, axis)
+        wanted = graph("Max", size, np.array([trunk.smallest_side], np.int64))
+        multiple = np.array([trunk.multiple], np.int64)
+        up = graph("Add", wanted, multiple - 1)
+        wanted = graph("Mul", graph("Div", up, multiple), multiple)
+        missing.append(graph("Sub", wanted, size))
+    pads = graph("Concat", np.zeros(6, np.int64), *missing, axis=0)
+    return graph("Pad", batch, pads)

@@ -1,6 +1,8 @@
 """Fonts that can draw a text: DejaVu Sans, which comes with matplotlib, or one of the system's.
 
 DejaVu Sans has the Latin, Greek, Cyrillic and Arabic scripts, but not Chinese, Japanese and Korean.
+An installation for detection alone has no matplotlib; there Pillow's own font draws ASCII, and
+other texts are not drawn.
 """
 
 import re
@@ -26,7 +28,14 @@ MOST_FILES = 500
 def font(text: str, size: int) -> "ImageFont.FreeTypeFont | None":
     """A font of ``size`` pixels that has every character of ``text``; None where none is there."""
     path = font_file(text)
-    return None if path is None else _loaded(path, size)
+    if path is not None:
+        return _loaded(path, size)
+    return _built_in(size) if _is_plain(text) else None
+
+
+def can_draw(text: str) -> bool:
+    """Whether :func:`font` has a font for the text."""
+    return font_file(text) is not None or _is_plain(text)
 
 
 def font_file(text: str) -> Path | None:
@@ -37,6 +46,8 @@ def font_file(text: str) -> Path | None:
 @lru_cache(maxsize=4096)
 def _file_with(characters: frozenset[str]) -> Path | None:
     first = _dejavu()
+    if first is None:
+        return None
     if all(character.isascii() for character in characters):
         return first
     codes = np.array(sorted(map(ord, characters)))
@@ -46,11 +57,16 @@ def _file_with(characters: frozenset[str]) -> Path | None:
     return next(others, None)
 
 
-def _dejavu() -> Path:
+def _is_plain(text: str) -> bool:
+    """Whether Pillow's own font is there for the text: ASCII, without matplotlib."""
+    return text.isascii() and _dejavu() is None
+
+
+def _dejavu() -> Path | None:
     """Found without importing matplotlib, which takes longer than drawing."""
     found = find_spec("matplotlib")
-    assert found is not None
-    assert found.submodule_search_locations is not None
+    if found is None or found.submodule_search_locations is None:
+        return None
     return Path(found.submodule_search_locations[0], "mpl-data", "fonts", "ttf", "DejaVuSans.ttf")
 
 
@@ -73,6 +89,11 @@ def _codes_of(path: Path) -> NDArray[np.int64]:
         return np.array(list(FT2Font(str(path)).get_charmap()), np.int64)
     except (OSError, RuntimeError):
         return np.zeros(0, np.int64)
+
+
+@lru_cache(maxsize=64)
+def _built_in(size: int) -> "ImageFont.FreeTypeFont":
+    return ImageFont.load_default(size)  # type: ignore[return-value]
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet.export.graph import Graph
-from sppdet.export.image_steps import Axis
+from sppdet.export.resizing import Axis
 from sppdet.heads.layers import Layers
 from sppdet.settings import SppSettings
 from sppdet.trunks.geometry import MapGeometry
