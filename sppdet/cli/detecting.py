@@ -207,7 +207,7 @@ def run(job: Job, inputs: Plan, summary: Path | None, quiet: bool) -> None:
         _tell(figures, job.saver.folder)
     if failures and inputs.alone:
         raise SppdetError(failures[0])
-    finish_batch(failures, total)
+    finish_batch(failures, total, 1 if done else 2)
 
 
 def _work(job: Job, source: Source, name: str) -> Outcome:

@@ -123,9 +123,10 @@ def evaluate(
     )
     failures: list[str] = []
     thresholds = None
+    count = len(dataset.images)
     if proposals is not None:
         failures = _proposals(dataset, proposals, iou, json_file, workers)
-        finish_batch(failures, len(dataset.images))
+        finish_batch(failures, count, 1 if len(failures) < count else 2)
         return
     records = None
     if model is not None:
@@ -142,7 +143,6 @@ def evaluate(
         from sppdet.evaluation.coco import evaluate_coco
 
         content["coco"] = evaluate_coco(dataset, found, records)
-    count = len(dataset.images)
     ranges = None
     if intervals:
         ranges = bootstrap(figures, count, intervals)
@@ -163,7 +163,7 @@ def evaluate(
     if json_file is not None:
         write_text(json_file, json.dumps(content, indent=1) + "\n")
     print_figures(figures, content)
-    finish_batch(failures, len(dataset.images))
+    finish_batch(failures, count, 1 if len(failures) < count else 2)
 
 
 def _run_model(

@@ -136,14 +136,11 @@ class Bars:
         self._bar.update(self._tasks[stage], completed=done)
 
 
-def finish_batch(failures: Sequence[str], total: int) -> None:
-    """After a batch: list what failed, and leave with the exit code 1, or 2 if nothing is left.
-
-    Returns if nothing failed.
-    """
+def finish_batch(failures: Sequence[str], total: int, code: int = 1) -> None:
+    """After a batch: list what failed and leave with this exit code, or return if nothing did."""
     if not failures:
         return
     print(f"{len(failures)} of {total} failed:", file=sys.stderr)
     for line in failures:
         print(f"  {visible(line)}", file=sys.stderr)
-    raise typer.Exit(1 if len(failures) < total else 2)
+    raise typer.Exit(code)

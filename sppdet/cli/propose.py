@@ -117,7 +117,7 @@ def propose(
                 soft_wrap=True,
             )
         if not found:
-            finish_batch(failures, total)
+            finish_batch(failures, total, 2)
     if recall is not None:
         failed, number = _recall(recall, split, method, boxes, iou, count, json, quiet)
         failures += failed

@@ -15,9 +15,8 @@ from sppdet.datasets.scenes import write_scenes
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ROW = r"^\| `sppdet ([a-z -]+?)(?: (?:[A-Z\[]|-o |--).*?)?` \| .* \| (.*?) \|$"
-ROWS = dict(re.findall(ROW, PAGE, re.MULTILINE))
-"""The commands of the page, with what stands in the column of JSON."""
+ROWS = re.findall(r"^\| `sppdet .*\|$", PAGE, re.MULTILINE)
+"""Of the table of commands: the last cell is where a program finds the figures."""
 
 OTHER_JSON = {"classify train": "`RUN/history.json`", "classify export": "-", "export": "-"}
 """What the page says of commands without ``--json``."""
@@ -60,7 +59,7 @@ NOT_ALL = [
     ("data check {folder}/nothing", 2),
     ("convert {data} {data} --to yolo", 2),
     ("split {data} {new}/parts --test 1", 2),
-    ("cache info --json {good}", 2),
+    ("cache info --json {bad}", 2),
 ]
 
 
@@ -149,9 +148,11 @@ def test_every_command_has_its_row_and_its_options(
     text = shown(name, capsys)
     assert re.search(r"^  --quiet ", text, re.MULTILINE)
     has_json = bool(re.search(r"^  --json ", text, re.MULTILINE))
-    assert ROWS[name] == ("`--json FILE`" if has_json else OTHER_JSON[name])
+    (row,) = [row for row in ROWS if re.match(rf"\| `sppdet {name}[ `]", row)]
+    wanted = "`--json FILE`" if has_json else OTHER_JSON[name]
+    assert row.endswith(f" | {wanted} |")
     assert len(re.findall(rf"^\| `sppdet {name}[ `]", README, re.MULTILINE)) == 1
 
 
 def test_the_page_has_no_other_rows() -> None:
-    assert set(ROWS) == set(COMMANDS)
+    assert len(ROWS) == len(COMMANDS)

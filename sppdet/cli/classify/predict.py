@@ -63,7 +63,7 @@ def predict(
         print(*map(visible, (path, *shown)), sep="  ")
     if json_file:
         write_recorded(json_file, json.dumps(answers, indent=1) + "\n")
-    finish_batch(failures, len(images))
+    finish_batch(failures, len(images), 1 if answers else 2)
 
 
 def _scores(
