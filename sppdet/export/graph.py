@@ -61,14 +61,12 @@ class Graph:
     ) -> str:
         """The value that ``yes`` adds where the condition, (1,) bool, is true, else that of ``no``.
 
-        Only one of both is computed.
+        Both give float32, and only one of them is computed.
         """
         branches = {}
         for name, build in (("then_branch", yes), ("else_branch", no)):
             inner = Graph(f"{self._name(name)}/")
-            result = inner(  # an output needs a type, which this states
-                "Cast", build(inner), to=KINDS["float32"]
-            )
+            result = inner.cast(build(inner), "float32")  # an output's type must be known
             output = helper.make_tensor_value_info(result, KINDS["float32"], None)
             branches[name] = helper.make_graph(inner.nodes, name, [], [output], inner.constants)
         return self("If", condition, **branches)
@@ -84,7 +82,7 @@ class Graph:
 
     def _constant(self, array: NDArray[Any]) -> str:
         name = self._name("constant")
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.constants.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
 
     def _name(self, kind: str) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 import warnings
 
 import numpy as np
@@ -28,9 +29,7 @@ def network_graph(trunk: Trunk) -> onnx.GraphProto:
         SppdetError: PyTorch cannot export the network.
     """
     network = copy.deepcopy(trunk.network).cpu().float().eval()
-    step = _BLOCK * trunk.multiple
-    while step > 4 * _BLOCK and (step // 2) % trunk.multiple == 0:
-        step //= 2
+    step = math.lcm(_BLOCK, trunk.multiple)
     least = -(-max(trunk.smallest_side, 128) // step) * step
     example = torch.zeros(1, 3, least, least + step)
     sides = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
