@@ -76,8 +76,9 @@ def to_onnx(detector: Detector) -> "onnx.ModelProto":
     feature_map = f"{PREFIX}map"
     windows = map_windows(graph, "boxes", axes, feature_map, trunk.geometry)
     features = pooled(graph, feature_map, windows, trunk.channels, settings)
-    if trunk.head is not None:  # it takes the values channel by channel, as they are
-        features = Features(graph, features.parts, [np.arange(len(features.orders[0]))])
+    if trunk.head is not None:  # it takes the values channel by channel
+        order = np.arange(len(features.orders[0])).reshape(trunk.channels, -1).T.reshape(-1)
+        features = Features(graph, features.parts, [order])
         for layer in trunk.head.classifier.values():
             features = features.rectified(layer.weight, layer.bias)  # type: ignore[arg-type]
     graph.named(_probabilities(graph, features, detector), "probabilities")

@@ -16,7 +16,7 @@ from sppdet.trunks.geometry import MapGeometry
 
 def map_windows(
     graph: Graph, boxes: str, axes: tuple[Axis, Axis], feature_map: str, geometry: MapGeometry
-) -> str:
+) -> tuple[str, str]:
     """:func:`sppdet.features.windows.map_windows`, in double precision as there.
 
     Args:
@@ -24,7 +24,7 @@ def map_windows(
         feature_map: (1, channels, rows, columns).
 
     Returns:
-        (N, 5) float32 for ONNX's ``MaxRoiPool``: 0, first column, first row, last column, last row.
+        (N, 2) int64 each: first column and row, and end column and row, which are exclusive.
     """
     down, across = axes
     factors = graph("Concat", across.scale, down.scale, axis=0)
@@ -43,11 +43,10 @@ def map_windows(
     sides = (graph.cast(graph.size(feature_map, axis), "float64") for axis in (3, 2))
     limit = graph("Sub", graph("Concat", *sides, axis=0), one)
     first, last = (
-        graph("Max", graph("Min", graph("Where", inverted, nearest, end), limit), np.array(0.0))
-        for end in (first, last)
+        graph("Max", graph("Min", graph("Where", inverted, nearest, cell), limit), np.array(0.0))
+        for cell in (first, last)
     )
-    image = graph("Mul", graph.columns(first, 0, 1), np.array(0.0))
-    return graph.cast(graph("Concat", image, first, last, axis=1), "float32")
+    return graph.cast(first, "int64"), graph.cast(graph("Add", last, one), "int64")
 
 
 @dataclass
@@ -57,7 +56,7 @@ class Features:
     Attributes:
         graph: where the operations go.
         parts: names of values, each (N, length); the features are their columns side by side.
-        orders: for each part, the columns of the features as the detector orders them.
+        orders: for each part, the columns of a weight that belong to it.
     """
 
     graph: Graph
@@ -97,28 +96,58 @@ class Features:
 
 
 def pooled(
-    graph: Graph, feature_map: str, windows: str, channels: int, settings: SppSettings
+    graph: Graph,
+    feature_map: str,
+    windows: tuple[str, str],
+    channels: int,
+    settings: SppSettings,
 ) -> Features:
-    """The pyramid of every window, level by level.
+    """The pyramid of every window, level by level, as the detector orders it.
 
-    ONNX's ``MaxRoiPool`` has the bins of :func:`sppdet.features.window_pooling.pool_windows` and
-    gives (N, channels, bins, bins).
+    ONNX's ``MaxRoiPool`` finds the maximum of each bin. Its own division into bins is in single
+    precision and goes wrong for levels such as 7.
+
+    Args:
+        feature_map: (1, channels, rows, columns).
+        windows: of :func:`map_windows`.
     """
     parts, orders = [], []
     before = 0
     for level in settings.levels:
-        bins = level * level
-        part = graph("MaxRoiPool", feature_map, windows, pooled_shape=[level, level])
-        part = graph("Reshape", part, np.array([-1, channels * bins], np.int64))
+        length = level * level * channels
+        bins = _bins(graph, windows, level)
+        part = graph("MaxRoiPool", feature_map, bins, pooled_shape=[1, 1])
+        part = graph("Reshape", part, np.array([-1, length], np.int64))
         if settings.normalize_levels:
             norm = graph("ReduceL2", part, np.array([1], np.int64))
             part = graph("Div", part, graph("Max", norm, np.array(1e-12, np.float32)))
         parts.append(part)
-        # The detector's order is bin by bin, the operation's channel by channel.
-        numbers = before + np.arange(bins * channels).reshape(bins, channels)
-        orders.append(numbers.T.reshape(-1))
-        before += bins * channels
+        orders.append(np.arange(before, before + length))
+        before += length
     return Features(graph, parts, orders)
+
+
+def _bins(graph: Graph, windows: tuple[str, str], level: int) -> str:
+    """The bins of :func:`sppdet.features.window_pooling.pool_windows` for ``MaxRoiPool``.
+
+    Returns:
+        (N x level x level, 5) float32: 0, first column, first row, last column, last row.
+    """
+    first, end = windows
+    cells = graph("Sub", end, first)
+    number, levels = np.arange(level, dtype=np.int64)[None], np.array(level, np.int64)
+    bounds = {}
+    for axis, places in ((0, np.array([1, 3])), (1, np.array([2, 3]))):  # columns, rows
+        start, count = (graph.columns(one, axis, axis + 1) for one in (first, cells))
+        low = graph("Div", graph("Mul", count, number), levels)
+        high = graph("Add", graph("Mul", count, number + 1), levels - 1)
+        high = graph("Sub", graph("Div", high, levels), np.array(1, np.int64))
+        bounds[axis] = [graph("Unsqueeze", graph("Add", start, one), places) for one in (low, high)]
+    (left, right), (top, bottom) = bounds[0], bounds[1]
+    zero = graph("Mul", graph("Add", left, top), np.array(0, np.int64))  # of every bin
+    values = (graph("Add", zero, one) for one in (left, top, right, bottom))
+    rows = graph("Reshape", graph("Concat", zero, *values, axis=3), np.array([-1, 5], np.int64))
+    return graph.cast(rows, "float32")
 
 
 def moved(

@@ -234,6 +234,9 @@ DETECTORS = {
     "levels that do not nest": lambda: of_random(
         SppRegionFeatures(tiny(), SppSettings((64,), levels=(5, 1, 2)))
     ),
+    "a level that single precision divides wrongly": lambda: of_random(
+        SppRegionFeatures(tiny(), SppSettings((64,), levels=(7,)))
+    ),
     "BGR": lambda: of_random(SppRegionFeatures(tiny("BGR"), SppSettings((64,)))),
     "normalized levels": lambda: of_random(
         SppRegionFeatures(tiny(), SppSettings((64,), normalize_levels=True))
@@ -251,19 +254,8 @@ DETECTORS = {
 def test_every_kind_of_heads_and_features(name: str) -> None:
     detector = DETECTORS[name]()
     run = session(to_onnx(detector))
-    for size, count in (((85, 64), 30), ((200, 90), 30), ((50, 40), 1), ((85, 64), 0)):
+    for size, count in (((85, 64), 30), ((500, 64), 60), ((50, 40), 1), ((85, 64), 0)):
         check(detector, run, photo(*size), count, 0.02)
-
-
-@pytest.mark.parametrize("level", [1, 2, 3, 5, 6, 7])
-def test_the_bins_of_the_operation_are_those_of_the_pyramid(level: int) -> None:
-    """Its bounds are products of single precision, which must not cross a whole number."""
-    cells = np.arange(1, 600, dtype=np.float32)[:, None]
-    index = np.arange(level + 1, dtype=np.float32)[None, :]
-    edges = index * (cells / np.float32(level))
-    exact = index.astype(int) * cells.astype(int)
-    np.testing.assert_array_equal(np.floor(edges[:, :-1]), (exact // level)[:, :-1])
-    np.testing.assert_array_equal(np.ceil(edges[:, 1:]), -(-exact // level)[:, 1:])
 
 
 # ---------------------------------------------------------------- what cannot be exported
