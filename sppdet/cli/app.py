@@ -163,10 +163,11 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
         except SppdetError as error:
             _fail(str(error), 2)
         except ModuleNotFoundError as error:
-            if str(error.name).startswith("sppdet"):
+            package = str(error.name).partition(".")[0]
+            if package == "sppdet":
                 raise
             _fail(
-                f"the package {error.name} is missing, which an installation for detection alone "
+                f"the package {package} is missing, which an installation for detection alone "
                 "leaves out; pip install sppdet installs all",
                 2,
             )
