@@ -18,7 +18,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `sppdet .*\|$", PAGE, re.MULTILINE)
 """Of the table of commands: the last cell is where a program finds the figures."""
 
-OTHER_JSON = {"classify train": "`RUN/history.json`", "classify export": "-", "export": "-"}
+OTHER_JSON = {
+    "classify train": "`RUN/history.json`",
+    "classify export": "-",
+    "export": "-",
+    "data suspects": "`FOLDER/suspects.json`",
+}
 """What the page says of commands without ``--json``."""
 
 ALL_DONE = [
