@@ -28,6 +28,7 @@ FLOORS = (
     "model_file",
     "panorama",
     "detector",
+    "explaining",
     "evaluation",
     "training",
     "classification",
