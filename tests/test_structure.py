@@ -29,6 +29,7 @@ FLOORS = (
     "panorama",
     "detector",
     "explaining",
+    "retrieval",
     "evaluation",
     "training",
     "classification",

@@ -36,9 +36,12 @@ _KEYS = (
     {"classes", "thresholds", "trunk", "features"},
     {"number", "train_loss", "train_accuracy", "test_loss", "seconds"},
     {"images", "failed", "detections", "photographs_per_second"},
+    {"image", "width", "height", "explanations"},
+    {"example", "box", "trunk", "regions"},
 )
 """Keys that stand together in the JSON of detect, of evaluate (two kinds), of data check, of
-benchmark, of classify test, of info, of a run's history, and of the summary of detect."""
+benchmark, of classify test, of info, of a run's history, of the summary of detect, of explain and
+of find."""
 
 _HEAD_BYTES = 4096
 _LARGEST_JSON = 1 << 28
