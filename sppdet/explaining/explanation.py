@@ -10,6 +10,7 @@ detection afterwards, and the logistic function turns the score into a probabili
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,16 +26,16 @@ from sppdet.explaining.record import Explanation, Neighbour
 from sppdet.features.spp import SppRegionFeatures, SppRegions
 from sppdet.features.windows import image_scales
 from sppdet.heads.linear import LinearScorer
-from sppdet.heads.path import find_candidates, score_regions
+from sppdet.heads.path import find, score_regions
 from sppdet.images import ImageLike, as_image
 from sppdet.panorama import is_panorama
 
 NEIGHBOURS = 3
 """Positives, and negatives likewise, that an explanation names at most."""
 
-FARTHEST = 1e-3
-"""How far a probability may be from that of the proposal it came from. The same detector gives the
-same one; another device or another number of threads rounds in another way."""
+FARTHEST, LEAST_IOU = 1e-3, 0.9
+"""How near the same detection is when it is found again: another device, or another number of
+threads, rounds in another way."""
 
 
 @torch.inference_mode()
@@ -48,8 +49,8 @@ def explain(
 ) -> tuple[Explanation, ...]:
     """Explain what a detector has found in an image.
 
-    The proposal of a detection is found again: it is the one of the class whose probability is that
-    of the detection, and of several such the one whose regressed box overlaps the detection most.
+    Regions are turned into detections once more, with no threshold and with all classes side by
+    side, so that each given detection is among them, with the proposal that it came from.
 
     Args:
         detector: of linear SVMs on SPP-net's pyramid.
@@ -76,9 +77,8 @@ def explain(
     if len(detections) == 0:
         return ()
     regions = extractor.prepare(image, proposals)
-    scored = find_candidates(
-        regions, proposals, size, scorer, detector.regression, detector.settings.selection
-    )
+    side_by_side = replace(detector.settings.selection, one_class_iou=1.0)
+    scored = find(regions, proposals, size, scorer, detector.regression, side_by_side)
     likely = scorer.probabilities(scored.scores, scored.labels)
     rows = []
     for box, label, score in zip(
@@ -88,7 +88,7 @@ def explain(
         apart = np.abs(likely[mine] - score)
         overlap = iou(box[None], scored.boxes[mine])[0]
         best = np.lexsort((-overlap, np.round(apart, 6)))[:1]
-        if len(best) == 0 or apart[best[0]] > FARTHEST or overlap[best[0]] == 0:
+        if len(best) == 0 or apart[best[0]] > FARTHEST or overlap[best[0]] < LEAST_IOU:
             raise SppdetError(
                 f"{detector.classes[label]} {score:.4f} is not what this detector finds in this "
                 "image; give what its detect() returns for the same image"
