@@ -6,7 +6,7 @@ Example:
 
 from pathlib import Path
 
-from sppdet.cli.detect import shipped_model
+import sppdet
 from sppdet.detector import Detector
 from sppdet.drawing import save_picture
 from sppdet.explaining import explain
@@ -18,7 +18,8 @@ CLASSES = ("apple", "banana")
 
 
 def main() -> None:
-    detector = Detector.load(shipped_model(), "cpu")
+    weights = Path(sppdet.__file__).parent / "weights"
+    detector = Detector.load(weights / "detector.safetensors", "cpu")
     image = read_image(HERE / "sample" / "fruit.jpg")
     found = detector.detect(image, {})
     one_of_each = [next(k for k, one in enumerate(found) if one.label == name) for name in CLASSES]

@@ -18,7 +18,7 @@ class ExemplarSettings:
 
     Attributes:
         cost: weight of a negative's hinge loss against |w|^2 / 2, for features of the mean norm
-            ``target_norm`` (Malisiewicz et al., 2011, section 3: C2 = 0.01).
+            ``target_norm`` (Malisiewicz et al., 2011: C2 = 0.01).
         positive_weight: the positive's hinge loss counts so many times as much (C1 = 0.5, that is
             50 times).
         target_norm: mean L2 norm of the negatives to which features are scaled, as in training.
@@ -48,7 +48,7 @@ def fit_exemplar(
     """The SVM that separates one feature from many.
 
     It minimises |w|^2 / 2 + C1 max(0, 1 - w . x - b) + C2 sum_i max(0, 1 + w . n_i + b)
-    (Malisiewicz et al., 2011, equation 1).
+    (Malisiewicz et al., 2011).
 
     Args:
         positive: (D,) floating, the feature x of the example.
