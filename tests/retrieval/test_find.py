@@ -18,6 +18,8 @@ from sppdet.datasets.scenes import write_scenes
 from sppdet.errors import SppdetError
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.kept import KeptExamples
+from sppdet.images import read_image
+from sppdet.proposals import propose
 from sppdet.retrieval import ExemplarSettings, find_like
 from sppdet.settings import DetectorSettings, SppSettings
 from sppdet.trunks import load_trunk
@@ -169,3 +171,32 @@ def test_no_readable_photograph(
         find_like(extractor, photos.images[0], an_object(photos), [broken], search=SEARCH)
     with pytest.raises(ValueError, match="give x1"):
         find_like(extractor, photos.images[0], [1, 2, 3], [broken], search=SEARCH)
+
+
+@pytest.mark.slow
+def test_apples_among_the_first_twenty(shared_data: Path) -> None:
+    """Fruit: 0.35 of the first 20 regions are apples; of random regions 0.02 are."""
+    dataset = read_dataset(shared_data / "fruit", "test")
+    images, apple = list(dataset.images), dataset.classes.index("apple")
+    truths = {path: dataset.annotations(k) for k, path in enumerate(images)}
+    example = next(path for path in images if path.name == "apple_79.jpg")
+    own = truths[example].boxes[truths[example].labels == apple][0]
+    searched = [path for k, path in enumerate(images) if k % 3 < 2]
+    assert example not in searched
+    trunk = SppRegionFeatures.of(load_trunk("small"))
+    result = find_like(trunk, example, own, searched, search=DetectorSettings(max_boxes=400))
+
+    def is_apple(image: Path, box: tuple[float, float, float, float]) -> bool:
+        boxes = truths[image].boxes[truths[image].labels == apple]
+        return bool((iou(np.float32([box]), boxes) >= 0.5).any())
+
+    hits = [is_apple(one.image, one.box) for one in result.found]
+    proposals = [propose(read_image(path), max_boxes=400) for path in searched[::4]]
+    chance = np.mean(
+        [
+            is_apple(path, tuple(box))
+            for path, boxes in zip(searched[::4], proposals, strict=True)
+            for box in boxes.tolist()
+        ]
+    )
+    assert np.mean(hits[:20]) >= 0.2 > 4 * chance
