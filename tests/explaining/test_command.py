@@ -18,6 +18,8 @@ from sppdet.heads.kept import PER_CLASS
 from sppdet.images import read_image
 from sppdet.training.classes import merge_detectors, remove_classes, rename_class
 
+pytestmark = pytest.mark.slow
+
 
 def call(*arguments: object) -> int:
     with pytest.raises(SystemExit) as stop:

@@ -21,6 +21,8 @@ from sppdet.images import Rgb, read_image
 from sppdet.settings import RcnnSettings, SppSettings
 from sppdet.trunks import build_trunk
 
+pytestmark = pytest.mark.slow
+
 LARGEST = 1e-6
 """Rounding of float32 relative to the sum of the magnitudes."""
 
