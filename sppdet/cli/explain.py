@@ -68,6 +68,7 @@ def explain(
         raise SppdetError(f"{output}: is a file; --output names a folder")
     picture, report = output / f"{image.stem}.png", output / f"{image.stem}.json"
     check_outputs([picture, report], [model, image])
+    explained: tuple[Explanation, ...]
     detector = Detector.load(model, choose_device(device))
     try:
         check_explainable(detector)

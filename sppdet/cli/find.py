@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -116,7 +116,7 @@ def find(
             raise SppdetError(f"--box {box}: {error}") from None
     best = result.found[:max]
     failures += result.failures
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "rank": rank,
             "image": str(one.image),
