@@ -19,6 +19,7 @@ from sppdet.boxes import Boxes, check_boxes
 from sppdet.detections import Detections
 from sppdet.features.regions import RegionExtractor
 from sppdet.heads.base import Recipe, Scorer
+from sppdet.heads.kept import KeptExamples
 from sppdet.heads.path import find
 from sppdet.heads.regression import BoxRegression
 from sppdet.heads.selection import Threshold
@@ -46,6 +47,7 @@ class Detector:
         thresholds: for each class the probability from which detections are worth showing;
             training chooses it on folds. None where nothing is known: :data:`UNKNOWN`.
         card: what is known about the training, as JSON; see :mod:`sppdet.training.folds`.
+        kept: training examples that :mod:`sppdet.explaining` shows.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Detector:
         regression: BoxRegression | None = None,
         thresholds: Sequence[float] | None = None,
         card: Mapping[str, Any] | None = None,
+        kept: KeptExamples | None = None,
     ) -> None:
         device = extractor.trunk.device
         self.extractor = extractor
@@ -66,6 +69,7 @@ class Detector:
         self.regression = regression.to(device) if regression is not None else None
         self.thresholds = tuple(thresholds or (UNKNOWN,) * len(self.classes))
         self.card = dict(card or {})
+        self.kept = kept
         if len(self.thresholds) != len(self.classes):
             raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.classes)} classes")
 
@@ -258,18 +262,8 @@ class Detector:
         Raises:
             SppdetError: the file cannot be written, or it could not be read again.
         """
-        model_file.save(
-            path,
-            model_file.Model(
-                self.extractor,
-                self.scorer,
-                self.classes,
-                self.settings,
-                self.regression,
-                self.thresholds,
-                self.card,
-            ),
-        )
+        parts = (getattr(self, name) for name in model_file.Model._fields)
+        model_file.save(path, model_file.Model(*parts))
 
     @staticmethod
     def load(

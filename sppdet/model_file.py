@@ -17,6 +17,7 @@ from sppdet.features.regions import RegionExtractor
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.base import Recipe, Scorer
 from sppdet.heads.connected import Connected, ConnectedSvms, LayeredSvms, SoftmaxScorer
+from sppdet.heads.kept import KeptExamples
 from sppdet.heads.linear import LinearSvms
 from sppdet.heads.regression import BoxRegression
 from sppdet.proposals import settings_of
@@ -55,16 +56,18 @@ class Model(NamedTuple):
     regression: BoxRegression | None
     thresholds: Sequence[float] | None = None
     card: Mapping[str, Any] = {}
+    kept: KeptExamples | None = None
 
 
 def save(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model.
 
     Metadata ``sppdet`` is a JSON object: format, version, classes, trunk (name, layer, origin,
-    digest, preprocessing, geometry), extractor, heads, settings, thresholds, card. Tensors: the
-    scorer's (``svm.weight``, ``svm.bias``, ``calibration``, ``connected.*``, ``softmax.*``),
-    ``box.weight``, ``box.bias``, and ``trunk.*`` for a trunk whose weights are not those that are
-    installed. A trunk of one's own is not written: only its digest is.
+    digest, preprocessing, geometry), extractor, heads, settings, thresholds, card, kept. Tensors:
+    the scorer's (``svm.weight``, ``svm.bias``, ``calibration``, ``connected.*``, ``softmax.*``),
+    ``box.weight``, ``box.bias``, ``kept.*`` (:mod:`sppdet.heads.kept`), and ``trunk.*`` for a trunk
+    whose weights are not those that are installed. A trunk of one's own is not written: only its
+    digest is.
 
     Raises:
         SppdetError: the file cannot be written, or it could not be read again.
@@ -74,15 +77,16 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
     wrong = [
         name
         for name, tensor in tensors.items()
-        if not isinstance(tensor, Tensor) or name.startswith(("trunk.", "box."))
+        if not isinstance(tensor, Tensor) or name.startswith(("trunk.", "box.", "kept."))
     ]
     if wrong or not tensors:
         raise SppdetError(
             f"{path}: is not written: the {model.scorer.name} heads must give tensors whose names "
-            f"do not start with trunk. or box.{f', not {wrong[0]}' if wrong else ''}"
+            f"do not start with trunk., box. or kept.{f', not {wrong[0]}' if wrong else ''}"
         )
     if model.regression is not None:
         tensors |= model.regression.tensors()
+    tensors |= model.kept.tensors() if model.kept is not None else {}
     if trunk.rebuildable and not _is_installed(trunk):
         tensors |= {f"trunk.{name}": tensor for name, tensor in trunk.state().items()}
     description = {
@@ -102,6 +106,7 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
         "settings": asdict(model.settings),
         "thresholds": model.thresholds,
         "card": dict(model.card),
+        "kept": model.kept.images if model.kept is not None else None,
     }
     tensors = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     try:
@@ -214,7 +219,9 @@ def _assemble(
     ):
         raise ValueError(f"its thresholds are {least}")
     card = dict(description.get("card", {}))
-    return Model(extractor, scorer, classes, chosen, regression, least, card)
+    names, dimension = description.get("kept"), extractor.dimension
+    kept = KeptExamples.restore(tensors, names, len(classes), dimension)
+    return Model(extractor, scorer, classes, chosen, regression, least, card, kept)
 
 
 def _trunk(

@@ -194,6 +194,8 @@ class TrainSettings:
         one_class: whether an object may be found as one class only; None lets the folds decide.
         box_regression: whether to train it.
         mirror: also learn from each image flipped left to right (Fast R-CNN paper, section 2.3).
+        keep_examples: whether the detector keeps some examples, which :mod:`sppdet.explaining`
+            shows; see :mod:`sppdet.training.keeping`. Only linear heads on raw features can.
     """
 
     mining: MiningSettings = field(default_factory=MiningSettings)
@@ -206,6 +208,7 @@ class TrainSettings:
     one_class: bool | None = None
     box_regression: bool = True
     mirror: bool = True
+    keep_examples: bool = False
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ FLOORS = (
     "panorama",
     "detector",
     "export",
+    "explaining",
+    "retrieval",
     "evaluation",
     "training",
     "classification",

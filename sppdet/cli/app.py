@@ -23,6 +23,8 @@ COMMANDS = {
     "train": "sppdet.cli.train:train",
     "detect": "sppdet.cli.detect:detect",
     "propose": "sppdet.cli.propose:propose",
+    "explain": "sppdet.cli.explain:explain",
+    "find": "sppdet.cli.find:find",
     "evaluate": "sppdet.cli.evaluate:evaluate",
     "info": "sppdet.cli.info:info",
     "warm-up": "sppdet.cli.warm_up:warm_up",

@@ -92,6 +92,21 @@ def parse_names(text: str, option: str, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(given))
 
 
+def parse_box(text: str, option: str = "--box") -> tuple[float, float, float, float]:
+    """``"10,20,110,220"`` as (10.0, 20.0, 110.0, 220.0).
+
+    Raises:
+        SppdetError: the text is not x1,y1,x2,y2 with x1 < x2 and y1 < y2.
+    """
+    try:
+        x1, y1, x2, y2 = (float(part) for part in text.split(","))
+    except ValueError:
+        x1 = y1 = x2 = y2 = 0.0
+    if not (-1e6 < x1 < x2 < 1e6 and -1e6 < y1 < y2 < 1e6):
+        raise SppdetError(f"{option} {text}: give x1,y1,x2,y2 in pixels, such as 10,20,110,220")
+    return x1, y1, x2, y2
+
+
 Background = Annotated[
     bool,
     typer.Option(

@@ -147,6 +147,14 @@ def train(
         ),
     ] = None,
     cost: Annotated[float, typer.Option(min=1e-9, help="C of the SVMs.")] = SvmSettings.cost,
+    keep_examples: Annotated[
+        bool,
+        typer.Option(
+            "--keep-examples",
+            help="Keep up to 24 positives and 24 negatives of each class in the model, at most 64 "
+            "MB: small pictures and features, which sppdet explain shows.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
     json_file: JsonFile = None,
     quiet: Quiet = False,
@@ -186,6 +194,10 @@ def train(
     from sppdet.training.train import train as train_detector
     from sppdet.trunks import load_trunk
 
+    if keep_examples and (heads != "svm" or method != "spp" or layer in ("fc6", "fc7")):
+        raise SppdetError(
+            "--keep-examples: belongs to --method spp, --heads svm and --layer pyramid"
+        )
     limit_pixels(max_pixels)
     start = time.perf_counter()
     file = Path(proposals) if proposals is not None and proposals not in PROPOSALS else None
@@ -242,6 +254,7 @@ def train(
         box_regression=box_regression,
         mirror=mirror,
         one_class=one_class_per_object,
+        keep_examples=keep_examples,
     )
     console.print(
         f"{len(dataset.images)} images, {len(dataset.classes)} classes "

@@ -41,10 +41,12 @@ _KEYS = (
     {"written", "format", "parts", "notes"},
     {"data_set", "folders"},
     {"cache", "proposals", "regions", "classification"},
+    {"image", "width", "height", "explanations"},
+    {"example", "box", "trunk", "regions"},
 )
 """Keys that stand together in the JSON of detect, of evaluate (two kinds), of data check, of
 benchmark, of classify test, of info, of a run's history, of the summary of detect, of data
-suspects, of warm-up, of convert and split, of prepare-data, and of cache."""
+suspects, of warm-up, of convert and split, of prepare-data, of cache, of explain and of find."""
 
 _HEAD_BYTES = 4096
 _LARGEST_JSON = 1 << 28

@@ -51,6 +51,7 @@ def add_classes(
         workers=workers,
         box_regression=detector.regression is not None,
         one_class=selection.one_class_iou < 1,
+        keep_examples=detector.kept is not None,
     )
     result = train(dataset.of_classes(new), detector.extractor, settings, progress, LinearSvms())
     own = {key: result.detector.card[key] for key in ("data", "folds", "settings")}

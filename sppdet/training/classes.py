@@ -19,6 +19,7 @@ from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.heads.base import Scorer
 from sppdet.heads.connected import LayeredSvms
+from sppdet.heads.kept import KeptExamples
 from sppdet.heads.linear import LinearScorer
 from sppdet.heads.regression import BoxRegression
 
@@ -46,6 +47,7 @@ def remove_classes(detector: Detector, names: Sequence[str]) -> Detector:
         _regression_rows(detector.regression, labels),
         [detector.thresholds[label] for label in labels],
         _with_event(card, event("removed", classes=removed)),
+        detector.kept.of_classes(labels) if detector.kept is not None else None,
     )
 
 
@@ -78,6 +80,7 @@ def rename_class(detector: Detector, old: str, new: str) -> Detector:
         detector.regression,
         detector.thresholds,
         _with_event(card, event("renamed", old=old, new=new)),
+        detector.kept,
     )
 
 
@@ -129,6 +132,7 @@ def join(first: Detector, second: Detector, events: Sequence[Mapping[str, Any]])
         _joined_regression(first, second, device),
         first.thresholds + second.thresholds,
         _with_event(first.card, *events),
+        _joined_examples(first, second),
     )
 
 
@@ -198,6 +202,14 @@ def _joined_regression(
             weights.append(regression.weight.to(device))
             biases.append(regression.bias.to(device))
     return BoxRegression(torch.cat(weights), torch.cat(biases))
+
+
+def _joined_examples(first: Detector, second: Detector) -> KeptExamples | None:
+    """The kept examples of both; those of one, if only one keeps any."""
+    if first.kept is None and second.kept is None:
+        return None
+    none = KeptExamples.none(first.extractor.dimension)
+    return (first.kept or none).joined(second.kept or none, len(first.classes))
 
 
 def _differences(first: Detector, second: Detector) -> list[str]:

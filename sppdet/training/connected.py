@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sppdet.heads.base import Heads, Scorer
 from sppdet.heads.connected import Connected, ConnectedSvms, LayeredSvms
+from sppdet.heads.kept import KeptExamples
 from sppdet.heads.linear import LinearScorer
 from sppdet.heads.regression import BoxRegression
 from sppdet.settings import TrainSettings
@@ -31,12 +32,14 @@ class Learned:
         scorer, regression: of all images.
         folds: the same of a part of the images, with the images that were left out.
         examples: number of examples per class at the end; 0 for a class that could not be trained.
+        kept: examples that the detector keeps.
     """
 
     scorer: Scorer
     regression: BoxRegression | None
     folds: list[Fold]
     examples: list[int]
+    kept: KeptExamples | None = None
 
 
 SvmTraining = Callable[[TrainingImages, int, Heads, NDArray[np.int64]], Learned]

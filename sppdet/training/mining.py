@@ -96,7 +96,7 @@ def fit_and_evict(
     limit = most_negatives(settings, examples)
     for label in labels:
         if examples[label].learnable:
-            scores = _scores(examples[label], examples.scale, scorer, label)
+            scores = example_scores(examples[label], examples.scale, scorer, label)
             evict(examples[label], scores, heads.easy_score, limit)
     return scorer
 
@@ -123,7 +123,7 @@ def most_negatives(settings: MiningSettings, examples: Examples) -> int:
     return min(settings.max_negatives, settings.room(examples.dimension, len(examples)))
 
 
-def _scores(
+def example_scores(
     examples: ClassExamples, scale: float, scorer: Scorer, label: int, block: int = 256
 ) -> NDArray[np.float32]:
     """Scores (n,) of a class's own examples."""

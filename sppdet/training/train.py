@@ -35,6 +35,7 @@ from sppdet.training.first_examples import FirstExamples, Quotas, first_examples
 from sppdet.training.fitting import fit_to_labels
 from sppdet.training.folds import card, decide
 from sppdet.training.images import GivenProposals, PreparedImage, Progress, TrainingImages, views_of
+from sppdet.training.keeping import keep_examples
 from sppdet.training.mining import mine
 from sppdet.training.unseen import Fold, look_at_unseen, split
 from sppdet.trunks import load_trunk
@@ -120,6 +121,7 @@ def train(
     seen = look_at_unseen(images, learned.folds, settings.detector.selection, most)
     decided = decide(seen, heads, learned.scorer, dataset.classes, settings)
 
+    readable = len(dataset.images) - len(images.failures)
     detector = Detector(
         extractor,
         decided.scorer,
@@ -127,14 +129,8 @@ def train(
         replace(settings.detector, selection=decided.selection),
         learned.regression,
         tuple(one.threshold for one in decided.thresholds),
-        card(
-            dataset,
-            decided,
-            len(dataset.images) - len(images.failures),
-            settings,
-            len(learned.folds),
-            len(seen),
-        ),
+        card(dataset, decided, readable, settings, len(learned.folds), len(seen)),
+        learned.kept,
     )
     numbers = dict(zip(dataset.classes, learned.examples, strict=True))
     return TrainResult(detector, images.failures, numbers, images, learned.folds)
@@ -164,7 +160,8 @@ def _learn(
         )
         for fold, regression in zip(folds, regressions[1:], strict=True)
     ]
-    return Learned(scorer, regressions[0], unseen, _numbers(examples))
+    kept = keep_examples(dataset, images, examples, scorer, settings)
+    return Learned(scorer, regressions[0], unseen, _numbers(examples), kept)
 
 
 def _svms(

@@ -39,6 +39,8 @@ COMMANDS = {
     "predict": "classify predict {data}/a.png --checkpoint {weights} --json {mine}",
     "test": "classify test {classes} --checkpoint {weights} --json {mine}",
     "info": "info {weights} --json {mine}",
+    "explain": "explain {weights} {data}/a.png --output {mine}",
+    "find": "find {data}/a.png {data} --box 1,1,20,20 --output {mine}",
     "weights": "classify export --checkpoint {weights} --output {mine}",
 }
 REASONS = ("did not make", "an input", "the images", "is a file", "two outputs", "lies in")
