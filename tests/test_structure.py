@@ -35,6 +35,7 @@ FLOORS = (
     "training",
     "classification",
     "benchmark",
+    "serving",
     "cli",
     "__main__",
 )

@@ -26,6 +26,8 @@ COMMANDS = {
     "explain": "sppdet.cli.explain:explain",
     "find": "sppdet.cli.find:find",
     "evaluate": "sppdet.cli.evaluate:evaluate",
+    "label": "sppdet.cli.label:label",
+    "serve": "sppdet.cli.serve:serve",
     "info": "sppdet.cli.info:info",
     "warm-up": "sppdet.cli.warm_up:warm_up",
     "export": "sppdet.cli.export:export",

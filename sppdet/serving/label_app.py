@@ -1,0 +1,213 @@
+"""The routes of ``sppdet label``; docs/labelling.md describes them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sppdet.detections import Detections
+from sppdet.detector import Detector
+from sppdet.errors import SppdetError
+from sppdet.images import read_image
+from sppdet.serving.ahead import Ahead
+from sppdet.serving.answers import Refused, in_thread, static_routes
+from sppdet.serving.photos import shown, thumbnail
+from sppdet.serving.prepared import PreparedPhotos
+from sppdet.serving.session import Session
+from sppdet.serving.trainer import Trainer
+
+FILE_NAME = re.compile(r"[^\\/:*?\"<>|\x00-\x1f.][^\\/:*?\"<>|\x00-\x1f]*")
+"""Names that are files of one folder on every system."""
+
+ORDERS = ("name", "random", "uncertain")
+
+REPORT = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+"""The report is a page without scripts that loads nothing."""
+
+PRIVATE = {"Cache-Control": "private, no-cache"}
+
+
+class LabelApp:
+    """The routes of a session.
+
+    Args:
+        session: photographs and labels.
+        photos: prepares photographs.
+        ahead: suggestions.
+        trainer: the training.
+    """
+
+    def __init__(
+        self, session: Session, photos: PreparedPhotos, ahead: Ahead, trainer: Trainer
+    ) -> None:
+        self.session = session
+        self.photos = photos
+        self.ahead = ahead
+        self.trainer = trainer
+
+    def routes(self) -> list[Route]:
+        """All routes."""
+        photo = "/api/photos/{id:int}"
+        return [
+            *static_routes("label.html"),
+            Route("/api/folder", self.folder),
+            Route("/api/classes", in_thread(self.add_class), methods=["POST"]),
+            Route("/api/next", self.next),
+            Route(photo, self.photo),
+            Route(photo, in_thread(self.put), methods=["PUT"]),
+            Route(f"{photo}/image", self.image),
+            Route(f"{photo}/thumbnail", self.thumbnail),
+            Route(f"{photo}/proposals", self.proposals),
+            Route(f"{photo}/suggestions", self.suggestions),
+            Route("/api/status", self.status),
+            Route("/api/model", in_thread(self.model), methods=["POST"]),
+            Route("/api/try", self.try_out, methods=["POST"]),
+            Route("/api/report", self.report),
+            Route(f"{photo}/explain", in_thread(self.explain), methods=["POST"]),
+        ]
+
+    def folder(self, request: Request) -> Response:
+        """The photographs and their states."""
+        session = self.session
+        photos = [
+            {
+                "id": index,
+                "name": name,
+                "state": self._state(index),
+                "objects": session.counts.get(index, 0),
+            }
+            for index, name in enumerate(session.folder.names)
+        ]
+        files = session.folder.files
+        return JSONResponse(
+            {
+                "name": session.folder.root.resolve().name,
+                "format": files.format,
+                "difficult": files.says_difficult,
+                "classes": session.classes,
+                "photos": photos,
+            }
+        )
+
+    def add_class(self, request: Request, content: dict[str, Any]) -> Response:
+        """Add a class."""
+        return JSONResponse({"classes": self.session.add_class(content.get("name"))})
+
+    def next(self, request: Request) -> Response:
+        """The next photograph to label."""
+        order = request.query_params.get("order", "name")
+        if order not in ORDERS:
+            raise Refused(400, f"order is one of {', '.join(ORDERS)}")
+        try:
+            after = int(request.query_params.get("after", "-1"))
+        except ValueError:
+            raise Refused(400, "after is the id of a photograph") from None
+        return JSONResponse({"id": self.session.next(after, order, self.ahead.uncertainty())})
+
+    def photo(self, request: Request) -> Response:
+        """A photograph and its labels."""
+        index = self._id(request)
+        self.ahead.look_at(index, self.session.unlabelled())
+        return JSONResponse(self.session.to_json(self.session.photo(index)))
+
+    def put(self, request: Request, content: dict[str, Any]) -> Response:
+        """Save the labels of a photograph."""
+        return JSONResponse(self.session.put(self._id(request), content))
+
+    def image(self, request: Request) -> Response:
+        """The picture."""
+        content, kind = shown(self.session.folder.images[self._id(request)])
+        return Response(content, media_type=kind, headers=PRIVATE)
+
+    def thumbnail(self, request: Request) -> Response:
+        """The small picture."""
+        content = thumbnail(self.session.folder.images[self._id(request)])
+        return Response(content, media_type="image/jpeg", headers=PRIVATE)
+
+    def proposals(self, request: Request) -> Response:
+        """The proposals, in the order of the search, with their scores where there are some."""
+        index = self._id(request)
+        path = self.session.folder.images[index]
+        boxes = self.photos.proposals(path).astype(np.float64).round(2).tolist()
+        scores = self.ahead.scores(index)
+        return JSONResponse({"boxes": boxes, **({} if scores is None else {"scores": scores})})
+
+    def suggestions(self, request: Request) -> Response:
+        """What the detector finds."""
+        found = self.ahead.suggestion(self._id(request))
+        return JSONResponse({"generation": found.generation, "boxes": found.boxes})
+
+    def status(self, request: Request) -> Response:
+        """The state of the training."""
+        return JSONResponse(self.trainer.status())
+
+    def model(self, request: Request, content: dict[str, Any]) -> Response:
+        """Save the present detector as a file of the folder."""
+        path = model_path(self.session.folder.root, content.get("file"))
+        self._detector().save(path)
+        return JSONResponse({"file": str(path)})
+
+    async def try_out(self, request: Request) -> Response:
+        """Detect in a picture that is no photograph of the folder."""
+        content = await request.body()
+        detector = self._detector()
+        found = await run_in_threadpool(detect_in, detector, content)
+        return JSONResponse(found.to_dict())
+
+    def report(self, request: Request) -> Response:
+        """The evaluation report on the labelled photographs."""
+        page = self.trainer.report().read_bytes()
+        return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT})
+
+    def explain(self, request: Request, content: dict[str, Any]) -> Response:
+        """What the score of a box consists of."""
+        self._id(request)
+        raise Refused(501, "explanations are not part of this version")
+
+    def _detector(self) -> Detector:
+        detector = self.ahead.detector
+        if detector is None:
+            raise Refused(409, "there is no detector yet; label some objects first")
+        return detector
+
+    def _id(self, request: Request) -> int:
+        return self.session.check(request.path_params["id"])
+
+    def _state(self, index: int) -> str:
+        count = self.session.counts.get(index)
+        if count is not None:
+            return "labelled" if count else "background"
+        return "suggested" if self.ahead.suggested(index) else "empty"
+
+
+def model_path(folder: Path, name: Any) -> Path:
+    """The file of the folder that a model is saved as.
+
+    Raises:
+        Refused: the name is not that of a model in the folder.
+    """
+    if not isinstance(name, str) or not FILE_NAME.fullmatch(name) or len(name) > 100:
+        raise Refused(400, "give file, a name without folders such as fruit.safetensors")
+    if not name.endswith(".safetensors"):
+        name += ".safetensors"
+    path = folder.resolve() / name
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise Refused(400, f"{name}: is not a file that a model can replace")
+    return path
+
+
+def detect_in(detector: Detector, content: bytes) -> Detections:
+    """The detections in an uploaded image, at the thresholds of the training.
+
+    Raises:
+        Refused: it is no image.
+    """
+    try:
+        return detector.detect(read_image(content), {})
+    except SppdetError as error:
+        raise Refused(400, str(error)) from None
