@@ -32,6 +32,7 @@ FLOORS = (
     "training",
     "classification",
     "benchmark",
+    "serving",
     "cli",
     "__main__",
 )

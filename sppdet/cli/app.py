@@ -24,6 +24,7 @@ COMMANDS = {
     "detect": "sppdet.cli.detect:detect",
     "propose": "sppdet.cli.propose:propose",
     "evaluate": "sppdet.cli.evaluate:evaluate",
+    "label": "sppdet.cli.label:label",
     "info": "sppdet.cli.info:info",
     "add-class": "sppdet.cli.add_class:add_class",
     "remove-class": "sppdet.cli.classes:remove_class",

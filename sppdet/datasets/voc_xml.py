@@ -23,24 +23,37 @@ PRESERVE = "{http://www.w3.org/XML/1998/namespace}space"
 """The attribute ``xml:space``: with "preserve", the spaces at the ends of a name belong to it."""
 
 
-def parse_xml(path: Path) -> ET.Element:
+def parse_xml(path: Path, keep_comments: bool = False) -> ET.Element:
     """The root of an XML file in any encoding that Python knows.
+
+    Args:
+        path: the file.
+        keep_comments: whether comments inside the root stay, for a file that is written again.
 
     Raises:
         SppdetError: it cannot be read.
     """
-    content = read_bytes(path)
+    return parsed(path, read_bytes(path), keep_comments)
+
+
+def parsed(path: Path, content: bytes, keep_comments: bool = False) -> ET.Element:
+    """As :func:`parse_xml`, of content that was read; ``path`` is for the message."""
     try:
         declared = DECLARATION.match(content.removeprefix(b"\xef\xbb\xbf"))
         if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return ET.fromstring(_without_declaration(content.decode("utf-16")))
+            return _root(_without_declaration(content.decode("utf-16")), keep_comments)
         if declared and declared[1].decode().casefold() not in NATIVE:
             encoding = declared[1].decode().casefold()
             encoding = {"gb2312": "gb18030", "gbk": "gb18030"}.get(encoding, encoding)
-            return ET.fromstring(_without_declaration(content.decode(encoding)))
-        return ET.fromstring(content)
+            return _root(_without_declaration(content.decode(encoding)), keep_comments)
+        return _root(content, keep_comments)
     except (ET.ParseError, ValueError, LookupError, RecursionError) as error:
         raise SppdetError(f"{path}: is not readable XML ({error})") from None
+
+
+def _root(text: str | bytes, keep_comments: bool) -> ET.Element:
+    builder = ET.TreeBuilder(insert_comments=keep_comments)
+    return ET.fromstring(text, ET.XMLParser(target=builder))
 
 
 def _without_declaration(text: str) -> str:
@@ -61,18 +74,30 @@ def read_xml(path: Path, problems: list[Problem]) -> tuple[Size | None, list[Raw
     objects = []
     for number, entry in enumerate(root.findall("object"), 1):
         try:
-            name, box = _name(entry), _corners(entry)
+            objects.append(object_of(entry))
+        except _Inverted as error:
+            problems.append(Problem("inverted box", path, f"{error}, left out"))
         except ValueError as error:
             problems.append(Problem("bad object", path, f"object {number}: {error}, left out"))
-            continue
-        if box[2] < box[0] or box[3] < box[1]:
-            x1, y1, x2, y2 = box
-            text = f"{name} box {x1:g}, {y1:g}, {x2:g}, {y2:g} has max < min, left out"
-            problems.append(Problem("inverted box", path, text))
-            continue
-        difficult = (entry.findtext("difficult") or "0").strip().lower() in ("1", "true", "yes")
-        objects.append(RawObject(name, (box[0] - 1, box[1] - 1, box[2], box[3]), difficult))
     return stated_size(root.findtext("size/width"), root.findtext("size/height")), objects
+
+
+class _Inverted(ValueError):
+    """A box that ends before it begins."""
+
+
+def object_of(entry: ET.Element) -> RawObject:
+    """The object of an element ``<object>``.
+
+    Raises:
+        ValueError: it has no name or no usable box.
+    """
+    name, box = _name(entry), _corners(entry)
+    if box[2] < box[0] or box[3] < box[1]:
+        x1, y1, x2, y2 = box
+        raise _Inverted(f"{name} box {x1:g}, {y1:g}, {x2:g}, {y2:g} has max < min")
+    difficult = (entry.findtext("difficult") or "0").strip().lower() in ("1", "true", "yes")
+    return RawObject(name, (box[0] - 1, box[1] - 1, box[2], box[3]), difficult)
 
 
 def _name(entry: ET.Element) -> str:

@@ -25,7 +25,7 @@ SPLITS = ("train", "val", "test")
 
 def parts(tree: Tree) -> dict[str, list[Pair]]:
     """Images with their label files by part; empty when the path holds no YOLO labels."""
-    found = pair(tree, _label_files(tree), []).found
+    found = pair(tree, label_files(tree), []).found
     if any(_any_yolo(found)):
         class_file = find_names(tree)
         if class_file is None:
@@ -94,7 +94,7 @@ def read(
 
 def nearly(tree: Tree) -> str | None:
     """What is missing where there are YOLO labels, but no data set."""
-    labels = [file for file in _label_files(tree) if looks_like_yolo(file)]
+    labels = [file for file in label_files(tree) if looks_like_yolo(file)]
     if not labels:
         return None
     where = f"{len(labels)} YOLO label files such as {tree.shown(labels[0])}"
@@ -117,7 +117,8 @@ def _absent(names: Names) -> str:
     return ", ".join(map(str, gaps[:10])) + (" ..." if len(gaps) > 10 else "")
 
 
-def _label_files(tree: Tree) -> list[Path]:
+def label_files(tree: Tree) -> list[Path]:
+    """The text files that may be labels."""
     return [file for file in tree.having(".txt") if file.name not in CLASS_FILES]
 
 

@@ -43,24 +43,41 @@ def read_labels(
         SppdetError: the file cannot be read.
     """
     for number, line in enumerate(read_text(file).splitlines(), 1):
-        words = line.split()
-        if not words:
-            continue
         try:
-            label = float(words[0])
-            values = [float(word) for word in words[1:]]
-            if label != int(label):
-                raise ValueError(f"class {words[0]} is not a whole number")
-            box = _box(values, points, *size)
+            found = object_of_line(line, size, names, points)
+        except UnknownClass as error:
+            problems.append(Problem("unknown class", file, f"line {number}: {error}, left out"))
         except (ValueError, OverflowError) as error:
             problems.append(Problem("bad object", file, f"line {number}: {error}, left out"))
-            continue
-        name = names.get(int(label))
-        if name is None:
-            text = f"line {number}: class {int(label)} has no name, left out"
-            problems.append(Problem("unknown class", file, text))
-            continue
-        yield RawObject(name, box)
+        else:
+            if found is not None:
+                yield found
+
+
+class UnknownClass(ValueError):
+    """A number that the class file does not name."""
+
+
+def object_of_line(
+    line: str, size: tuple[int, int], names: dict[int, str], points: tuple[int, int] | None
+) -> RawObject | None:
+    """The object of one line, or None for an empty line; the arguments are as above.
+
+    Raises:
+        ValueError, OverflowError: it cannot be read; :class:`UnknownClass` for its class.
+    """
+    words = line.split()
+    if not words:
+        return None
+    label = float(words[0])
+    values = [float(word) for word in words[1:]]
+    if label != int(label):
+        raise ValueError(f"class {words[0]} is not a whole number")
+    box = _box(values, points, *size)
+    name = names.get(int(label))
+    if name is None:
+        raise UnknownClass(f"class {int(label)} has no name")
+    return RawObject(name, box)
 
 
 def _box(

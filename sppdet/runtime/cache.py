@@ -18,7 +18,12 @@ import platformdirs
 from sppdet.errors import SppdetError
 from sppdet.runtime.files import atomic_path, remove_leftovers
 
-SUFFIXES = {"proposals": ".boxes", "regions": ".regions", "classification": ".pixels"}
+SUFFIXES = {
+    "proposals": ".boxes",
+    "regions": ".regions",
+    "maps": ".maps",
+    "classification": ".pixels",
+}
 """The caches, each a folder, and what the names of its entries end with."""
 
 _OLD_SUFFIXES = (".safetensors", ".npy")

@@ -57,20 +57,25 @@ def annotation(picture: Picture, classes: tuple[str, ...]) -> str:
     for box, label, difficult, crowd in zip(
         entry.boxes.tolist(), entry.labels, entry.difficult, entry.crowd, strict=True
     ):
-        corners = zip(("xmin", "ymin", "xmax", "ymax"), _corners(box), strict=True)
-        lines += [
-            "  <object>",
-            f"    {_name(classes[label])}",
-            "    <pose>Unspecified</pose>",
-            "    <truncated>0</truncated>",
-            f"    <difficult>{int(difficult or crowd)}</difficult>",
-            "    <bndbox>" + "".join(f"<{tag}>{v:.9g}</{tag}>" for tag, v in corners) + "</bndbox>",
-            "  </object>",
-        ]
+        lines += object_lines(classes[label], box, bool(difficult or crowd))
     return "\n".join([*lines, "</annotation>"]) + "\n"
 
 
-def _corners(box: list[float]) -> Corners:
+def object_lines(name: str, box: list[float], difficult: bool) -> list[str]:
+    """The lines of an object: its class, and its box in pixels, xyxy, 0-based, half-open."""
+    corners = zip(("xmin", "ymin", "xmax", "ymax"), voc_corners(box), strict=True)
+    return [
+        "  <object>",
+        f"    {_name(name)}",
+        "    <pose>Unspecified</pose>",
+        "    <truncated>0</truncated>",
+        f"    <difficult>{int(difficult)}</difficult>",
+        "    <bndbox>" + "".join(f"<{tag}>{v:.9g}</{tag}>" for tag, v in corners) + "</bndbox>",
+        "  </object>",
+    ]
+
+
+def voc_corners(box: list[float]) -> Corners:
     """xmin, ymin, xmax, ymax as VOC counts, in whole numbers where the box allows it."""
     x1, y1, x2, y2 = map(round, box)
     return to_voc((x1, y1, x2, y2) if min(x2 - x1, y2 - y1) >= 2 else box)

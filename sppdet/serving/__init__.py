@@ -1,0 +1,1 @@
+"""The browser pages and their HTTP interface: ``sppdet label`` and ``sppdet serve``."""

@@ -1,0 +1,246 @@
+"""Work done ahead, in one thread: proposals, maps and suggestions of the photographs to come."""
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sppdet.boxes import Boxes
+from sppdet.detector import Detector
+from sppdet.errors import SppdetError
+from sppdet.heads.path import find, score_regions
+from sppdet.serving.prepared import PreparedPhotos, Recent
+
+NEAR = 4
+"""Photographs behind the present one that are prepared."""
+
+POOL = 150
+"""Photographs without labels, chosen at random, among which the most uncertain ones are found."""
+
+LEAST = 0.05
+"""Probability from which a detection counts for the uncertainty of its photograph."""
+
+COUNTED = 10
+"""Detections of a photograph that count, the likeliest."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What a detector finds in a photograph.
+
+    Attributes:
+        generation: of the detector; 0 without one.
+        boxes: for the page: label, box and score, the likeliest first.
+        uncertainty: how much the labels of the photograph teach: the sum of p (1 - p) over its
+            detections of probability p.
+    """
+
+    generation: int
+    boxes: list[dict[str, Any]]
+    uncertainty: float
+
+
+class Ahead:
+    """Suggestions of all photographs, computed when they are asked for or before.
+
+    Args:
+        images: the photographs.
+        photos: prepares them.
+    """
+
+    def __init__(self, images: Sequence[Path], photos: PreparedPhotos) -> None:
+        self._images = images
+        self._photos = photos
+        self._detector: tuple[int, Detector | None] = (0, None)
+        self._found: dict[int, Suggestion] = {}
+        self._scores: Recent[tuple[int, list[float]]] = Recent(8)
+        self._failed: set[int] = set()
+        self._present = 0
+        self._unlabelled: list[int] = list(range(len(images)))
+        self._prepared: set[int] = set()
+        self._pool = np.random.default_rng(0).permutation(len(images)).tolist()
+        self._wake = threading.Condition()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._work, name="ahead", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work ahead."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the work after the present photograph."""
+        with self._wake:
+            self._stopped = True
+            self._wake.notify_all()
+
+    def look_at(self, index: int, unlabelled: list[int]) -> None:
+        """The page shows a photograph; the ones to come are prepared first."""
+        with self._wake:
+            self._present, self._unlabelled = index, unlabelled
+            self._wake.notify_all()
+
+    @property
+    def generation(self) -> int:
+        """The number of the present detector; 0 without one."""
+        return self._detector[0]
+
+    @property
+    def detector(self) -> Detector | None:
+        """The present detector."""
+        return self._detector[1]
+
+    def use(self, generation: int, detector: Detector) -> None:
+        """Take another detector."""
+        with self._wake:
+            self._detector = (generation, detector)
+            self._wake.notify_all()
+
+    def suggested(self, index: int) -> bool:
+        """Whether something was found in a photograph."""
+        found = self._found.get(index)
+        return found is not None and bool(found.boxes)
+
+    def uncertainty(self) -> dict[int, float]:
+        """The uncertainty of the photographs that were looked at, by id."""
+        return {index: one.uncertainty for index, one in list(self._found.items())}
+
+    @torch.inference_mode()
+    def suggestion(self, index: int) -> Suggestion:
+        """What the present detector finds in a photograph.
+
+        Raises:
+            SppdetError, OSError: it cannot be read.
+        """
+        generation, detector = self._detector
+        if detector is None:
+            return Suggestion(0, [], 0.0)
+        known = self._found.get(index)
+        if known is not None and known.generation == generation:
+            return known
+        photo = self._photos.get(self._images[index])
+        self._prepared.add(index)
+        boxes, labels, likely = detections(self._photos, detector, photo, LEAST)
+        worth = likely >= np.asarray(detector.thresholds, np.float32)[labels]
+        shown = [
+            {"label": detector.classes[label], "box": box, "score": round(score, 4)}
+            for box, label, score in zip(
+                np.round(boxes[worth], 2).tolist(),
+                labels[worth],
+                likely[worth].tolist(),
+                strict=True,
+            )
+        ]
+        counted = likely[:COUNTED].astype(np.float64)
+        found = Suggestion(generation, shown, float((counted * (1 - counted)).sum()))
+        self._found[index] = found
+        return found
+
+    @torch.inference_mode()
+    def scores(self, index: int) -> list[float] | None:
+        """For each proposal of a photograph the probability of its likeliest class.
+
+        None without a detector.
+
+        Raises:
+            SppdetError, OSError: the photograph cannot be read.
+        """
+        generation, detector = self._detector
+        if detector is None:
+            return None
+        known = self._scores.get(index)
+        if known is not None and known[0] == generation:
+            return known[1]
+        photo = self._photos.get(self._images[index])
+        regions = photo.regions(self._photos.extractor, photo.proposals)
+        scores = score_regions(regions, detector.scorer)[regions.keys]
+        likely = [
+            np.nan_to_num(detector.scorer.probabilities(column, np.full(len(column), label)))
+            for label, column in enumerate(scores.T)
+        ]
+        best = np.max(likely, axis=0).round(4).tolist() if len(scores) else []
+        self._scores.put(index, (generation, best))
+        return best
+
+    def _work(self) -> None:
+        with suppress(OSError, AttributeError):
+            if sys.platform == "linux":  # of this thread alone
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        while True:
+            with self._wake:
+                job = self._job()
+                while job is None and not self._stopped:
+                    self._wake.wait()
+                    job = self._job()
+                if self._stopped or job is None:
+                    return
+            try:
+                self._do(job)
+            except (SppdetError, OSError, MemoryError):
+                self._failed.add(job)
+
+    def _do(self, index: int) -> None:
+        if self._detector[1] is not None:
+            self.suggestion(index)
+        elif index in self._near():
+            self._photos.proposals(self._images[index])  # at once, the maps afterwards
+            self._photos.get(self._images[index])
+            self._prepared.add(index)
+        else:
+            self._photos.get(self._images[index])
+            self._prepared.add(index)
+
+    def _near(self) -> list[int]:
+        """The present photograph and those to come, by name and by uncertainty."""
+        behind = [index for index in self._unlabelled if index > self._present][:NEAR]
+        known = [index for index in self._unlabelled if index in self._found]
+        known.sort(key=lambda index: -self._found[index].uncertainty)
+        return list(dict.fromkeys([self._present, *behind, *known[:NEAR]]))
+
+    def _job(self) -> int | None:
+        """The photograph to work on next; None when all is done."""
+        generation = self._detector[0]
+        waiting = set(self._unlabelled)
+        pool = [index for index in self._pool if index in waiting][:POOL]
+
+        def due(index: int) -> bool:
+            if index in self._failed:
+                return False
+            if generation == 0:
+                return index not in self._prepared
+            known = self._found.get(index)
+            return known is None or known.generation < generation
+
+        near = [index for index in self._near() if index < len(self._images) and due(index)]
+        if near:
+            return near[0]
+        open_ones = [index for index in pool if due(index)]
+        if not open_ones:
+            return None
+        return min(open_ones, key=lambda i: self._found[i].generation if i in self._found else -1)
+
+
+def detections(
+    photos: PreparedPhotos, detector: Detector, photo: Any, least: float
+) -> tuple[Boxes, Any, Any]:
+    """What a detector finds among the proposals of a prepared photograph.
+
+    Returns:
+        Boxes (N, 4), labels (N,) and probabilities (N,) of at least ``least``, the likeliest first.
+    """
+    boxes = photo.proposals
+    regions = photo.regions(photos.extractor, boxes)
+    limits = np.full(len(detector.classes), least, np.float32)
+    selection = detector.settings.selection
+    found = find(
+        regions, boxes, photo.size, detector.scorer, detector.regression, selection, limits
+    )
+    likely = detector.scorer.probabilities(found.scores, found.labels)
+    order = np.argsort(-likely, kind="stable")
+    return found.boxes[order], found.labels[order], likely[order]

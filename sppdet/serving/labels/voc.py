@@ -1,0 +1,158 @@
+"""VOC XML of a photograph, edited in place."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sppdet.boxes import as_boxes
+from sppdet.datasets.base import Annotations
+from sppdet.datasets.files import read_bytes
+from sppdet.datasets.voc_xml import object_of, parsed
+from sppdet.datasets.writers.common import Picture, check_names
+from sppdet.datasets.writers.voc import ALLOWED, annotation, object_lines, voc_corners
+from sppdet.errors import SppdetError
+from sppdet.serving.labels.base import Label, Size, matched
+from sppdet.serving.labels.per_image import FilePerImage, inside
+from sppdet.serving.labels.places import Places
+
+OWN = {"filename", "size", "segmented", "folder", "path", "source"}
+"""Elements of a file without objects that say nothing about the objects."""
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+class VocLabels(FilePerImage):
+    """See :class:`sppdet.serving.labels.base.LabelFiles`. The classes are those that occur, in
+    alphabetical order, then those that were added."""
+
+    format = "voc"
+    says_difficult = True
+
+    def __init__(self, places: Places) -> None:
+        super().__init__(places)
+        self._counts: dict[Path, int] = {}
+        names: set[str] = set()
+        for image, path in places.known.items():
+            try:
+                objects = [one for _, one in _entries(_root(path, read_bytes(path)))]
+            except SppdetError:  # opening the photograph says so
+                continue
+            self._counts[image] = len(objects)
+            names |= {one.name for one in objects}
+        self._classes = sorted(names)
+
+    def classes(self) -> list[str]:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        return list(self._classes)
+
+    def add_class(self, name: str) -> None:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        check_names([name], ALLOWED, "VOC")
+        if name not in self._classes:
+            self._classes.append(name)
+
+    def counts(self) -> dict[Path, int]:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        return dict(self._counts)
+
+    def objects_in(self, path: Path, content: bytes, size: Size) -> list[Label]:
+        """See :class:`FilePerImage`."""
+        found = (inside(one, size) for _, one in _entries(_root(path, content)))
+        return [one for one in found if one is not None]
+
+    def merged(
+        self, path: Path, content: bytes | None, image: Path, size: Size, objects: Sequence[Label]
+    ) -> bytes:
+        """See :class:`FilePerImage`."""
+        if content is None:
+            content = annotation(_picture(image, size), ()).encode()
+        root = _root(path, content)
+        old = [(entry, inside(one, size)) for entry, one in _entries(root)]
+        known = [(entry, one) for entry, one in old if one is not None]
+        found = matched(objects, [one for _, one in known])
+        for place, (entry, _) in enumerate(known):
+            if place not in found:
+                root.remove(entry)
+        for one, index in zip(objects, found, strict=True):
+            if index is None:
+                _append(root, one)
+            elif known[index][1] != one:
+                _change(known[index][0], known[index][1], one)
+        if len(root):
+            root[-1].tail = "\n"
+        text = ET.tostring(root, encoding="unicode") + "\n"
+        if content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<?xml"):
+            text = '<?xml version="1.0" encoding="utf-8"?>\n' + text
+        return text.encode()
+
+    def bare(self, path: Path, content: bytes) -> bool:
+        """See :class:`FilePerImage`."""
+        return all(child.tag in OWN for child in _root(path, content))
+
+
+def _root(path: Path, content: bytes) -> ET.Element:
+    root = parsed(path, content, keep_comments=True)
+    if root.tag != "annotation":
+        raise SppdetError(f"{path}: is not a VOC annotation (its root is <{root.tag}>)")
+    return root
+
+
+def _entries(root: ET.Element) -> list[tuple[ET.Element, Label]]:
+    """The elements of objects that can be read, with their objects; the others are left alone."""
+    entries = []
+    for entry in root.findall("object"):
+        try:
+            one = object_of(entry)
+        except ValueError:
+            continue
+        if np.isfinite(one.box).all():
+            entries.append((entry, Label(one.name, one.box, one.difficult)))
+    return entries
+
+
+def _picture(image: Path, size: Size) -> Picture:
+    none = np.zeros(0, bool)
+    nothing = Annotations(as_boxes([]), none.astype(np.int64), none, none)
+    return Picture(image, image.name, size, nothing, 0)
+
+
+def _append(root: ET.Element, one: Label) -> None:
+    lines = object_lines(one.name, list(one.box), one.difficult)
+    if len(root):
+        root[-1].tail = "\n  "
+    else:
+        root.text = "\n  "
+    root.append(ET.fromstring("\n".join(lines).strip()))
+
+
+def _change(entry: ET.Element, old: Label | None, new: Label) -> None:
+    """Bring an element to the new object; only what differs is touched."""
+    fresh = ET.fromstring("\n".join(object_lines(new.name, list(new.box), new.difficult)).strip())
+    assert old is not None
+    if old.name != new.name:
+        _replace(entry, fresh, "name")
+    if old.difficult != new.difficult:
+        _replace(entry, fresh, "difficult")
+    if old.box != new.box:
+        for turned in entry.findall("robndbox"):
+            entry.remove(turned)
+        corners = entry.find("bndbox")
+        if corners is None:
+            _replace(entry, fresh, "bndbox")
+            return
+        for tag, value in zip(CORNERS, voc_corners(list(new.box)), strict=True):
+            element = corners.find(tag)
+            assert element is not None  # or the object could not have been read
+            element.text = f"{value:.9g}"
+
+
+def _replace(entry: ET.Element, fresh: ET.Element, tag: str) -> None:
+    old, new = entry.find(tag), fresh.find(tag)
+    assert new is not None
+    if old is None:
+        entry.append(new)
+        return
+    old.text = new.text
+    old.attrib.update(new.attrib)

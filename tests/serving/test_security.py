@@ -1,0 +1,98 @@
+"""The guard in front of the routes: names, origins, tokens and sizes."""
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from sppdet.serving.security import Guard, new_token
+
+
+async def echo(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+def client(host: str = "127.0.0.1", token: str | None = None, most: int = 1000) -> TestClient:
+    app = Starlette(
+        routes=[
+            Route("/", echo, methods=["GET", "POST", "PUT"]),
+            Route("/static/{name}", echo),
+        ]
+    )
+    return TestClient(Guard(app, host, token, most), base_url="http://127.0.0.1:8377")
+
+
+@pytest.mark.parametrize(
+    ("host", "listening", "status"),
+    [
+        ("127.0.0.1:8377", "127.0.0.1", 200),
+        ("localhost:1", "127.0.0.1", 200),
+        ("[::1]:8377", "::1", 200),
+        ("evil.example", "127.0.0.1", 403),
+        ("evil.example:8377", "127.0.0.1", 403),
+        ("192.168.1.2:8377", "127.0.0.1", 403),
+        ("127.0.0.1.evil.example", "127.0.0.1", 403),
+        ("", "127.0.0.1", 403),
+        ("[bad", "127.0.0.1", 403),
+        ("192.168.1.2:8377", "0.0.0.0", 200),
+        ("evil.example", "0.0.0.0", 403),
+        ("workshop.local:8377", "workshop.local", 200),
+    ],
+)
+def test_the_name_must_be_this_servers(host: str, listening: str, status: int) -> None:
+    assert client(listening).get("/", headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "http://127.0.0.1:8377"}, 200),
+        ({"Origin": "http://127.0.0.1:8378"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://[bad"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_other_pages_are_refused(headers: dict[str, str], status: int, method: str) -> None:
+    answer = client().request(method, "/", headers=headers)
+    if method == "PUT" and headers.get("Sec-Fetch-Mode") == "navigate":
+        status = 403  # a form of another page
+    assert answer.status_code == status
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_a_token_is_required_where_there_is_one() -> None:
+    token = new_token()
+    assert len(token) >= 32
+    assert token != new_token()
+    reach = client("0.0.0.0", token)
+    assert reach.get("/").status_code == 401
+    assert reach.get("/", params={"token": "x"}).status_code == 401
+    assert reach.get("/", params={"token": token}).status_code == 200
+    assert reach.get("/", headers={"X-Token": token}).status_code == 200
+    assert reach.get("/", headers={"X-Token": token[:-1]}).status_code == 401
+    assert reach.get("/static/label.js").status_code == 200
+    assert reach.get("/static/../").status_code == 401
+
+
+def test_bodies_are_limited_with_and_without_a_length() -> None:
+    reach = client(most=10)
+    assert reach.post("/", content=b"x" * 10).text == "10"
+    assert reach.post("/", content=b"x" * 11).status_code == 413
+    assert reach.post("/", content=iter([b"x" * 6, b"x" * 6])).status_code == 413
+    assert reach.post("/", headers={"Content-Length": "-1"}).status_code == 413
+
+
+def test_every_answer_has_the_headers() -> None:
+    for answer in (client().get("/"), client().get("/", headers={"Host": "evil.example"})):
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
