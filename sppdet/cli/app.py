@@ -25,6 +25,7 @@ COMMANDS = {
     "propose": "sppdet.cli.propose:propose",
     "evaluate": "sppdet.cli.evaluate:evaluate",
     "label": "sppdet.cli.label:label",
+    "serve": "sppdet.cli.serve:serve",
     "info": "sppdet.cli.info:info",
     "add-class": "sppdet.cli.add_class:add_class",
     "remove-class": "sppdet.cli.classes:remove_class",

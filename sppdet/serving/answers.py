@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 from typing import Any
 
+from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -117,3 +118,8 @@ def static_routes(page: str) -> list[Route]:
         return static_file(request.path_params["name"])
 
     return [Route("/", index), Route("/static/{name}", asset)]
+
+
+def make_app(routes: list[Route]) -> Starlette:
+    """An application whose errors are one line of JSON."""
+    return Starlette(routes=routes, exception_handlers=HANDLERS)

@@ -6,11 +6,13 @@ from pathlib import Path
 import torch
 
 from sppdet.serving.ahead import Ahead
+from sppdet.serving.answers import make_app
 from sppdet.serving.folder import PhotoFolder
-from sppdet.serving.label_app import LabelApp, make_app
+from sppdet.serving.label_app import LabelApp
 from sppdet.serving.prepared import PreparedPhotos
-from sppdet.serving.run import listen, serve
+from sppdet.serving.run import listen, run_server
 from sppdet.serving.session import Session
+from sppdet.serving.trainer import Trainer
 
 MOST_BYTES = 64 << 20
 """Of a request: a picture to try."""
@@ -37,9 +39,13 @@ def label_folder(
     ahead = Ahead(folder.images, photos)
     ahead.look_at(0, session.unlabelled())
     say(f"{len(folder.images)} photographs, {len(session.counts)} labelled ({folder.files.format})")
+    trainer = Trainer(session, photos, ahead)
+    session.on_change = trainer.change
+    trainer.start()
     ahead.start()
     try:
-        app = make_app(LabelApp(session, photos, ahead).routes())
-        serve(app, listener, host, MOST_BYTES, say, browser)
+        app = make_app(LabelApp(session, photos, ahead, trainer).routes())
+        run_server(app, listener, host, MOST_BYTES, say, browser)
     finally:
         ahead.stop()
+        trainer.stop()

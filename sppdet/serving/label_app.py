@@ -1,19 +1,32 @@
 """The routes of ``sppdet label``; docs/labelling.md describes them."""
 
+import re
+from pathlib import Path
 from typing import Any
 
-from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sppdet.detections import Detections
+from sppdet.detector import Detector
+from sppdet.errors import SppdetError
+from sppdet.images import read_image
 from sppdet.serving.ahead import Ahead
-from sppdet.serving.answers import HANDLERS, Refused, in_thread, static_routes
+from sppdet.serving.answers import Refused, in_thread, static_routes
 from sppdet.serving.photos import shown, thumbnail
 from sppdet.serving.prepared import PreparedPhotos
 from sppdet.serving.session import Session
+from sppdet.serving.trainer import Trainer
+
+FILE_NAME = re.compile(r"[^\\/:*?\"<>|\x00-\x1f.][^\\/:*?\"<>|\x00-\x1f]*")
+"""Names that are files of one folder on every system."""
 
 ORDERS = ("name", "random", "uncertain")
+
+REPORT = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+"""The report is a page without scripts that loads nothing."""
 
 PRIVATE = {"Cache-Control": "private, no-cache"}
 
@@ -25,12 +38,16 @@ class LabelApp:
         session: photographs and labels.
         photos: prepares photographs.
         ahead: suggestions.
+        trainer: the training.
     """
 
-    def __init__(self, session: Session, photos: PreparedPhotos, ahead: Ahead) -> None:
+    def __init__(
+        self, session: Session, photos: PreparedPhotos, ahead: Ahead, trainer: Trainer
+    ) -> None:
         self.session = session
         self.photos = photos
         self.ahead = ahead
+        self.trainer = trainer
 
     def routes(self) -> list[Route]:
         """All routes."""
@@ -46,6 +63,11 @@ class LabelApp:
             Route(f"{photo}/thumbnail", self.thumbnail),
             Route(f"{photo}/proposals", self.proposals),
             Route(f"{photo}/suggestions", self.suggestions),
+            Route("/api/status", self.status),
+            Route("/api/model", in_thread(self.model), methods=["POST"]),
+            Route("/api/try", self.try_out, methods=["POST"]),
+            Route("/api/report", self.report),
+            Route(f"{photo}/explain", in_thread(self.explain), methods=["POST"]),
         ]
 
     def folder(self, request: Request) -> Response:
@@ -119,6 +141,39 @@ class LabelApp:
         found = self.ahead.suggestion(self._id(request))
         return JSONResponse({"generation": found.generation, "boxes": found.boxes})
 
+    def status(self, request: Request) -> Response:
+        """The state of the training."""
+        return JSONResponse(self.trainer.status())
+
+    def model(self, request: Request, content: dict[str, Any]) -> Response:
+        """Save the present detector as a file of the folder."""
+        path = model_path(self.session.folder.root, content.get("file"))
+        self._detector().save(path)
+        return JSONResponse({"file": str(path)})
+
+    async def try_out(self, request: Request) -> Response:
+        """Detect in a picture that is no photograph of the folder."""
+        content = await request.body()
+        detector = self._detector()
+        found = await run_in_threadpool(detect_in, detector, content)
+        return JSONResponse(found.to_dict())
+
+    def report(self, request: Request) -> Response:
+        """The evaluation report on the labelled photographs."""
+        page = self.trainer.report().read_bytes()
+        return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT})
+
+    def explain(self, request: Request, content: dict[str, Any]) -> Response:
+        """What the score of a box consists of."""
+        self._id(request)
+        raise Refused(501, "explanations are not part of this version")
+
+    def _detector(self) -> Detector:
+        detector = self.ahead.detector
+        if detector is None:
+            raise Refused(409, "there is no detector yet; label some objects first")
+        return detector
+
     def _id(self, request: Request) -> int:
         return self.session.check(request.path_params["id"])
 
@@ -129,6 +184,29 @@ class LabelApp:
         return "suggested" if self.ahead.suggested(index) else "empty"
 
 
-def make_app(routes: list[Route]) -> Starlette:
-    """An application whose errors are one line of JSON."""
-    return Starlette(routes=routes, exception_handlers=HANDLERS)
+def model_path(folder: Path, name: Any) -> Path:
+    """The file of the folder that a model is saved as.
+
+    Raises:
+        Refused: the name is not that of a model in the folder.
+    """
+    if not isinstance(name, str) or not FILE_NAME.fullmatch(name) or len(name) > 100:
+        raise Refused(400, "give file, a name without folders such as fruit.safetensors")
+    if not name.endswith(".safetensors"):
+        name += ".safetensors"
+    path = folder.resolve() / name
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise Refused(400, f"{name}: is not a file that a model can replace")
+    return path
+
+
+def detect_in(detector: Detector, content: bytes) -> Detections:
+    """The detections in an uploaded image, at the thresholds of the training.
+
+    Raises:
+        Refused: it is no image.
+    """
+    try:
+        return detector.detect(read_image(content), {})
+    except SppdetError as error:
+        raise Refused(400, str(error)) from None

@@ -45,7 +45,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(
+def run_server(
     app: ASGIApp,
     listener: socket.socket,
     host: str,

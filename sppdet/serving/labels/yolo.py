@@ -9,7 +9,7 @@ from sppdet.datasets.files import read_bytes, read_text
 from sppdet.datasets.writers.common import check_names
 from sppdet.datasets.writers.yolo import ALLOWED, line
 from sppdet.datasets.yolo import key_points
-from sppdet.datasets.yolo_labels import object_of_line
+from sppdet.datasets.yolo_labels import LINE, object_of_line
 from sppdet.datasets.yolo_names import YAML, Names, read_names
 from sppdet.errors import SppdetError
 from sppdet.runtime.files import write_text
@@ -54,7 +54,8 @@ class YoloLabels(FilePerImage):
         found = {}
         for image, path in self.places.known.items():
             try:
-                found[image] = sum(bool(one.strip()) for one in read_text(path).splitlines())
+                lines = read_text(path).splitlines()
+                found[image] = sum(LINE.fullmatch(one) is not None for one in lines)
             except SppdetError:  # opening the photograph says so
                 continue
         return found

@@ -1,0 +1,58 @@
+"""``sppdet serve``: a detector behind HTTP."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sppdet.cli.options import Device, Workers
+
+
+def serve(
+    model: Annotated[
+        Path | None,
+        typer.Argument(help="A file that tools/train.py wrote. Default: the model that ships."),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8378,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on. With another than this machine's own, a token in the "
+            "address is required."
+        ),
+    ] = "127.0.0.1",
+    queue: Annotated[
+        int, typer.Option(min=0, help="Images that may wait; others are answered with 503.")
+    ] = 16,
+    max_bytes: Annotated[
+        int, typer.Option(min=1, help="Refuse images with more bytes.")
+    ] = 32_000_000,
+    max_pixels: Annotated[
+        int,
+        typer.Option(min=1, help="Refuse images with more pixels, before they are decoded."),
+    ] = 64_000_000,
+    device: Device = None,
+    workers: Workers = None,
+) -> None:
+    """Answer with the objects in an image: POST it to /detect, or drop it on the page.
+
+    /docs describes the interface, /openapi.json too; /healthz and /metrics are for monitoring.
+    Ctrl-C ends it.
+
+    \b
+    Example:
+      sppdet serve fruit.safetensors
+    """
+    from sppdet.cli.common import choose_device, images_at_a_time
+    from sppdet.cli.detect import shipped_model
+    from sppdet.detector import Detector
+    from sppdet.serving.answers import make_app
+    from sppdet.serving.model_app import ModelApp
+    from sppdet.serving.run import listen, run_server
+
+    where = choose_device(device)
+    detector = Detector.load(model or shipped_model(), where)
+    listener = listen(host, port)
+    count = images_at_a_time(where, workers)
+    app = make_app(ModelApp(detector, count, queue, max_bytes, max_pixels).routes())
+    run_server(app, listener, host, max_bytes + 100_000, typer.echo)

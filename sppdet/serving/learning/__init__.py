@@ -1,0 +1,1 @@
+"""A detector that learns while photographs are labelled: each change costs what it changes."""

@@ -1,0 +1,124 @@
+"""The routes of ``sppdet serve``: an image in, its detections out."""
+
+import io
+import time
+
+from PIL import Image, UnidentifiedImageError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from sppdet.detections import Detections
+from sppdet.detector import Detector
+from sppdet.errors import SppdetError
+from sppdet.images import read_image
+from sppdet.serving.answers import Refused, static_routes
+from sppdet.serving.metrics import Metrics
+from sppdet.serving.openapi import document, page
+from sppdet.serving.waiting import WaitingRoom
+
+
+class ModelApp:
+    """The routes of a detector.
+
+    Args:
+        detector: it may be called by several threads.
+        workers: images at a time.
+        places: images that may wait.
+        most_bytes, most_pixels: of an image.
+    """
+
+    def __init__(
+        self, detector: Detector, workers: int, places: int, most_bytes: int, most_pixels: int
+    ) -> None:
+        self._detector = detector
+        self._room = WaitingRoom(workers, places)
+        self._most_pixels = most_pixels
+        self._document = document(detector.classes, most_bytes, most_pixels)
+        self._metrics = Metrics()
+
+    def routes(self) -> list[Route]:
+        """All routes."""
+        return [
+            *static_routes("serve.html"),
+            Route("/detect", self.detect, methods=["POST"]),
+            Route("/healthz", lambda request: PlainTextResponse("ok\n")),
+            Route("/metrics", self.metrics),
+            Route("/openapi.json", lambda request: JSONResponse(self._document)),
+            Route("/docs", lambda request: HTMLResponse(page(self._document))),
+        ]
+
+    async def detect(self, request: Request) -> Response:
+        """Detect in the image of a request."""
+        try:
+            threshold = _threshold(request.query_params.get("threshold"))
+            content = await _image_of(request)
+            found = await run_in_threadpool(self._room.run, lambda: self._find(content, threshold))
+        except Refused as refused:
+            self._metrics.answered(refused.status)
+            raise
+        self._metrics.answered(200)
+        return JSONResponse(found.to_dict())
+
+    def metrics(self, request: Request) -> Response:
+        """Figures for Prometheus."""
+        text = self._metrics.text(self._room.inside)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+    def _find(self, content: bytes, threshold: float | None) -> Detections:
+        start = time.perf_counter()
+        check_pixels(content, self._most_pixels)
+        try:
+            image = read_image(content)
+            found = self._detector.detect(image, {} if threshold is None else threshold)
+        except SppdetError as error:
+            raise Refused(400, str(error)) from None
+        self._metrics.detected(len(found), time.perf_counter() - start)
+        return found
+
+
+def check_pixels(content: bytes, most: int) -> None:
+    """Refuse an image by its header, before it is decoded.
+
+    Raises:
+        Refused: it has more than ``most`` pixels.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return  # the reader says what is wrong
+    except Image.DecompressionBombError as error:
+        raise Refused(413, f"the image is too large ({error})") from None
+    if width * height > most:
+        raise Refused(
+            413, f"the image has {width} x {height} pixels; {most / 1e6:.0f} million are accepted"
+        )
+
+
+async def _image_of(request: Request) -> bytes:
+    """The content of the image: the body, or the file ``image`` of a form."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip()
+    if kind != "multipart/form-data":
+        content = await request.body()
+    else:
+        async with request.form(max_files=1, max_fields=4) as form:
+            file = form.get("image")
+            content = await file.read() if isinstance(file, UploadFile) else b""
+    if not content:
+        raise Refused(400, "send the content of an image file, or a form with the file image")
+    return content
+
+
+def _threshold(text: str | None) -> float | None:
+    if text is None or text == "":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise Refused(400, "threshold is a number from 0 to 1")
+    return value
