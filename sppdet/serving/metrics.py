@@ -30,7 +30,7 @@ class Metrics:
         """All figures; ``waiting`` is the number of images that run or wait now."""
         with self._lock:
             lines = [
-                "# HELP sppdet_requests_total Requests for detections, by the status of the answer.",
+                "# HELP sppdet_requests_total Requests for detections by status.",
                 "# TYPE sppdet_requests_total counter",
                 *(
                     f'sppdet_requests_total{{status="{status}"}} {count}'

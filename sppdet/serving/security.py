@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -68,12 +69,8 @@ class Guard:
             status, text = refused
             await JSONResponse({"error": text}, status)(scope, receive, _with_headers(send))
             return
-        limited = _Limited(receive, self._most)
-        try:
-            await self._app(scope, limited.receive, _with_headers(send))
-        except TooLarge:
-            answer = JSONResponse({"error": self._too_large()}, 413)
-            await answer(scope, receive, _with_headers(send))
+        limited = _Limited(receive, self._most, self._too_large())
+        await self._app(scope, limited.receive, _with_headers(send))
 
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
         headers = Headers(scope=scope)
@@ -131,21 +128,17 @@ def origin_problem(headers: Mapping[str, str], method: str) -> str | None:
     return None
 
 
-class TooLarge(Exception):
-    """A body without a length has more bytes than are accepted."""
-
-
 class _Limited:
     """The parts of a body, until they are too many."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
-        self._receive, self._left = receive, most
+    def __init__(self, receive: Receive, most: int, text: str) -> None:
+        self._receive, self._left, self._text = receive, most, text
 
     async def receive(self) -> Message:
         message = await self._receive()
         self._left -= len(message.get("body", b""))
         if self._left < 0:
-            raise TooLarge
+            raise HTTPException(413, self._text)
         return message
 
 

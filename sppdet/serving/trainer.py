@@ -115,8 +115,9 @@ class Trainer:
             folder.mkdir(parents=True, exist_ok=True)
             log = (folder / "training.log").open("w")
         self._starts += 1
+        program = [sys.executable, "-m", "sppdet.serving.learning.process", str(folder)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sppdet.serving.learning.process", str(folder)],
+            [*program, self._photos.extractor.trunk.name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -37,9 +37,7 @@ class WaitingRoom:
         """
         with self._lock:
             if self._inside >= self._most:
-                raise Refused(
-                    503, f"{self._inside} images are waiting already; send it again later"
-                )
+                raise Refused(503, f"{self._inside} images wait already; send it later")
             self._inside += 1
         try:
             return self._pool.submit(work).result()

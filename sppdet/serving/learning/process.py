@@ -143,9 +143,10 @@ class Process:
         self._outbox.flush()
 
 
-def main(folder: str) -> None:
+def main(folder: str, trunk: str) -> None:
     """Learn until the server ends."""
-    os.nice(NICENESS) if hasattr(os, "nice") else None
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     outbox = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is no event
     torch.set_num_threads(1)
@@ -158,8 +159,8 @@ def main(folder: str) -> None:
 
     threading.Thread(target=read, daemon=True).start()
     with torch.inference_mode():
-        Process(Path(folder), inbox, outbox, PreparedPhotos()).run()
+        Process(Path(folder), inbox, outbox, PreparedPhotos(trunk)).run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

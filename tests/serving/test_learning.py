@@ -1,0 +1,161 @@
+"""The training in the background: incremental, honest, and handed over as a file."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sppdet.boxes import as_boxes, iou
+from sppdet.detector import Detector
+from sppdet.serving.learning.exchange import put, take
+from sppdet.serving.learning.folding import Honest, fold
+from sppdet.serving.learning.learner import FEWEST, Learner
+from sppdet.serving.learning.lessons import Lesson
+from sppdet.serving.prepared import PreparedPhotos
+
+
+def lesson(scenes: Any, name: str, keep: int | None = None, annotated: bool = True) -> Lesson:
+    objects = [(one["label"], tuple(one["box"]), False) for one in scenes.truths[name][:keep]]
+    return Lesson(scenes.folder / name, objects, annotated, [])
+
+
+def lessons(scenes: Any, count: int) -> dict[int, Lesson]:
+    return {k: lesson(scenes, name) for k, name in enumerate(sorted(scenes.truths)[:count])}
+
+
+@pytest.fixture
+def learner(scenes12: Any, photos: PreparedPhotos) -> Learner:
+    return Learner(photos, scenes12.classes)
+
+
+@torch.inference_mode()
+def test_a_changed_photograph_gives_new_examples_and_no_other_does(
+    learner: Learner, scenes12: Any
+) -> None:
+    learner.change(lessons(scenes12, 8))
+    assert learner.learn()
+    assert learner.examples is not None
+    own = learner.examples[0]
+    before = {k: own.regions[own.images == k] for k in range(8)}
+    positives = int((own.signs > 0).sum())
+    name = sorted(scenes12.truths)[7]
+    learner.change({7: Lesson(scenes12.folder / name, [], True, [])})
+    assert learner.learn()
+    own = learner.examples[0]
+    assert not ((own.images == 7) & (own.signs > 0)).any()
+    for k in range(7):  # easy negatives may have gone, hard ones may have come
+        now = own.regions[(own.images == k) & (own.signs > 0)]
+        assert set(now) <= set(before[k])
+    assert int((own.signs > 0).sum()) <= positives
+    rows = own.take(np.arange(len(own))).float()
+    assert np.allclose(own.gram, (rows @ rows.T).numpy(), rtol=2e-2, atol=0.5)
+    learner.change({7: Lesson(scenes12.folder / name, [], False, [])})
+    learner.learn()
+    assert 7 not in learner.examples[0].images
+
+
+@torch.inference_mode()
+def test_a_rejected_box_becomes_a_negative(learner: Learner, scenes12: Any) -> None:
+    learner.change(lessons(scenes12, 5))
+    learner.learn()
+    name = sorted(scenes12.truths)[6]
+    rejected = [(scenes12.classes[1], (20.0, 20.0, 90.0, 90.0))]
+    learner.change({6: Lesson(scenes12.folder / name, [], False, rejected)})
+    learner.learn()
+    assert learner.examples is not None
+    of_class = [int((learner.examples[k].images == 6).sum()) for k in range(len(scenes12.classes))]
+    assert of_class[1] == 1
+    assert sum(of_class) == 1
+
+
+@torch.inference_mode()
+def test_the_photograph_in_work_is_no_background_yet(learner: Learner, scenes12: Any) -> None:
+    learner.change(lessons(scenes12, 6))
+    learner.learn(in_work=5)
+    assert learner.examples is not None
+    everything = [learner.examples[k] for k in range(len(scenes12.classes))]
+    assert not any(((one.images == 5) & (one.signs < 0)).any() for one in everything)
+    assert any(((one.images == 5) & (one.signs > 0)).any() for one in everything)
+    learner.change({})
+    learner.learn(in_work=0)
+    everything = [learner.examples[k] for k in range(len(scenes12.classes))]
+    assert any(((one.images == 5) & (one.signs < 0)).any() for one in everything)
+
+
+@torch.inference_mode()
+def test_nothing_is_learned_from_too_few_objects(learner: Learner, scenes12: Any) -> None:
+    name = sorted(scenes12.truths)[0]
+    learner.change({0: lesson(scenes12, name, keep=1)})
+    assert len(learner.lessons[0].objects) < FEWEST
+    assert not learner.learn()
+
+
+@torch.inference_mode()
+def test_folds_calibrate_and_tell_only_what_they_know(
+    learner: Learner, scenes12: Any, tmp_path: Path
+) -> None:
+    learner.change(lessons(scenes12, 12))
+    assert learner.learn()
+    steps = list(fold(learner))
+    honest = steps[-1]
+    assert isinstance(honest, Honest)
+    assert all(step is None for step in steps[:-1])
+    assert learner.regression is not None
+    assert learner.calibration is not None
+    content = honest.to_json()
+    counts = dict(zip(scenes12.classes, learner.objects().tolist(), strict=True))
+    enough = {name for name, count in counts.items() if count >= 10}
+    assert set(content["classes"] if content else ()) == enough
+    assert honest.enough == (len(enough) == sum(count > 0 for count in counts.values()))
+    detector = learner.detector()
+    put(tmp_path / "learned.safetensors", detector)
+    same = take(tmp_path / "learned.safetensors", learner.photos)
+    path = scenes12.folder / sorted(scenes12.truths)[0]
+    one, other = detector.detect(path), same.detect(path)
+    assert one.boxes.tolist() == other.boxes.tolist()
+    assert one.scores.tolist() == other.scores.tolist()
+
+
+def until(condition: Any, seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.2)
+
+
+def test_labels_become_suggestions_a_model_and_a_report(running: Any, scenes12: Any) -> None:
+    client = running.client
+    running.trainer.start()
+    running.ahead.start()
+    for label in scenes12.classes:
+        client.post("/api/classes", json={"name": label})
+    names = sorted(scenes12.truths)
+    for index in range(10):
+        running.put(index, scenes12.truths[names[index]])
+    until(lambda: client.get("/api/status").json()["generation"] >= 1)
+    status = client.get("/api/status").json()
+    assert status["labelled"] == 10
+    assert status["objects"] == sum(len(scenes12.truths[name]) for name in names[:10])
+    assert status["seconds"] > 0
+    until(lambda: not client.get("/api/status").json()["training"])
+    found = client.get("/api/photos/11/suggestions").json()
+    assert found["generation"] >= 1
+    truths = as_boxes([one["box"] for one in scenes12.truths[names[11]]])
+    boxes = as_boxes([one["box"] for one in found["boxes"]])
+    assert (iou(truths, boxes).max(axis=1, initial=0) > 0.5).any()
+    scores = client.get("/api/photos/11/proposals").json()
+    assert len(scores["scores"]) == len(scores["boxes"])
+    assert 0 <= min(scores["scores"]) <= max(scores["scores"]) <= 1
+    saved = client.post("/api/model", json={"file": "fruit"}).json()["file"]
+    assert Path(saved) == scenes12.folder.resolve() / "fruit.safetensors"
+    assert Detector.load(saved).classes == tuple(scenes12.classes)
+    picture = (scenes12.folder / names[11]).read_bytes()
+    tried = client.post("/api/try", content=picture)
+    assert tried.json()["classes"] == scenes12.classes
+    assert client.post("/api/try", content=b"no picture").status_code == 400
+    until(lambda: client.get("/api/report").status_code == 200)
+    assert "Labelled photographs" in client.get("/api/report").text
+    assert running.ahead.uncertainty().keys() >= {10, 11}
