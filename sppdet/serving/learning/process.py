@@ -146,7 +146,7 @@ class Process:
 def main(folder: str, trunk: str) -> None:
     """Learn until the server ends."""
     if hasattr(os, "nice"):
-        os.nice(NICENESS)
+        os.nice(max(NICENESS - os.nice(0), 0))
     outbox = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is no event
     torch.set_num_threads(1)
