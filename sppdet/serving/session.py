@@ -53,6 +53,7 @@ class Session:
         }
         self._classes = list(dict.fromkeys([*folder.files.classes(), *self.state.classes]))
         self._sizes: dict[int, Size] = {}
+        self._revisions: dict[int, str] = {}
         self._lock = threading.Lock()
         self._random = random.Random(0)
         self.on_change: Callable[[int], None] = lambda index: None
@@ -90,7 +91,10 @@ class Session:
         """
         path, size = self.folder.images[index], self.size(index)
         labels = self.folder.files.read(path, size)
+        known = self._revisions.get(index, labels.revision)
         self._note(index, labels)
+        if known != labels.revision:  # another program has changed it
+            self.on_change(index)
         return Photo(index, path, size, labels, self.state.rejected(self.folder.names[index]))
 
     def to_json(self, photo: Photo) -> dict[str, Any]:
@@ -181,6 +185,7 @@ class Session:
 
     def _note(self, index: int, labels: PhotoLabels) -> None:
         with self._lock:
+            self._revisions[index] = labels.revision
             if labels.annotated:
                 self.counts[index] = len(labels.objects)
             else:

@@ -35,6 +35,9 @@ MINED = 6
 HARD = 15
 """Hard negatives of a class that a photograph gives each time."""
 
+TOGETHER = 100
+"""Changed photographs whose examples are taken at one time."""
+
 EARLY = 4
 """With fewer labelled photographs the one in work gives negatives too: there are no others."""
 
@@ -66,7 +69,7 @@ class Learner:
         self.heads = LinearSvms()
         self.settings = TrainSettings(
             mining=MINING,
-            regression=RegressionSettings(max_examples=600),
+            regression=RegressionSettings(max_examples=800),
             detector=photos.settings,
             workers=1,
             mirror=False,
@@ -125,7 +128,11 @@ class Learner:
             return False
         changed, self._stale = sorted(self._stale), set()
         partial = in_work if len(self.labelled) >= EARLY else None
-        concerned = self._take(changed, partial)
+        concerned: set[int] = set()
+        for start in range(0, len(changed), TOGETHER):
+            if start:  # a folder with many labels: its easy negatives go before more come
+                self.scorer = self._fit(concerned)
+            concerned |= self._take(changed[start : start + TOGETHER], partial)
         assert self.examples is not None
         if partial is not None:
             self._stale.add(partial)  # its background is learned when it is done
@@ -169,6 +176,7 @@ class Learner:
         except (SppdetError, OSError) as error:
             self.failures[index] = str(error)
             return None
+        self.failures.pop(index, None)
         return training_view(
             index, lesson, photo, self.photos.extractor, self.classes, self.settings.mining
         )

@@ -26,8 +26,8 @@ POSITIVES = (2, 24)
 NEGATIVES = (4, 40)
 """Random negatives of a class that a photograph gives, the fewest and the most."""
 
-REGRESSED = 12
-"""Examples of box regression of a class that a photograph gives at most."""
+REGRESSED = (1, 12)
+"""Examples of box regression of a class that a photograph gives, the fewest and the most."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def teach(
     quotas = Quotas(
         positives=_share(mining.max_positives, photographs, POSITIVES),
         negatives=_share(mining.initial_negatives, photographs, NEGATIVES),
-        regressed=REGRESSED,
+        regressed=_share(regression.max_examples, photographs, REGRESSED),
         images=1,
         images_with=np.ones(count, np.int64),
         positive_iou=mining.positive_iou,
