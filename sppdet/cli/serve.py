@@ -9,10 +9,7 @@ from sppdet.cli.options import Device, Workers
 
 
 def serve(
-    model: Annotated[
-        Path | None,
-        typer.Argument(help="A file that tools/train.py wrote. Default: the model that ships."),
-    ] = None,
+    model: Annotated[Path, typer.Argument(help="A file that tools/train.py wrote.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8378,
     host: Annotated[
         str,
@@ -44,14 +41,13 @@ def serve(
       sppdet serve fruit.safetensors
     """
     from sppdet.cli.common import choose_device, images_at_a_time
-    from sppdet.cli.detect import shipped_model
     from sppdet.detector import Detector
     from sppdet.serving.answers import make_app
     from sppdet.serving.model_app import ModelApp
     from sppdet.serving.run import listen, run_server
 
     where = choose_device(device)
-    detector = Detector.load(model or shipped_model(), where)
+    detector = Detector.load(model, where)
     listener = listen(host, port)
     count = images_at_a_time(where, workers)
     app = make_app(ModelApp(detector, count, queue, max_bytes, max_pixels).routes())

@@ -19,7 +19,6 @@ from typing import Any, TextIO
 import torch
 
 from sppdet.errors import SppdetError
-from sppdet.evaluation.report import write_report
 from sppdet.serving.learning.exchange import put
 from sppdet.serving.learning.folding import Honest, fold
 from sppdet.serving.learning.learner import FEWEST, Learner
@@ -126,6 +125,10 @@ class Process:
         if honest is None:
             self._tell("report", error="there is too little to report on yet; label some more")
             return
+        from sppdet.evaluation.report import (
+            write_report,  # it takes memory, and is seldom asked for
+        )
+
         content = {"folds": honest.result.to_json()}
         title = "Labelled photographs, each seen by a detector that has not learned from it"
         page = write_report(
