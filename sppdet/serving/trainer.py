@@ -54,6 +54,7 @@ class Trainer:
         self._reported = threading.Event()
         self._report: dict[str, Any] = {}
         self._report_lock = threading.Lock()
+        self._write_lock = threading.Lock()
 
     def start(self) -> None:
         """Start the process and the threads that talk to it."""
@@ -154,7 +155,7 @@ class Trainer:
 
     def _write(self, message: dict[str, Any]) -> None:
         process = self._process
-        with suppress(OSError, ValueError):  # it has ended, and is started again
+        with self._write_lock, suppress(OSError, ValueError):  # it has ended: it is started again
             assert process is not None
             assert process.stdin is not None
             process.stdin.write(json.dumps(message) + "\n")
