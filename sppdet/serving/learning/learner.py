@@ -7,7 +7,7 @@ calibration take longer and follow in steps between the changes
 (:mod:`sppdet.serving.learning.folding`).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +20,14 @@ from sppdet.heads.linear import LinearScorer, LinearSvms
 from sppdet.heads.path import score_regions
 from sppdet.heads.regression import BoxRegression
 from sppdet.heads.thresholds import UNKNOWN
-from sppdet.serving.learning.lessons import Lesson, Taught, hardest, teach, training_view
+from sppdet.serving.learning.lessons import (
+    Lesson,
+    Taught,
+    hard_ones,
+    hardest,
+    teach,
+    training_view,
+)
 from sppdet.serving.prepared import PreparedPhotos
 from sppdet.settings import MiningSettings, RegressionSettings, SelectionSettings, TrainSettings
 from sppdet.training.images import PreparedImage
@@ -84,6 +91,7 @@ class Learner:
         self.card: dict[str, object] = {}
         self.failures: dict[int, str] = {}
         self._mined: dict[int, int] = {}
+        self._rejected: dict[int, list[Chosen]] = {}
         self._time = 0
         self._stale: set[int] = set()
 
@@ -196,13 +204,16 @@ class Learner:
             self.examples = Examples(self.photos.extractor.dimension, count, scale)
         for index in changed:
             self.regressed.pop(index, None)
+            self._rejected.pop(index, None)
             self._mined.pop(index, None)
+        self._rejected |= {k: one.rejected for k, one in new.items()}
         self.regressed |= {k: one for k, one in new.items() if self.lessons[k].annotated}
         for label in range(count):
             own = self.examples[label]
             keep = ~np.isin(own.images, np.array(changed, np.int64))
             pairs = [(1, one.positives[label]) for one in new.values()]
             pairs += [(-1, one.negatives[label]) for k, one in new.items() if k != partial]
+            pairs += [(-1, one.rejected[label]) for one in new.values()]
             if not keep.all() or any(len(one) for _, one in pairs):
                 concerned.add(label)
             own.keep(keep)
@@ -269,7 +280,20 @@ class Learner:
                 found[label].append((-1, one))
         hard = set()
         for label, ones in enumerate(found):
+            ones += [(-1, one) for one in self._again(label)]
             if any(len(one) for _, one in ones):
                 self.examples[label].add(ones, self.examples.scale)
                 hard.add(label)
         return hard
+
+    def _again(self, label: int) -> Iterator[Chosen]:
+        """Rejected boxes that were dropped as easy negatives of a class and are hard again."""
+        assert self.examples is not None
+        assert self.scorer is not None
+        known = self.examples[label].regions
+        for chosen in self._rejected.values():
+            one = chosen[label]
+            if len(one) and not np.isin(one.regions, known).all():
+                scores = self.scorer.score(one.features.float())[:, label].numpy()
+                scores = np.where(np.isin(one.regions, known), -np.inf, scores)
+                yield hard_ones(one, scores, self.heads.hard_score)

@@ -88,12 +88,14 @@ class Taught:
     Attributes:
         norms: L2 norms of the features of some proposals.
         positives, negatives: of the SVMs.
+        rejected: the rejected boxes, negatives too.
         regression: features (M, D) float16, proposals (M, 4) and their ground truth (M, 4).
     """
 
     norms: NDArray[np.float32]
     positives: list[Chosen]
     negatives: list[Chosen]
+    rejected: list[Chosen]
     regression: list[tuple[Tensor, Boxes, Boxes]]
 
 
@@ -144,10 +146,10 @@ def teach(
     )
     first = first_examples(view, quotas)
     rejected = rejections(view.number, lesson, photo, extractor, classes)
-    if not lesson.annotated:
-        return Taught(first.norms, _none(first.positives), rejected, [])
-    negatives = [_both(a, b) for a, b in zip(first.negatives, rejected, strict=True)]
-    return Taught(first.norms, first.positives, negatives, first.regression)
+    if lesson.annotated:
+        return Taught(first.norms, first.positives, first.negatives, rejected, first.regression)
+    none = [_none(one) for one in first.positives]
+    return Taught(first.norms, none, [*none], rejected, [])
 
 
 def rejections(
@@ -193,14 +195,12 @@ def _share(all_of_them: int, photographs: int, limits: tuple[int, int]) -> int:
     return min(max(all_of_them // max(photographs, 1), limits[0]), limits[1])
 
 
-def _none(chosen: list[Chosen]) -> list[Chosen]:
-    return [Chosen(one.features[:0], one.roles[:0], one.regions[:0], one.image) for one in chosen]
+def _none(one: Chosen) -> Chosen:
+    return Chosen(one.features[:0], one.roles[:0], one.regions[:0], one.image)
 
 
-def _both(first: Chosen, second: Chosen) -> Chosen:
-    return Chosen(
-        torch.cat([first.features, second.features]),
-        np.concatenate([first.roles, second.roles]),
-        np.concatenate([first.regions, second.regions]),
-        first.image,
-    )
+def hard_ones(chosen: Chosen, scores: NDArray[np.float32], least: float) -> Chosen:
+    """Those of some regions whose scores exceed ``least``."""
+    rows = np.flatnonzero(scores > least)
+    features = chosen.features[torch.from_numpy(rows)]
+    return Chosen(features, chosen.roles[rows], chosen.regions[rows], chosen.image)
