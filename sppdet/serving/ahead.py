@@ -128,13 +128,11 @@ class Ahead:
         self._prepared.add(index)
         boxes, labels, likely = detections(self._photos, detector, photo, LEAST)
         worth = likely >= np.asarray(detector.thresholds, np.float32)[labels]
+        places = boxes[worth].astype(np.float64).round(2).tolist()
         shown = [
             {"label": detector.classes[label], "box": box, "score": round(score, 4)}
             for box, label, score in zip(
-                np.round(boxes[worth], 2).tolist(),
-                labels[worth],
-                likely[worth].tolist(),
-                strict=True,
+                places, labels[worth].tolist(), likely[worth].tolist(), strict=True
             )
         ]
         counted = likely[:COUNTED].astype(np.float64)
@@ -164,7 +162,7 @@ class Ahead:
             np.nan_to_num(detector.scorer.probabilities(column, np.full(len(column), label)))
             for label, column in enumerate(scores.T)
         ]
-        best = np.max(likely, axis=0).round(4).tolist() if len(scores) else []
+        best = np.max(likely, axis=0).astype(np.float64).round(4).tolist() if len(scores) else []
         self._scores.put(index, (generation, best))
         return best
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -132,7 +133,7 @@ class LabelApp:
         """The proposals, in the order of the search, with their scores where there are some."""
         index = self._id(request)
         path = self.session.folder.images[index]
-        boxes = self.photos.proposals(path).round(2).astype(float).round(2).tolist()
+        boxes = self.photos.proposals(path).astype(np.float64).round(2).tolist()
         scores = self.ahead.scores(index)
         return JSONResponse({"boxes": boxes, **({} if scores is None else {"scores": scores})})
 
