@@ -43,7 +43,8 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _bad(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": " ".join(str(error).split())}, 400)
+    unwritten = isinstance(error.__cause__, OSError)  # a full disk: the same request may succeed
+    return JSONResponse({"error": " ".join(str(error).split())}, 507 if unwritten else 400)
 
 
 def _http(request: Request, error: Exception) -> Response:

@@ -1,5 +1,6 @@
 """The routes of ``sppdet label`` without the training."""
 
+import errno
 import io
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,24 @@ def test_errors_are_one_line_of_json(method: str, path: str, status: int, runnin
     answer = running.client.request(method, path)
     assert answer.status_code == status
     assert "\n" not in answer.json()["error"]
+
+
+def test_a_full_disk_is_told_and_keeps_the_file(
+    running: Any, scenes12: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.client.post("/api/classes", json={"name": "pear"})
+    pear = {"label": "pear", "box": [10, 10, 60, 60], "difficult": False}
+    assert running.put(0, [pear]).status_code == 200
+
+    def full(path: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    answer = running.put(0, [pear, pear])
+    assert answer.status_code == 507
+    assert "No space left" in answer.json()["error"]
+    assert running.client.get("/api/photos/0").json()["objects"] == [pear]
+    assert [path for path in scenes12.folder.iterdir() if path.name.startswith(".")] == []
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", 3, None, "x" * 201])
