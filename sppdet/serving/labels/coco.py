@@ -197,7 +197,7 @@ class _File:
         found = matched(objects, [one for _, one in known])
         gone = {id(entry) for place, (entry, _) in enumerate(known) if place not in found}
         next_id = _next(_ids(self._content["annotations"]))
-        new = []
+        new: list[dict[str, Any]] = []
         for one, index in zip(objects, found, strict=True):
             if index is None:
                 new.append({"id": next_id + len(new), "image_id": self._images[key]["id"]})
