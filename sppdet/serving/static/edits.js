@@ -27,11 +27,11 @@ function replaceSelected(state, part) {
 
 export const setBox = (state, box) => replaceSelected(state, { box });
 
-/** Use a class for the next boxes, and for the selected object if the pointer is inside it. */
+/** Use a class for the next boxes, and for the selected object if the pointer is at it. */
 export function useClass(state, label) {
   const { pending, point } = state;
   const object = state.labels.objects[state.selected];
-  const meant = object && (state.byKeyboard || !point || contains(object.box, point));
+  const meant = object && (state.byKeyboard || !point || contains(grown(object.box), point));
   state.label = label;
   state.pending = null;
   state.message = "";
@@ -39,6 +39,12 @@ export function useClass(state, label) {
   else if (!meant) state.select(null);
   else if (object.label !== label) replaceSelected(state, { label });
   else state.changed();
+}
+
+/** The box with a margin, which has room for a pointer that has just corrected an edge. */
+function grown([x1, y1, x2, y2]) {
+  const margin = 0.1 * Math.max(x2 - x1, y2 - y1) + 2;
+  return [x1 - margin, y1 - margin, x2 + margin, y2 + margin];
 }
 
 export function toggleDifficult(state) {
@@ -56,7 +62,7 @@ export function toggleBackground(state) {
   state.edit({ background: !state.labels.background });
 }
 
-export const asObject = ({ label, box }) => ({ label, box: box.map(Math.round), difficult: false });
+const asObject = ({ label, box }) => ({ label, box: box.map(Math.round), difficult: false });
 
 export function accept(state, suggestion) {
   addObjects(state, [asObject(suggestion)]);
@@ -86,7 +92,7 @@ export function remove(state) {
   else if (lit && lit.kind === "object") removeObject(state, lit.index);
 }
 
-export function removeObject(state, index) {
+function removeObject(state, index) {
   const objects = state.labels.objects.filter((_, other) => other !== index);
   state.selected = null;
   state.edit({ objects });

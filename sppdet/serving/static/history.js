@@ -14,6 +14,14 @@ export class History {
     this.#future = [];
   }
 
+  get canUndo() {
+    return this.#past.length > 0;
+  }
+
+  get canRedo() {
+    return this.#future.length > 0;
+  }
+
   /** Go back one step; false where there is none. */
   undo() {
     return this.#step(this.#past, this.#future);

@@ -5,7 +5,7 @@ import { element } from "./elements.js";
 const NATIVE = new Set(["Enter", "Space"]); // what these do on a button or a link stays
 
 /** The name of a key with its modifiers, such as "Ctrl+Shift+z", "?" or "Alt+ArrowLeft". */
-export function keyName(event) {
+function keyName(event) {
   const control = event.ctrlKey || event.metaKey;
   let name = event.key === " " ? "Space" : event.key;
   const plain = name.length === 1 && !control;
@@ -36,17 +36,18 @@ const MOUSE = [
   ["Move", "Lights up the best box under the pointer"],
   ["Click", "Makes a box of a proposal, accepts a suggestion, or selects an object"],
   ["Drag", "Draws a box; on a handle or in the selected box: corrects it"],
-  ["Shift while dragging", "Edges snap to the edges of proposals"],
-  ["Drag with the right or middle button", "Moves the picture"],
+  ["Shift+drag", "Draws or corrects; edges snap to the edges of proposals"],
+  ["Right drag", "With the right or middle button: moves the picture"],
 ];
 
 /** The lists of the help. */
 export function helpLists(groups) {
   const list = (title, rows) =>
-    element("dl", {}, element("h3", { textContent: title }), ...rows.flatMap(([shown, what]) => [
-      element("dt", {}, element("kbd", { textContent: shown })),
-      element("dd", { textContent: what }),
-    ]));
+    element("section", {}, element("h3", { textContent: title }),
+      element("dl", {}, ...rows.flatMap(([shown, what]) => [
+        element("dt", {}, element("kbd", { textContent: shown })),
+        element("dd", { textContent: what }),
+      ])));
   const keys = groups.map(({ title, commands }) =>
     list(title, commands.map(({ shown, what }) => [shown, what])));
   return [list("Mouse", MOUSE), ...keys];

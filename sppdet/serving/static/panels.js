@@ -22,6 +22,7 @@ export class Panels {
 
   help() {
     byId("help-dialog").showModal();
+    byId("help-dialog").scrollTop = 0;
   }
 
   report() {

@@ -34,6 +34,8 @@ export class Side {
     byId("difficult").disabled = !object;
     byId("background").setAttribute("aria-pressed", state.labels.background);
     byId("background").disabled = !state.photo || state.labels.objects.length > 0;
+    byId("undo").disabled = !state.history?.canUndo;
+    byId("redo").disabled = !state.history?.canRedo;
     refill(byId("detector"), state.status, () => detectorLines(state.status));
     this.#showHint();
   }
@@ -133,7 +135,9 @@ function detectorLines(status) {
     lines.push("The first detector learns after a handful of boxes. ");
   }
   if (status.training) lines.push("The detector is learning …");
-  else if (status.generation > 0) lines.push(`Detector ${status.generation}, learned in ${status.seconds.toFixed(1)} s.`);
+  else if (status.generation > 0) {
+    lines.push(`Detector ${status.generation}, learned in ${status.seconds.toFixed(1)} s.`);
+  }
   if (status.message) lines.push(element("p", { textContent: status.message }));
   return lines;
 }

@@ -3,7 +3,8 @@
 import { imageAddress } from "./api.js";
 import { element } from "./elements.js";
 
-const SIDE = 150; // of a level, in pixels
+const WIDE = 240; // the photograph, in pixels
+const SIDE = 150; // of a level
 
 /** The contents of the dialog for an explanation of a box of the photograph whose picture is given. */
 export async function explanation(image, size, object, why) {
@@ -37,7 +38,7 @@ function figureOf(canvas, caption, className = "") {
 
 /** The photograph under the grid of the feature map, with the window of the box. */
 function windowFigure(image, [width, height], box, { window: cells, map: [rows, columns] }) {
-  const canvas = element("canvas", { width: 300, height: Math.round((300 * height) / width) });
+  const canvas = element("canvas", { width: WIDE, height: Math.round((WIDE * height) / width) });
   const context = canvas.getContext("2d");
   const cell = [canvas.width / columns, canvas.height / rows];
   const scale = canvas.width / width;
