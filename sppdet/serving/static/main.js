@@ -96,7 +96,7 @@ async function poll() {
     }
     if (isNew) await photos.refresh();
   } catch (error) {
-    gone ||= error.name !== "AbortError";
+    gone ||= [0, 401, 403].includes(error.status);
     if (gone && saver.idle) showSaving("failed", error.message);
     setTimeout(poll, POLL);
     return;
