@@ -26,7 +26,7 @@ export function commandGroups(app) {
         () => acceptAll(state) || photos.next()],
       [["Delete", "Backspace"], "Delete", "Delete the selected object; reject the suggestion under the pointer",
         () => remove(state)],
-      [["s", "S"], "S, Shift+S", "Select the next or previous object",
+      [["s", "S"], "S, Shift+S", "Go to the next or previous object or suggestion",
         (key) => selectNext(state, key === "S" ? -1 : 1)],
       [["Escape"], "Esc", "Give up drawing; select nothing",
         () => pointer.cancel() || state.select(null)],
@@ -75,12 +75,21 @@ function group(title, rows) {
   return { title, commands };
 }
 
+/** Go through the objects, which are selected, and the suggestions, which the pointer goes to. */
 function selectNext(state, direction) {
-  const number = state.labels.objects.length;
+  const { selected, lit, open } = state;
+  const objects = state.labels.objects.length;
+  const number = objects + open.length;
   if (number === 0) return;
-  const from = state.selected ?? (direction > 0 ? -1 : 0);
+  const pointed = state.byKeyboard && lit?.kind === "suggestion" ? objects + lit.index : null;
+  const from = selected ?? pointed ?? (direction > 0 ? -1 : 0);
+  const next = (from + direction + number) % number;
   state.byKeyboard = true;
-  state.select((from + direction + number) % number);
+  state.select(next < objects ? next : null);
+  if (next >= objects) {
+    const [x1, y1, x2, y2] = open[next - objects].box;
+    state.pointAt([(x1 + x2) / 2, (y1 + y2) / 2]);
+  }
 }
 
 function arrow({ state, stage, view }, [x, y], steps) {

@@ -53,18 +53,12 @@ async function addClass(name) {
   }
 }
 
-state.addEventListener("edit", () => {
-  const { objects, background } = state.labels;
-  const listed = state.photos.find(({ id }) => id === state.photo.id);
-  listed.objects = objects.length;
-  listed.state = objects.length ? "labelled" : background ? "background" : state.open.length ? "suggested" : "empty";
-  strip.update(listed);
-  saver.save(state.photo.id, state.labels);
-});
+state.addEventListener("edit", () => saver.save(state.photo.id, state.labels));
 
 state.addEventListener("change", () => {
-  byId("photo").textContent = state.photo ? state.photo.name : "";
-  byId("photo").title = byId("photo").textContent;
+  if (!state.photo) return;
+  byId("photo").textContent = byId("photo").title = state.photo.name;
+  strip.update(state.photo.id, state.labels, state.open.length);
 });
 
 byId("next").addEventListener("click", () => photos.next());

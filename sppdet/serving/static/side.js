@@ -125,18 +125,21 @@ function detectorLines(status) {
   if (!status) return [];
   const lines = [];
   const precision = status.average_precision;
-  if (precision && status.enough) {
-    lines.push(element("b", { textContent: `mAP ${precision.mean.toFixed(2)}` }), " on folds of ");
+  if (precision) {
+    const number = Object.keys(precision.classes).length;
+    const those = status.enough ? "" : ` of the ${count(number, "class", "classes")} with enough objects`;
+    lines.push(element("b", { textContent: `mAP ${precision.mean.toFixed(2)}` }), `${those}, by folds. `);
   }
   lines.push(`${count(status.labelled, "labelled photograph")} with ${count(status.objects, "object")}. `);
-  if (precision && !status.enough) {
-    lines.push("These are too few objects for a figure of the average precision. ");
-  } else if (!precision && status.generation === 0 && !status.training) {
+  if (!precision && status.generation > 0) {
+    lines.push("These are too few for a figure of the average precision. ");
+  } else if (status.generation === 0 && !status.training) {
     lines.push("The first detector learns after a handful of boxes. ");
   }
   if (status.training) lines.push("The detector is learning …");
   else if (status.generation > 0) {
-    lines.push(`Detector ${status.generation}, learned in ${status.seconds.toFixed(1)} s.`);
+    const time = status.seconds === null ? "" : `, learned in ${status.seconds.toFixed(1)} s`;
+    lines.push(`Detector ${status.generation}${time}.`);
   }
   if (status.message) lines.push(element("p", { textContent: status.message }));
   return lines;

@@ -25,14 +25,24 @@ export class Strip {
         picture, element("span", { className: "words" }));
       button.addEventListener("click", () => this.open(photo.id));
       this.#buttons.set(photo.id, button);
-      this.update(photo);
+      this.#describe(photo);
       return button;
     });
     byId("strip").replaceChildren(...buttons);
   }
 
-  /** Show the state of a photograph. */
-  update(photo) {
+  /** Show the state of a photograph whose labels may have changed. */
+  update(id, { objects, background }, suggestions) {
+    const photo = this.state.photos.find((one) => one.id === id);
+    if (!photo) return;
+    photo.objects = objects.length;
+    photo.state = suggestions ? "suggested" : "empty";
+    if (background) photo.state = "background";
+    if (objects.length) photo.state = "labelled";
+    this.#describe(photo);
+  }
+
+  #describe(photo) {
     const button = this.#buttons.get(photo.id);
     if (!button) return;
     const words = describe(photo);

@@ -165,8 +165,8 @@ class Page:
         return self.browser.execute_script(script, *arguments)
 
     def text(self, selector: str) -> str:
-        """The text of an element."""
-        text = self.run("return document.querySelector(arguments[0]).innerText", selector)
+        """The text of an element; empty where there is none."""
+        text = self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
         return str(text).strip()
 
     @property
