@@ -59,7 +59,7 @@ export function commandGroups(app) {
     group("Detector", [
       [["m"], "M", "Save the detector as a file", () => panels.model()],
       [["t"], "T", "Try the detector on other images", () => panels.trial()],
-      [["w"], "W", "Why the selected box has its score", () => panels.why()],
+      state.folder.explains && [["w"], "W", "Why the selected box has its score", () => panels.why()],
       [["r"], "R", "Report on the labelled photographs", () => panels.report()],
       [["?", "F1"], "?", "This list", () => panels.help()],
     ]),
@@ -67,7 +67,7 @@ export function commandGroups(app) {
 }
 
 function group(title, rows) {
-  const commands = rows.map(([keys, shown, what, run]) => ({
+  const commands = rows.filter(Boolean).map(([keys, shown, what, run]) => ({
     shown,
     what,
     runs: keys.map((key) => (Array.isArray(key) ? key : [key, run])),

@@ -49,7 +49,8 @@ function grown([x1, y1, x2, y2]) {
 
 export function toggleDifficult(state) {
   const object = state.labels.objects[state.selected];
-  if (object) replaceSelected(state, { difficult: !object.difficult });
+  if (state.folder.difficult === false) state.say("The files of these labels cannot say it.");
+  else if (object) replaceSelected(state, { difficult: !object.difficult });
   else state.say("Select an object first: the flag belongs to one object.");
 }
 

@@ -27,10 +27,6 @@ const photos = new Photos(state, saver);
 const strip = new Strip(state, (id) => photos.open(id));
 new Side(state, addClass);
 
-const groups = commandGroups({ state, stage, view, pointer, photos, panels });
-listenToKeys(groups);
-byId("help-keys").replaceChildren(...helpLists(groups));
-
 function showSaving(kind, message) {
   byId("save").dataset.state = kind;
   byId("save").textContent = message;
@@ -108,8 +104,13 @@ async function start() {
     Object.assign(state, { folder, photos: folder.photos, classes: folder.classes });
     state.label = folder.classes[0] ?? null;
     byId("folder").textContent = folder.name;
+    byId("difficult").hidden = folder.difficult === false;
+    byId("why").hidden = !folder.explains;
     document.title = `${folder.name}: sppdet label`;
     strip.fill();
+    const groups = commandGroups({ state, stage, view, pointer, photos, panels });
+    listenToKeys(groups);
+    byId("help-keys").replaceChildren(...helpLists(groups));
     const wanted = Number(location.hash.slice(1));
     const first = folder.photos.find(({ id }) => location.hash && id === wanted)
       || folder.photos.find(({ state: kind }) => kind === "empty" || kind === "suggested")
