@@ -81,7 +81,7 @@ def modules(browser: Any) -> Iterator[Run]:
 class Server:
     """``sppdet label`` or ``sppdet serve`` as a process of its own, which can be killed."""
 
-    def __init__(self, command: str, path: Path) -> None:
+    def __init__(self, command: str, path: Path, cache: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}/"
@@ -90,12 +90,13 @@ class Server:
         self._command = [sys.executable, "-m", "sppdet", *words]
         if command == "label":
             self._command.append("--no-browser")
+        self._environment = {**os.environ, "SPPDET_CACHE": str(cache)}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, env={**os.environ}
+            self._command, stdout=subprocess.DEVNULL, env=self._environment
         )
         for _ in range(1200):
             assert self._process.poll() is None, "the server has ended"
@@ -152,7 +153,7 @@ class Page:
 
         self.until(lit)
 
-    def until(self, condition: Callable[[], Any], seconds: float = 120) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float = 240) -> Any:
         """Wait for a condition to hold; returns its value."""
         end = time.monotonic() + seconds
         while not (value := condition()):
@@ -255,12 +256,15 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def make_page(browser: Any) -> Iterator[Callable[[str, Path], tuple[Server, Page]]]:
+def make_page(
+    browser: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str, Path], tuple[Server, Page]]]:
     """``make_page(command, path)`` starts a server; returns it with its page."""
     servers = []
+    cache = tmp_path_factory.getbasetemp() / "sppdet-cache"  # as that of all tests
 
     def make(command: str, path: Path) -> tuple[Server, Page]:
-        server = Server(command, path)
+        server = Server(command, path, cache)
         servers.append(server)
         server.start()
         return server, Page(browser, server.address)
