@@ -118,7 +118,11 @@ class Server:
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(60)
+            try:
+                self._process.wait(60)
+            except subprocess.TimeoutExpired:  # it compiles
+                self._process.kill()
+                self._process.wait()
             self._process = None
 
 
