@@ -142,6 +142,7 @@ def test_the_model_is_saved_and_tried(page: Any, folder: Path) -> None:
 def test_the_page_of_serve_shows_what_is_in_a_picture(make_page: Making) -> None:
     _, page = make_page("serve", ROOT / "sppdet" / "weights" / "detector.safetensors")
     page.browser.get(page.address)
+    page.complaints()  # those of other tests
     field = page.browser.find_element("id", "try-files")
     field.send_keys(str(ROOT / "data" / "sample" / "fruit.jpg"))
     page.until(lambda: "apple" in page.text("#try-place ul"))

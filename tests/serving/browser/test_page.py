@@ -64,6 +64,7 @@ def served(make_page: Making, folder: Folder) -> tuple[Any, Any]:
 
 @pytest.fixture
 def page(served: tuple[Any, Any]) -> Any:
+    served[1].complaints()  # those of other tests
     yield served[1]
     assert served[1].complaints() == []
 
