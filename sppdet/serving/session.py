@@ -111,6 +111,7 @@ class Session:
                 {"label": one.name, "box": list(one.box), "difficult": one.difficult}
                 for one in labels.objects
             ],
+            "rejected": [{"label": label, "box": list(box)} for label, box in photo.rejected],
         }
 
     def put(self, index: int, content: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +123,9 @@ class Session:
         """
         size = self.size(index)
         objects = [self._label(one, size) for one in _list(content, "objects")]
-        rejected = [self._label(one, size) for one in _list(content, "rejected", [])]
+        rejected = None  # those that are known stay
+        if "rejected" in content:
+            rejected = [self._label(one, size) for one in _list(content, "rejected")]
         background = content.get("background", False)
         revision = content.get("revision")
         if not isinstance(background, bool) or not isinstance(revision, str):
@@ -194,10 +197,11 @@ class Session:
                 if one.name not in self._classes:
                     self._classes.append(one.name)
 
-    def _reject(self, index: int, new: list[Label], objects: tuple[Label, ...]) -> None:
+    def _reject(self, index: int, new: list[Label] | None, objects: tuple[Label, ...]) -> None:
         name = self.folder.names[index]
         boxes = dict.fromkeys(self.state.rejected(name))
-        boxes |= dict.fromkeys((one.name, one.box) for one in new)
+        if new is not None:
+            boxes = dict.fromkeys((one.name, one.box) for one in new)
         kept = []
         for label, box in boxes:
             same = as_boxes([one.box for one in objects if one.name == label])

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build the wheel and the sdist, install each into an empty environment outside the checkout, and
-# use it once: the version, a help text, and the fruit in the sample picture.
+# use it once: the version, help texts, the files of the page, and the fruit in the sample picture.
 #
 #   bash tests/packaging/build_and_use.sh PYTHON    # a python with `build` installed
 set -euo pipefail
@@ -23,6 +23,8 @@ for package in dist/*.whl dist/*.tar.gz; do
     esac
     empty/bin/sppdet --version
     empty/bin/sppdet train --help > help.txt
+    empty/bin/sppdet label --help > help.txt
+    diff -r "$checkout/sppdet/serving/static" "$(dirname "$where")/serving/static"
     rm -rf out
     empty/bin/sppdet detect "$checkout/data/sample/fruit.jpg" --output out
     grep --quiet '"label"' out/fruit.json

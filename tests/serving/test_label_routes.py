@@ -146,6 +146,12 @@ def test_rejected_boxes_are_remembered_until_an_object_is_there(running: Any) ->
     running.put(0, [], rejected=[pear])
     name = running.session.folder.names[0]
     assert running.session.state.rejected(name) == [("pear", (10, 10, 60, 60))]
+    assert running.client.get("/api/photos/0").json()["rejected"] == [pear]
+    running.put(0, [], rejected=[])
+    assert running.session.state.rejected(name) == []
+    running.put(0, [], rejected=[pear])
+    running.put(0, [])
+    assert running.session.state.rejected(name) == [("pear", (10, 10, 60, 60))]
     running.put(0, [{**pear, "box": [12, 10, 60, 60]}])
     assert running.session.state.rejected(name) == []
 
