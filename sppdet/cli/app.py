@@ -176,7 +176,7 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
                 2,
             )
         except KeyboardInterrupt as interrupt:
-            _fail(LINE, TERMINATED if isinstance(interrupt, Terminated) else CODE)
+            _fail_interrupted(interrupt)
         except BrokenPipeError:  # the reader, such as `head`, has stopped
             _drop_output()
             raise SystemExit(1) from None
@@ -185,10 +185,30 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
             _fail(f"{error.filename or 'the output'}: {error.strerror or error}", 2)
         except MemoryError:
             _fail("out of memory; use smaller --scales or fewer --boxes", 2)
+        except Exception as error:  # compiled code makes a SystemError of a signal's exception
+            interrupt = _interrupt_behind(error)
+            if interrupt is None:
+                raise
+            _fail_interrupted(interrupt)
         finally:
             work_ends()
 
     return command
+
+
+def _fail_interrupted(interrupt: KeyboardInterrupt) -> NoReturn:
+    _fail(LINE, TERMINATED if isinstance(interrupt, Terminated) else CODE)
+
+
+def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The interrupt among the causes of an error."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sppdet.cli.options import MaxPixels
+from sppdet.cli.options import MaxPixels, Quiet
 
 
 def label(
@@ -24,6 +24,7 @@ def label(
     ] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     max_pixels: MaxPixels = None,
+    quiet: Quiet = False,
 ) -> None:
     """Label photographs in the browser, with a detector that learns meanwhile.
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sppdet.cli.options import Device, Workers
+from sppdet.cli.options import Device, Quiet, Workers
 
 
 def serve(
@@ -30,6 +30,7 @@ def serve(
     ] = 64_000_000,
     device: Device = None,
     workers: Workers = None,
+    quiet: Quiet = False,
 ) -> None:
     """Answer with the objects in an image: POST it to /detect, or drop it on the page.
 

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
+from sppdet.explaining import explain_box
 from sppdet.images import read_image
 from sppdet.serving.ahead import Ahead
 from sppdet.serving.answers import Refused, in_thread, static_routes
@@ -89,6 +90,7 @@ class LabelApp:
                 "name": session.folder.root.resolve().name,
                 "format": files.format,
                 "difficult": files.says_difficult,
+                "explains": True,
                 "classes": session.classes,
                 "photos": photos,
             }
@@ -165,9 +167,9 @@ class LabelApp:
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT})
 
     def explain(self, request: Request, content: dict[str, Any]) -> Response:
-        """What the score of a box consists of."""
-        self._id(request)
-        raise Refused(501, "explanations are not part of this version")
+        """What the score of a box consists of; the detector of the page keeps no neighbours."""
+        path = self.session.folder.images[self._id(request)]
+        return JSONResponse(explained(self._detector(), path, content))
 
     def _detector(self) -> Detector:
         detector = self.ahead.detector
@@ -199,6 +201,32 @@ def model_path(folder: Path, name: Any) -> Path:
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise Refused(400, f"{name}: is not a file that a model can replace")
     return path
+
+
+def explained(detector: Detector, path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """The explanation of a box of a photograph, as the page gets it.
+
+    Raises:
+        Refused: the class or the box cannot be explained.
+    """
+    label, box = content.get("label"), content.get("box")
+    if not isinstance(label, str) or not isinstance(box, list):
+        raise Refused(400, "give label, the name of a class, and box, x1, y1, x2, y2 in pixels")
+    try:
+        found = explain_box(detector, read_image(path), box, label, neighbours=0)
+    except (SppdetError, TypeError, ValueError) as error:
+        raise Refused(400, str(error)) from None
+    return {
+        "label": found.label,
+        "score": found.score,
+        "probability": found.probability,
+        "bias": found.bias,
+        "levels": list(found.levels),
+        "parts": found.parts.astype(float).tolist(),
+        "window": list(found.window),
+        "map": list(found.map_size),
+        "neighbours": [],
+    }
 
 
 def detect_in(detector: Detector, content: bytes) -> Detections:

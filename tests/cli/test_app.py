@@ -12,9 +12,9 @@ from PIL import Image
 
 import sppdet
 from sppdet.classification.networks import NETWORKS
-from sppdet.cli import choices, main, run
+from sppdet.cli import app, choices, main, run
 from sppdet.cli.app import COMMANDS, GROUPS
-from sppdet.cli.interrupt import CODE, LINE
+from sppdet.cli.interrupt import CODE, LINE, TERMINATED, Terminated
 from sppdet.cli.saving import KINDS as SAVED
 from sppdet.datasets import FORMATS
 from sppdet.datasets.download import SOURCES
@@ -306,6 +306,41 @@ with handled_interrupts():
 """
     done = in_a_process(code=code, PYTHONPATH=os.pathsep.join([str(ROOT), str(tmp_path)]))
     assert (done.returncode, done.stderr) == (CODE, said)
+
+
+@pytest.mark.parametrize(
+    ("raised", "exit_code"), [(KeyboardInterrupt, CODE), (Terminated, TERMINATED)]
+)
+@pytest.mark.parametrize("linked", ["cause", "context"])
+def test_an_interrupt_that_compiled_code_turns_into_another_error(
+    raised: type[KeyboardInterrupt],
+    exit_code: int,
+    linked: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """numba: "SystemError: CPUDispatcher returned a result with an exception set"."""
+
+    def compiled() -> None:
+        try:
+            raise raised
+        except KeyboardInterrupt as interrupt:
+            if linked == "cause":
+                raise SystemError("a result with an exception set") from interrupt
+            raise SystemError("a result with an exception set")  # noqa: B904
+
+    with pytest.raises(SystemExit) as stop:
+        app._guarded(compiled)()
+    assert stop.value.code == exit_code
+    assert capsys.readouterr().err == f"error: {LINE}\n"
+
+
+def test_another_error_keeps_its_traceback() -> None:
+    def wrong() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        app._guarded(wrong)()
 
 
 def test_an_ignored_ctrl_c_stays_ignored() -> None:

@@ -22,6 +22,10 @@ OTHER_JSON = {
     "classify train": "`RUN/history.json`",
     "classify export": "-",
     "export": "-",
+    "explain": "`OUT/NAME.json`",
+    "find": "`OUT/found.json`",
+    "label": "-",
+    "serve": "-",
     "data suspects": "`FOLDER/suspects.json`",
 }
 """What the page says of commands without ``--json``."""

@@ -165,3 +165,12 @@ def test_labels_become_suggestions_a_model_and_a_report(running: Any, scenes12: 
     until(lambda: client.get("/api/report").status_code == 200)
     assert "Labelled photographs" in client.get("/api/report").text
     assert running.ahead.uncertainty().keys() >= {10, 11}
+    assert client.get("/api/folder").json()["explains"]
+    given = {"label": scenes12.classes[0], "box": scenes12.truths[names[11]][0]["box"]}
+    why = client.post("/api/photos/11/explain", json=given).json()
+    assert len(why["parts"]) == sum(level * level for level in why["levels"])
+    assert why["score"] == pytest.approx(why["bias"] + sum(why["parts"]), abs=1e-4)
+    assert 0 <= why["window"][0] < why["window"][2] <= why["map"][1]
+    for wrong in ({**given, "label": "nobody"}, {**given, "box": [9, 9, 1, 1]}, {"box": "all"}):
+        answer = client.post("/api/photos/11/explain", json=wrong)
+        assert (answer.status_code, set(answer.json())) == (400, {"error"})

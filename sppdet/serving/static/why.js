@@ -23,7 +23,7 @@ export async function explanation(image, size, object, why) {
   return [
     element("p", { textContent: text }),
     element("div", { className: "why" }, windowFigure(image, size, object.box, why), ...figures),
-    element("h3", { textContent: "Nearest training examples" }),
+    ...(why.neighbours.length ? [element("h3", { textContent: "Nearest training examples" })] : []),
     element("div", { className: "examples" }, ...(await Promise.all(why.neighbours.map(example)))),
   ];
 }
