@@ -1,7 +1,7 @@
 """How many labels that were broken on purpose stand at the head of the list of suspects.
 
 A share of the labels is broken, a third each: dropped, given another class, or moved by a half of
-their width or height. `sppdet data suspects` then looks for them. The table says, for each kind,
+their width or height. `data suspects` then looks for them. The table says, for each kind,
 how many of the broken labels stand among the first 10 % of the list, which are as many suspects as
 a tenth of the labels. A dropped label counts where a missing box overlaps it at an IoU of at least
 --iou, a label of another class where a suspect is about this label, and a moved one in both cases.

@@ -202,7 +202,10 @@ def nms(boxes: Boxes, scores: NDArray[np.floating], threshold: float) -> NDArray
     from sppdet.suppression import greedy  # numba takes half a second to import
 
     order = np.argsort(-np.asarray(scores, np.float32), kind="stable")
-    return greedy(np.ascontiguousarray(boxes, np.float32), order, float(threshold))
+    kept: NDArray[np.int64] = greedy(
+        np.ascontiguousarray(boxes, np.float32), order, float(threshold)
+    )
+    return kept
 
 
 def encode(proposals: Boxes, truths: Boxes) -> NDArray[np.float32]:

@@ -186,10 +186,10 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
         except MemoryError:
             _fail("out of memory; use smaller --scales or fewer --boxes", 2)
         except Exception as error:  # compiled code makes a SystemError of a signal's exception
-            interrupt = _interrupt_behind(error)
-            if interrupt is None:
+            behind = _interrupt_behind(error)
+            if behind is None:
                 raise
-            _fail_interrupted(interrupt)
+            _fail_interrupted(behind)
         finally:
             work_ends()
 
