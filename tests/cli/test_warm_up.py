@@ -31,7 +31,7 @@ def test_the_next_process_compiles_nothing(tmp_path: Path) -> None:
     first, second = found
     assert first["compiled"] > 10
     assert second["compiled"] == 0
-    assert second["loaded"] > 10
+    assert second["loaded"] > 5  # functions that others call come with these
     assert first["kept_in"]
     assert all(Path(folder).is_relative_to(tmp_path / "kept") for folder in first["kept_in"])
     assert second["first_seconds"] < first["first_seconds"]
