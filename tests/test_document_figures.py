@@ -92,6 +92,9 @@ WITH_INTERVAL = "{2:.2f} ({3[0]:.2f} to {3[1]:.2f})"
         ("README.md", "detection", ("Fruit", "lite0, 480 px"), WITH_INTERVAL),
         ("README.md", "detection", ("Fruit", "small, 320 px"), "{6} s"),
         ("README.md", "detection", ("BCCD", "small, 320 px"), WITH_INTERVAL),
+        ("README.md", "detection", ("BCCD", "lite0"), WITH_INTERVAL),
+        ("README.md", "detection", ("Fruit", "lite0, 480 px"), "{6} s"),
+        ("README.md", "detect_stages", ("lite0, 480 px", "2"), "| {9:.2f} |"),
         (
             "README.md",
             "detection",
