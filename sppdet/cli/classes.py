@@ -88,7 +88,7 @@ def save_and_tell(detector: "Detector", output: Path, json_file: Path | None) ->
     detector.save(output)
     if json_file is not None:
         write_description(detector, json_file)
-    tell_card(detector)
+    tell_card(detector, console)
     console.print(f"{output}: finds {', '.join(detector.classes)}", markup=False, soft_wrap=True)
 
 

@@ -11,6 +11,8 @@ from sppdet.cli.options import JsonFile, Quiet
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sppdet.detector import Detector
 
 
@@ -28,24 +30,25 @@ def info(
     Example:
       sppdet info fruit.safetensors
     """
-    from sppdet.cli.progress import console
+    from sppdet.cli.progress import PlainConsole
     from sppdet.detector import Detector
     from sppdet.runtime.outputs import check_outputs
 
     check_outputs([json_file], [model])
     detector = Detector.load(model, "cpu")
-    console.print(f"{model}: {detector!r}", markup=False, soft_wrap=True)
+    out = PlainConsole()
+    out.print(f"{model}: {detector!r}", markup=False, soft_wrap=True)
     card = detector.card
     try:
         if "data" in card:
             data = card["data"]
-            console.print(
+            out.print(
                 f"trained on {data['name']} ({data['images']} images, {data['objects']} objects, "
                 f"digest {data['digest']}) on {card['date']} with sppdet {card['version']}",
                 markup=False,
                 soft_wrap=True,
             )
-        tell_card(detector)
+        tell_card(detector, out)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SppdetError(
             f"{model}: its card is not one that training writes ({error!r}); train it again"
@@ -74,34 +77,31 @@ def describe(detector: "Detector") -> dict[str, Any]:
     }
 
 
-def tell_card(detector: "Detector") -> None:
+def tell_card(detector: "Detector", out: "Console") -> None:
     """Print the figures of the folds and the thresholds, a line for each class; and the history."""
-    from sppdet.cli.progress import console
-
     told: set[str] = set()
     if "folds" in detector.card:
-        told |= _tell_folds(detector.card["folds"], detector.classes)
+        told |= _tell_folds(detector.card["folds"], detector.classes, out)
     for event in detector.card.get("history", ()):
-        console.print(_sentence(event), markup=False, soft_wrap=True)
+        out.print(_sentence(event), markup=False, soft_wrap=True)
         if event.get("folds"):
-            told |= _tell_folds(event["folds"], detector.classes)
+            told |= _tell_folds(event["folds"], detector.classes, out)
     rest = [name for name in detector.classes if name not in told]
     if rest:
-        console.print("no figures of folds are stored; thresholds:", markup=False)
+        out.print("no figures of folds are stored; thresholds:", markup=False)
         thresholds = dict(zip(detector.classes, detector.thresholds, strict=True))
         for name in rest:
-            console.print(f"  {name:<20} {thresholds[name]:.2f}", markup=False)
+            out.print(f"  {name:<20} {thresholds[name]:.2f}", markup=False)
 
 
-def _tell_folds(folds: Mapping[str, Any], classes: Sequence[str]) -> set[str]:
+def _tell_folds(folds: Mapping[str, Any], classes: Sequence[str], out: "Console") -> set[str]:
     """Print the figures of the classes that the detector still has; returns their names."""
-    from sppdet.cli.progress import console
     from sppdet.training.folds import FEW
 
     own = {name: one for name, one in folds["classes"].items() if name in classes}
     if not own:
         return set()
-    console.print(
+    out.print(
         f"on folds of {folds['images']} training images, not learned from: mean AP "
         f"{_figure(folds['map_11'])} (11 points), {_figure(folds['map_area'])} (area), IoU "
         f"{folds['iou']}",
@@ -110,7 +110,7 @@ def _tell_folds(folds: Mapping[str, Any], classes: Sequence[str]) -> set[str]:
     )
     for name, one in own.items():
         few = "  too few objects to trust" if one["objects"] < FEW else ""
-        console.print(
+        out.print(
             f"  {name:<20} AP {_figure(one['ap_11'])}  {one['objects']:>5} objects  "
             f"threshold {one['threshold']:.2f} (F1 {one['f1']:.2f}){few}",
             markup=False,

@@ -272,7 +272,7 @@ def train(
             console.print(f"note: class {name} has no examples; it will never be detected")
     if json_file is not None:
         write_description(result.detector, json_file)
-    tell_card(result.detector)
+    tell_card(result.detector, console)
     seconds = time.perf_counter() - start
     size = output.stat().st_size / 1e6
     console.print(

@@ -27,7 +27,7 @@ from sppdet.features.spp import SppRegionFeatures, SppRegions
 from sppdet.features.windows import image_scales
 from sppdet.heads.linear import LinearScorer
 from sppdet.heads.path import find, score_regions
-from sppdet.images import ImageLike, as_image
+from sppdet.images import ImageLike, Rgb, as_image
 from sppdet.panorama import is_panorama
 
 NEIGHBOURS = 3
@@ -67,9 +67,7 @@ def explain(
             or a detection is not of this detector and this image.
     """
     scorer, extractor = _explainable(detector)
-    image = as_image(image)
-    if is_panorama(image):
-        raise SppdetError("an image of more than 10:1 is seen in parts; explain a part of it")
+    image = _seen_whole(image)
     if detections.classes != detector.classes:
         raise SppdetError("the detections have other classes than the detector")
     size = image.shape[1], image.shape[0]
@@ -127,7 +125,7 @@ def explain_box(
     number = detector.classes.index(label)
     if not torch.isfinite(scorer.bias[number]):
         raise SppdetError(f"the class {label!r} had no examples, so that it has no score")
-    image = as_image(image)
+    image = _seen_whole(image)
     size = image.shape[1], image.shape[0]
     if np.shape(box) != (4,):
         raise ValueError(f"box is {box!r:.80}: give x1, y1, x2, y2 in pixels of the image")
@@ -138,6 +136,18 @@ def explain_box(
     given = Detections(boxes, labels, likely, detector.classes)
     found = _explanations(detector, regions, size, boxes, np.zeros(1, np.int64), given, neighbours)
     return found[0]
+
+
+def _seen_whole(image: ImageLike) -> Rgb:
+    """The image; one that a detector sees in parts has no score as a whole.
+
+    Raises:
+        SppdetError: it is such an image.
+    """
+    pixels = as_image(image)
+    if is_panorama(pixels):
+        raise SppdetError("an image of more than 10:1 is seen in parts; explain a part of it")
+    return pixels
 
 
 def check_explainable(detector: Detector) -> None:

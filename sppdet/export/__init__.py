@@ -156,5 +156,8 @@ def _metadata(detector: Detector) -> dict[str, str]:
         "classes": detector.classes,
         "thresholds": [round(float(one), 6) for one in detector.thresholds],
         "nms_iou": detector.settings.selection.nms_iou,
+        "one_class_iou": detector.settings.selection.one_class_iou,
+        "proposals": detector.settings.proposals,
+        "max_boxes": detector.settings.max_boxes,
     }
     return {name: json.dumps(one, ensure_ascii=False) for name, one in content.items()}

@@ -94,8 +94,12 @@ class KeptExamples:
         return replace(chosen, labels=own)
 
     def joined(self, other: "KeptExamples", first: int) -> "KeptExamples":
-        """These examples and those of another detector, whose classes begin at ``first``."""
-        return KeptExamples.together([self, replace(other, labels=other.labels + first)])
+        """These examples and those of another detector, whose classes begin at ``first``.
+
+        None is background any more: none was compared with the objects of the other's classes.
+        """
+        both = KeptExamples.together([self, replace(other, labels=other.labels + first)])
+        return replace(both, background=np.zeros(len(both), np.bool_))
 
     @staticmethod
     def together(parts: "Sequence[KeptExamples]") -> "KeptExamples":

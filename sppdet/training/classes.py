@@ -37,8 +37,10 @@ def remove_classes(detector: Detector, names: Sequence[str]) -> Detector:
     if not labels:
         raise SppdetError("no class would be left; keep at least one")
     removed = [name for name in detector.classes if name in names]
-    folds = detector.card.get("folds")
-    card = {**detector.card, **({"folds": _folds_of(folds, labels, detector)} if folds else {})}
+    card = copy.deepcopy(detector.card)
+    for one in (card, *card.get("history", ())):
+        if one.get("folds"):
+            one["folds"] = _folds_of(one["folds"], labels, detector)
     return Detector(
         detector.extractor,
         _rows(detector.scorer, labels),

@@ -228,3 +228,16 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         error = capsys.readouterr().err
         assert message in error
         assert len(error.splitlines()) == 1
+
+
+def test_removing_a_class_corrects_the_figures_of_every_event() -> None:
+    """The mean is that of what stays, and a class that comes again is told once."""
+    detector = made(("a", "b", "c"))
+    event = {"what": "added", "classes": ["b", "c"], "folds": folds(("b", "c"), 3)}
+    detector.card = {**detector.card, "history": [event]}
+    left = remove_classes(detector, ["b"])
+    figures = left.card["history"][0]["folds"]
+    assert list(figures["classes"]) == ["c"]
+    assert figures["map_11"] == pytest.approx(folds(("b", "c"), 3)["classes"]["c"]["ap_11"])
+    assert list(event["folds"]["classes"]) == ["b", "c"]
+    assert remove_classes(left, ["c"]).card["history"][0]["folds"]["classes"] == {}
