@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -47,6 +48,12 @@ def _bad(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": " ".join(str(error).split())}, 507 if unwritten else 400)
 
 
+def _gone(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)
+    name = Path(str(error.filename)).name if error.filename else "a file"
+    return JSONResponse({"error": f"{name}: {error.strerror or error}"}, 400)
+
+
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
@@ -62,6 +69,7 @@ HANDLERS: Mapping[Any, Callable[[Request, Exception], Response]] = {
     Refused: _refused,
     SppdetError: _bad,
     HTTPException: _http,
+    OSError: _gone,
     Exception: _failed,
 }
 """For Starlette's ``exception_handlers``."""
@@ -104,7 +112,8 @@ def static_file(name: str) -> Response:
     """
     file = resources.files("sppdet") / "serving" / "static" / name
     kind = KINDS.get(name[name.rfind(".") :])
-    if "/" in name or "\\" in name or name.startswith(".") or kind is None or not file.is_file():
+    odd = "/" in name or "\\" in name or name.startswith(".") or len(name) > 100
+    if odd or kind is None or not file.is_file():
         raise Refused(404, "there is no such file")
     return Response(file.read_bytes(), media_type=kind, headers={"Cache-Control": "no-cache"})
 

@@ -15,8 +15,10 @@ from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.explaining import explain_box
 from sppdet.images import read_image
+from sppdet.runtime.outputs import check_outputs
 from sppdet.serving.ahead import Ahead
 from sppdet.serving.answers import Refused, in_thread, static_routes
+from sppdet.serving.model_app import check_sides
 from sppdet.serving.photos import shown, thumbnail
 from sppdet.serving.prepared import PreparedPhotos
 from sppdet.serving.session import Session
@@ -24,6 +26,9 @@ from sppdet.serving.trainer import Trainer
 
 FILE_NAME = re.compile(r"[^\\/:*?\"<>|\x00-\x1f.][^\\/:*?\"<>|\x00-\x1f]*")
 """Names that are files of one folder on every system."""
+
+LONGEST_NAME = 100
+"""Bytes of the name of a model's file; systems take 255."""
 
 ORDERS = ("name", "random", "uncertain")
 
@@ -193,13 +198,19 @@ def model_path(folder: Path, name: Any) -> Path:
     Raises:
         Refused: the name is not that of a model in the folder.
     """
-    if not isinstance(name, str) or not FILE_NAME.fullmatch(name) or len(name) > 100:
+    if (
+        not isinstance(name, str)
+        or not FILE_NAME.fullmatch(name)
+        or len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME
+        or any(0xD800 <= ord(one) < 0xE000 for one in name)
+    ):
         raise Refused(400, "give file, a name without folders such as fruit.safetensors")
     if not name.endswith(".safetensors"):
         name += ".safetensors"
     path = folder.resolve() / name
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise Refused(400, f"{name}: is not a file that a model can replace")
+    check_outputs([path])  # nothing that sppdet did not make is replaced
     return path
 
 
@@ -236,6 +247,8 @@ def detect_in(detector: Detector, content: bytes) -> Detections:
         Refused: it is no image.
     """
     try:
-        return detector.detect(read_image(content), {})
+        image = read_image(content)
+        check_sides(*image.shape[1::-1])
+        return detector.detect(image, {})
     except SppdetError as error:
         raise Refused(400, str(error)) from None

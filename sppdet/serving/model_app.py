@@ -19,6 +19,9 @@ from sppdet.serving.metrics import Metrics
 from sppdet.serving.openapi import document, page
 from sppdet.serving.waiting import WaitingRoom
 
+LONGEST = 40
+"""Ratio of the sides of an image: one of 40:1 is seen in 13 parts."""
+
 
 class ModelApp:
     """The routes of a detector.
@@ -72,11 +75,24 @@ class ModelApp:
         check_pixels(content, self._most_pixels)
         try:
             image = read_image(content)
+            check_sides(*image.shape[1::-1])
             found = self._detector.detect(image, {} if threshold is None else threshold)
         except SppdetError as error:
             raise Refused(400, str(error)) from None
         self._metrics.detected(len(found), time.perf_counter() - start)
         return found
+
+
+def check_sides(width: int, height: int) -> None:
+    """Refuse an image that would be seen in very many parts.
+
+    Raises:
+        Refused: one side is more than :data:`LONGEST` times the other.
+    """
+    if max(width, height) > LONGEST * min(width, height):
+        raise Refused(
+            413, f"the image has {width} x {height} pixels; {LONGEST}:1 is accepted, so cut it"
+        )
 
 
 def check_pixels(content: bytes, most: int) -> None:

@@ -72,7 +72,7 @@ def run_server(
     name = socket.gethostname() if host in ("0.0.0.0", "::") else name
     address = f"http://{name}:{port}/" + (f"?token={token}" if token else "")
     config = uvicorn.Config(
-        Guard(app, host, token, most_bytes),
+        Guard(app, host, token, most_bytes, name),
         log_level="error",
         access_log=False,
         server_header=False,

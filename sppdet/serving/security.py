@@ -50,11 +50,15 @@ class Guard:
         host: the address that the server listens on.
         token: what requests must carry in ``X-Token`` or ``?token=``; None without.
         most_bytes: of the body of a request.
+        name: the name in the address that users are told.
     """
 
-    def __init__(self, app: ASGIApp, host: str, token: str | None, most_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, token: str | None, most_bytes: int, name: str = ""
+    ) -> None:
         self._app = app
         self._host = host
+        self._names = {host.casefold(), name.casefold()} - {""}
         self._token = token
         self._most = most_bytes
 
@@ -95,7 +99,7 @@ class Guard:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        if name in LOCAL or name == self._host.casefold():
+        if name in LOCAL or name in self._names:
             return True
         if self._host in LOCAL:
             return False

@@ -154,11 +154,12 @@ class Session:
         if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME:
             raise Refused(400, f"give the class a name of 1 to {LONGEST_NAME} characters")
         name = name.strip()
-        if any(ord(one) < 32 or 0xD800 <= ord(one) < 0xE000 for one in name):
+        odd = any(ord(one) < 32 or 0xD800 <= ord(one) < 0xE000 for one in name)
+        if odd or len(name.splitlines()) > 1:
             raise Refused(400, "a name of a class is one line")
         with self._lock:
+            self.folder.files.add_class(name)  # another program may have taken it out
             if name not in self._classes:
-                self.folder.files.add_class(name)
                 self.state.add_class(name)
                 self._classes.append(name)
         return self.classes
@@ -215,7 +216,8 @@ class Session:
             raise Refused(400, "an object has no class that is known; add the class first")
         difficult = entry.get("difficult", False)
         try:
-            box = np.array([float(value) for value in entry["box"]])
+            corners = entry["box"]
+            box = np.array([float(value) for value in corners if isinstance(corners, list)])
         except (KeyError, TypeError, ValueError, OverflowError):
             box = np.zeros(0)
         if box.shape != (4,) or not np.isfinite(box).all() or not isinstance(difficult, bool):

@@ -187,6 +187,57 @@ def test_lines_of_yolo_that_do_not_change_stay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "first"), [("names: [plum, apple]\n", "plum"), ("names: [apple]\n", "apple")]
+)
+def test_a_number_that_another_program_made_another_class_is_asked_about(
+    text: str, first: str, tmp_path: Path
+) -> None:
+    folder = PhotoFolder(yolo(tmp_path))
+    image, path = folder.images[0], tmp_path / "labels/a.txt"
+    said = folder.files.read(image, SIZE)
+    folder.files.add_class("plum")  # no number of the file is another class now
+    assert folder.files.read(image, SIZE).revision == said.revision
+    before = path.read_bytes()
+    (tmp_path / "data.yaml").write_text(text)
+    with pytest.raises(ChangedElsewhere):
+        folder.files.write(image, SIZE, [*said.objects, APPLE], False, said.revision)
+    assert path.read_bytes() == before
+    assert folder.files.read(image, SIZE).objects[0].name == first
+
+
+def test_the_ends_of_lines_stay(tmp_path: Path) -> None:
+    folder = PhotoFolder(yolo(tmp_path))
+    image, path = folder.images[0], tmp_path / "labels/a.txt"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n").removesuffix(b"\r\n"))
+    before = path.read_bytes()
+    said = folder.files.read(image, SIZE)
+    folder.files.write(image, SIZE, [*said.objects, APPLE], False, said.revision)
+    after = path.read_bytes()
+    assert after.startswith(before + b"\r\n1 ")
+    assert after.count(b"\n") == after.count(b"\r\n") == 4
+
+
+def test_a_class_that_one_of_several_coco_files_has(tmp_path: Path) -> None:
+    coco(tmp_path / "train")
+    coco(tmp_path / "valid")
+    other = tmp_path / "valid/instances.json"
+    other.write_text(other.read_text().replace('"pear"', '"apple"'))
+    for part in ("train", "valid"):
+        place = tmp_path / part
+        (place / "instances.json").rename(place / "_annotations.coco.json")
+        for photo in sorted((place / "images").iterdir()):
+            photo.rename(place / photo.name)
+        (place / "images").rmdir()
+    folder = PhotoFolder(tmp_path)
+    assert set(folder.files.classes()) == {"pear", "apple"}
+    image = next(one for one in folder.images if one.parent.name == "train")
+    said = folder.files.read(image, SIZE)
+    after = folder.files.write(image, SIZE, [*said.objects, APPLE], False, said.revision)
+    assert after.objects == (*said.objects, APPLE)
+    assert read_dataset(tmp_path, "train").classes == ("pear", "apple")
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("names: [pear, apple]\n", "names: [pear, apple, 'yes']\n"),

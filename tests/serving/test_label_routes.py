@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sppdet.errors import SppdetError
 from sppdet.images import read_image
 from sppdet.proposals import propose
 from sppdet.serving.answers import Refused
@@ -108,6 +109,7 @@ def test_what_makes_no_sense_is_refused(change: dict[str, Any], running: Any) ->
         ("POST", "/api/classes", 415),
         ("POST", "/api/photos/0/explain", 415),
         ("POST", "/api/try", 409),
+        ("GET", f"/static/{'a' * 5000}.js", 404),
     ],
 )
 def test_errors_are_one_line_of_json(method: str, path: str, status: int, running: Any) -> None:
@@ -134,10 +136,27 @@ def test_a_full_disk_is_told_and_keeps_the_file(
     assert [path for path in scenes12.folder.iterdir() if path.name.startswith(".")] == []
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a\nb", 3, None, "x" * 201])
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\u2028b", 3, None, "x" * 201])
 def test_what_is_no_class(name: Any, running: Any) -> None:
     answer = running.client.post("/api/classes", json={"name": name})
     assert answer.status_code == 400
+
+
+def test_a_class_that_another_program_took_out_can_be_added_again(running: Any) -> None:
+    added: list[str] = []
+    running.session.folder.files.add_class = added.append
+    for _ in range(2):
+        answer = running.client.post("/api/classes", json={"name": "kiwi"})
+        assert answer.json()["classes"] == ["kiwi"]
+    assert added == ["kiwi", "kiwi"]
+
+
+@pytest.mark.parametrize("part", ["image", "thumbnail", "proposals"])
+def test_a_photograph_that_has_gone_is_one_line(part: str, running: Any) -> None:
+    running.session.folder.images[3].unlink()
+    answer = running.client.get(f"/api/photos/3/{part}")
+    assert answer.status_code == 400
+    assert "\n" not in answer.json()["error"]
 
 
 def test_rejected_boxes_are_remembered_until_an_object_is_there(running: Any) -> None:
@@ -208,12 +227,16 @@ def test_natural_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "../a", "a/b", "a\\b", ".hidden", "a:b", None, 3, "x" * 101, "a\n"]
+    "name",
+    ["", "../a", "a/b", "a\\b", ".hidden", "a:b", None, 3, "x" * 101, "a\n", "\ud800", "梨" * 40],
 )
 def test_a_model_stays_in_the_folder(name: Any, tmp_path: Path) -> None:
     with pytest.raises(Refused):
         model_path(tmp_path, name)
     assert model_path(tmp_path, "fruit") == tmp_path.resolve() / "fruit.safetensors"
+    (tmp_path / "theirs.safetensors").write_text("of another program")
+    with pytest.raises(SppdetError, match="theirs"):
+        model_path(tmp_path, "theirs")
     (tmp_path / "link.safetensors").symlink_to(tmp_path.parent / "elsewhere")
     with pytest.raises(Refused):
         model_path(tmp_path, "link")

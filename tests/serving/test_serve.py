@@ -57,6 +57,7 @@ def test_detections_are_those_of_the_detector(
         (b"no picture", {}, 400),
         (b"x" * (BYTES + 1), {}, 413),
         (b"large", {}, 413),
+        (b"long", {}, 413),
         (b"picture", {"threshold": "2"}, 400),
         (b"picture", {"threshold": "x"}, 400),
         (b"picture", {"threshold": "nan"}, 400),
@@ -67,6 +68,8 @@ def test_bad_requests_are_one_line(
 ) -> None:
     if content == b"large":  # its header says so; there are no pixels
         content = b"P6\n400 300\n255\n"
+    if content == b"long":
+        content = b"P6\n600 3\n255\n" + bytes(600 * 3 * 3)
     if content == b"picture":
         content = picture.read_bytes()
     answer = client.post("/detect", params=query, content=content)

@@ -190,6 +190,9 @@ class _File:
         key = self.listed.get(image)
         if key is None and not objects and not background:
             return
+        for one in objects:  # a class that only another file of the folder names
+            if one.name not in self.categories:
+                self.add_category(one.name)
         if key is None:
             key = self._list(image, size)
         own = self.of_image.get(key, [])

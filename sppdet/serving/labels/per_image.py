@@ -33,9 +33,17 @@ class FilePerImage(ABC):
     def bare(self, path: Path, content: bytes) -> bool:
         """Whether content without objects says nothing else that would be lost with the file."""
 
+    def refresh(self) -> None:  # noqa: B027
+        """Read what all files share where another program has changed it."""
+
+    def shared(self, content: bytes) -> bytes:
+        """What a content rests on that all files share; it is part of the revision."""
+        return b""
+
     def read(self, image: Path, size: Size) -> PhotoLabels:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""
         path = self.places.of(image)
+        self.refresh()
         return self._said(path, _content(path), size)
 
     def write(
@@ -49,8 +57,9 @@ class FilePerImage(ABC):
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""
         path = self.places.of(image)
         with self._lock:
+            self.refresh()
             content = _content(path)
-            if revision_of(content) != revision:
+            if self._revision(content) != revision:
                 raise changed(path)
             new = self.merged(path, content, image, size, objects)
             if not objects and not background and (content is None or self.bare(path, new)):
@@ -59,13 +68,16 @@ class FilePerImage(ABC):
             if new != content:
                 with atomic_path(path) as temporary:
                     temporary.write_bytes(new)
-                    if revision_of(_content(path)) != revision:
+                    if self._revision(_content(path)) != revision:
                         raise changed(path)
             return self._said(path, new, size)
 
     def _said(self, path: Path, content: bytes | None, size: Size) -> PhotoLabels:
         objects = [] if content is None else self.objects_in(path, content, size)
-        return PhotoLabels(tuple(objects), content is not None, revision_of(content))
+        return PhotoLabels(tuple(objects), content is not None, self._revision(content))
+
+    def _revision(self, content: bytes | None) -> str:
+        return revision_of(None if content is None else content + self.shared(content))
 
 
 def _content(path: Path) -> bytes | None:

@@ -29,6 +29,20 @@ class YoloLabels(FilePerImage):
         super().__init__(places)
         self._file = class_file
         self._names = read_names(class_file)
+        self._read = read_bytes(class_file)
+
+    def refresh(self) -> None:
+        """See :class:`FilePerImage`: a number may be another class now."""
+        content = read_bytes(self._file)
+        if content != self._read:
+            self._names, self._read = read_names(self._file), content
+
+    def shared(self, content: bytes) -> bytes:
+        """See :class:`FilePerImage`: the names of the numbers in the lines."""
+        first = {one.split(maxsplit=1)[0] for one in content.splitlines() if one.strip()}
+        used = [number for number in self._names.by_number if f"{number}".encode() in first]
+        names = [(number, self._names.by_number[number]) for number in sorted(used)]
+        return repr(names).encode("utf-8", "surrogatepass")
 
     def classes(self) -> list[str]:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""
@@ -73,19 +87,22 @@ class YoloLabels(FilePerImage):
         found = matched(objects, [one for _, one in known])
         of_line = {number: place for place, (number, _) in enumerate(known)}
         lines = []
-        for number, old in enumerate(text.splitlines()):
+        end = "\r\n" if "\r\n" in text else "\n"
+        for number, whole in enumerate(text.splitlines(keepends=True)):
+            old = whole.rstrip("\r\n")
+            own_end = whole[len(old) :] or end
             place = of_line.get(number)
             if place is None:
-                lines.append(old)  # an empty line, or one that cannot be read
+                lines.append(old + own_end)  # an empty line, or one that cannot be read
             elif place in found:
                 new = objects[found.index(place)]
-                lines.append(self._changed(old, known[place][1], new, size))
+                lines.append(self._changed(old, known[place][1], new, size) + own_end)
         lines += [
-            self._line(one, size)
+            self._line(one, size) + end
             for one, index in zip(objects, found, strict=True)
             if index is None
         ]
-        return "".join(f"{one}\n" for one in lines).encode()
+        return "".join(lines).encode()
 
     def bare(self, path: Path, content: bytes) -> bool:
         """See :class:`FilePerImage`."""
