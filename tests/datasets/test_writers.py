@@ -126,6 +126,13 @@ def test_round_trip(format, data):
         assert outside == {"in", "out"}
 
 
+@pytest.mark.parametrize("name", ["0\x85", "a\x85b", "a\u2028b", "a\u2029", "\x85é"])
+def test_line_ends_of_unicode_in_a_name_of_yolo(name, tmp_path):
+    dataset = made(tmp_path / "in", {"a.jpg": [(name, (0.0, 0.0, 9.0, 9.0))]})
+    write_dataset({"": dataset}, "yolo", tmp_path / "out")
+    assert read_dataset(tmp_path / "out").classes == (name,)
+
+
 @pytest.mark.parametrize("format", WRITERS)
 @pytest.mark.parametrize("copy", [False, True])
 def test_parts_links_and_copies(tmp_path, format, copy):

@@ -50,4 +50,6 @@ def line(
 def data_yaml(classes: Sequence[str], setup: Mapping[str, str] | None = None) -> str:
     """The text of ``data.yaml``: the folders of the parts in ``setup``, and the class names."""
     content = {**(setup or {}), "names": dict(enumerate(classes))}
-    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+    # PyYAML writes these line ends as they are, and reads the first one as a space.
+    plain = not any(one in name for name in classes for one in "\x85\u2028\u2029")
+    return yaml.safe_dump(content, allow_unicode=plain, sort_keys=False)
