@@ -3,6 +3,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sppdet.datasets import read_dataset
 from sppdet.datasets.scenes import write_scenes
@@ -14,6 +15,12 @@ from sppdet.trunks import load_trunk
 
 # A shell in the background starts its children with Ctrl-C ignored; the tests of Ctrl-C send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same cases on every run, so that a red run says something about the change that it tests;
+# HYPOTHESIS_PROFILE=random looks for new ones.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("random", derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture(scope="session")
