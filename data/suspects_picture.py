@@ -1,4 +1,4 @@
-"""The picture of ``sppdet data suspects`` in the README, taken from its page in Debian's chromium.
+"""The picture of ``data suspects`` in the README, taken from its page in Debian's chromium.
 
 Renders scenes, breaks three labels (one dropped, one of another class, one moved), runs the command
 on them, and takes the top of its page.
