@@ -55,18 +55,20 @@ def atomic_paths(*paths: str | os.PathLike[str]) -> Iterator[tuple[Path, ...]]:
     """
     targets = [Path(path) for path in paths]
     temporaries: list[Path] = []
+    modes: list[int] = []
     at = targets[0]
     try:
         for at in targets:
             temporaries.append(_new_temporary(at))
+            modes.append(stat.S_IMODE(temporaries[-1].stat().st_mode))
         at = targets[0]
         yield tuple(temporaries)
         with _locked(temporaries[0].parent) if len(targets) > 1 else nullcontext():
             for later in targets[1:]:
                 if not is_stream(later):
                     Path(os.path.realpath(later)).unlink(missing_ok=True)
-            for at, temporary in zip(targets, temporaries, strict=True):
-                _put(temporary, at)
+            for at, temporary, mode in zip(targets, temporaries, modes, strict=True):
+                _put(temporary, at, mode)
     except OSError as error:
         raise SppdetError(
             f"{at}: cannot be written ({error.strerror or error}); "
@@ -124,14 +126,16 @@ def _new_temporary(target: Path) -> Path:
     return temporary
 
 
-def _put(temporary: Path, target: Path) -> None:
+def _put(temporary: Path, target: Path, mode: int) -> None:
+    """Rename; a new file gets ``mode``, which a library may have lost (safetensors puts a private
+    file in the place of the temporary one)."""
     if is_stream(target):
         with temporary.open("rb") as content, _open_stream(target) as into:
             shutil.copyfileobj(content, into)
         return
     real = Path(os.path.realpath(target))
     with suppress(OSError):
-        shutil.copymode(real, temporary)
+        temporary.chmod(stat.S_IMODE(real.stat().st_mode) if real.exists() else mode)
     temporary.replace(real)
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from sppdet.runtime.outputs import (
     recorded_path,
     write_recorded,
 )
+from sppdet.runtime.tensor_files import save_tensors
 
 EVALUATION = {"map_11": 1, "map_area": 1, "classes": {}}
 TENSORS = {"a": torch.zeros(2)}
@@ -179,15 +181,23 @@ def test_a_name_of_255_bytes(tmp_path: Path) -> None:
     assert path.read_text() == "x"
 
 
-def test_the_mode_is_that_of_the_umask_or_of_the_old_file(tmp_path: Path) -> None:
+def write_tensors(path: Path, text: str) -> None:
+    """safetensors puts a private file in the place of the one that it is given."""
+    save_tensors(path, {"a": torch.zeros(1)}, {"text": text})
+
+
+@pytest.mark.parametrize("write", [write_text, write_tensors])
+def test_the_mode_is_that_of_the_umask_or_of_the_old_file(
+    write: Callable[[Path, str], None], tmp_path: Path
+) -> None:
     before = os.umask(0o027)
     try:
-        write_text(tmp_path / "a", "x")
+        write(tmp_path / "a", "x")
     finally:
         os.umask(before)
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
     (tmp_path / "a").chmod(0o604)
-    write_text(tmp_path / "a", "y")
+    write(tmp_path / "a", "y")
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o604
 
 
