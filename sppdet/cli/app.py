@@ -13,7 +13,15 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sppdet.cli.interrupt import CODE, LINE, TERMINATED, Terminated, work_begins, work_ends
+from sppdet.cli.interrupt import (
+    CODE,
+    LINE,
+    TERMINATED,
+    Terminated,
+    interrupts_unchanged,
+    work_begins,
+    work_ends,
+)
 from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.runtime.cache import without_cache
 from sppdet.runtime.memory import keep_freed_memory
@@ -159,6 +167,7 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
         try:
             work_begins()
             with (
+                interrupts_unchanged(),
                 without_cache() if options.get("no_cache") else nullcontext(),
                 _quietly() if options.get("quiet") else nullcontext(),
             ):
@@ -176,7 +185,7 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
                 2,
             )
         except KeyboardInterrupt as interrupt:
-            _fail_interrupted(interrupt)
+            _fail(LINE, TERMINATED if isinstance(interrupt, Terminated) else CODE)
         except BrokenPipeError:  # the reader, such as `head`, has stopped
             _drop_output()
             raise SystemExit(1) from None
@@ -185,30 +194,10 @@ def _guarded(function: Callable[..., None]) -> Callable[..., None]:
             _fail(f"{error.filename or 'the output'}: {error.strerror or error}", 2)
         except MemoryError:
             _fail("out of memory; use smaller --scales or fewer --boxes", 2)
-        except Exception as error:  # compiled code makes a SystemError of a signal's exception
-            behind = _interrupt_behind(error)
-            if behind is None:
-                raise
-            _fail_interrupted(behind)
         finally:
             work_ends()
 
     return command
-
-
-def _fail_interrupted(interrupt: KeyboardInterrupt) -> NoReturn:
-    _fail(LINE, TERMINATED if isinstance(interrupt, Terminated) else CODE)
-
-
-def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
-    """The interrupt among the causes of an error."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, KeyboardInterrupt):
-            return error
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return None
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sppdet.boxes import Boxes
+from sppdet.cli.interrupt import interrupts_unchanged
 from sppdet.cli.output_names import output_names
 from sppdet.cli.progress import console, finish_batch, progress_bar
 from sppdet.cli.resuming import entries_before
@@ -149,7 +150,7 @@ def given_proposals(
     return dict(zip(inputs.files, boxes, strict=True))
 
 
-def run(job: Job, inputs: Plan, summary: Path | None, quiet: bool) -> None:
+def run(job: Job, inputs: Plan, summary: Path | None) -> None:
     """Work on all inputs, tell the user, and leave with an exit code where something failed.
 
     Raises:
@@ -162,14 +163,14 @@ def run(job: Job, inputs: Plan, summary: Path | None, quiet: bool) -> None:
     frames = done = skipped = finished = 0
     items = list(zip(inputs.sources, inputs.names, strict=True))
     try:
-        with progress_bar() as bar:
-            task = bar.add_task("detecting", total=len(items), visible=not (inputs.alone or quiet))
+        with interrupts_unchanged(), progress_bar() as bar:
+            task = bar.add_task("detecting", total=len(items), visible=not inputs.alone)
             results = ordered_map(lambda item: _work(job, *item), items, job.workers)
             for (source, _), outcome in zip(items, results, strict=True):
                 for entry in outcome.entries:
                     job.saver.add(entry)
                     counts.update(one["label"] for one in entry["detections"])
-                    if inputs.alone and not quiet and source.kind not in ("video", "camera"):
+                    if inputs.alone and source.kind not in ("video", "camera"):
                         _print(source, entry)
                 frames += 0 if outcome.skipped else len(outcome.entries)
                 skipped += outcome.skipped
@@ -203,7 +204,7 @@ def run(job: Job, inputs: Plan, summary: Path | None, quiet: bool) -> None:
     }
     if summary is not None:
         write_text(summary, json.dumps(figures, indent=1) + "\n")
-    if not inputs.alone and not quiet:
+    if not inputs.alone:
         _tell(figures, job.saver.folder)
     if failures and inputs.alone:
         raise SppdetError(failures[0])
@@ -239,11 +240,12 @@ def _work_on_video(job: Job, source: Source, name: str, outcome: Outcome) -> Non
     with Video(source) as video:
         with VideoSaver(job.saver, name, source.name, video.rate / every) as files:
             try:
-                for number, image in video.frames(every):
-                    found = job.detect(image, source)
-                    files.add(number, image, found)
-                    inner.save(f"{name}_{number:06d}", source.name, image, found, number)
-                    outcome.entries.append(report(source.name, found, number))
+                with interrupts_unchanged():
+                    for number, image in video.frames(every):
+                        found = job.detect(image, source)
+                        files.add(number, image, found)
+                        inner.save(f"{name}_{number:06d}", source.name, image, found, number)
+                        outcome.entries.append(report(source.name, found, number))
             except KeyboardInterrupt:
                 outcome.interrupted = True
 

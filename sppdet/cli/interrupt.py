@@ -66,6 +66,24 @@ def work_ends() -> None:
             signal.signal(number, _end)
 
 
+@contextmanager
+def interrupts_unchanged() -> Iterator[None]:
+    """Raise the interrupt that another error hides, as it was.
+
+    A signal in compiled code becomes "SystemError: CPUDispatcher returned a result with an
+    exception set", whose cause is the interrupt.
+    """
+    try:
+        yield
+    except Exception as error:
+        behind: BaseException | None = error
+        while behind is not None and not isinstance(behind, KeyboardInterrupt):
+            behind = behind.__cause__ or behind.__context__
+        if behind is None:
+            raise
+        raise behind from None
+
+
 def _ignore(numbers: list[signal.Signals]) -> None:
     for number in numbers:
         signal.signal(number, signal.SIG_IGN)

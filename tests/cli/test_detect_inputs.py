@@ -276,12 +276,15 @@ def test_the_standard_input(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal")
-def test_an_interruption_keeps_what_is_done(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_an_interruption_keeps_what_is_done(photos: Path, tmp_path: Path, threads: str) -> None:
+    """With one thread the work is the main thread's, which a signal reaches in compiled code."""
     for number in range(300):
         (photos / f"more{number}.jpg").symlink_to(photos / "1.jpg")
     out = tmp_path / "out"
     options = ("-o", out, "--save", "json,jsonl", "--threshold", 0.2)
-    process = subprocess.Popen(command(photos, *options), stderr=subprocess.PIPE, text=True)
+    words, variables = command(photos, *options), {**os.environ, "OMP_NUM_THREADS": threads}
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=variables)
     while process.poll() is None and len(list(out.glob("*.json"))) < 3:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
