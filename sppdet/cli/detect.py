@@ -106,7 +106,7 @@ def detect(
     saver = Saver(output, kinds, detector.classes, inputs.files)
     side_by_side = len(inputs.sources) > 1 and not inputs.videos
     workers = images_at_a_time(where) if side_by_side else 1
-    run(Job(detector, chosen, saver, every, skip_existing, workers, boxes), inputs, json, quiet)
+    run(Job(detector, chosen, saver, every, skip_existing, workers, boxes), inputs, json)
 
 
 def parse_thresholds(given: list[str], classes: tuple[str, ...]) -> dict[str, float]:

@@ -93,8 +93,6 @@ def explain(
     with atomic_paths(picture, report) as (first, second):
         save_picture(explanation_picture(pixels, explained, detector.classes), first)
         write_text(second, json.dumps(content, indent=1) + "\n")
-    if quiet:
-        return
     for one in explained:
         sums = " ".join(f"{float(grid.sum()):+.3f}" for grid in one.grids())
         print(
@@ -106,7 +104,8 @@ def explain(
     if detector.kept is None and neighbours:
         console.print(
             "note: the model keeps no training examples; train it with --keep-examples to see the "
-            "nearest"
+            "nearest",
+            soft_wrap=True,
         )
     console.print(f"see {picture} and {report}", soft_wrap=True)
 

@@ -83,9 +83,12 @@ def find(
     if output.exists() and not output.is_dir():
         raise SppdetError(f"{output}: is a file; --output names a folder")
     sources, failures = find_sources(images, recursive, output)
-    files = [source.path for source in sources if source.kind == "file" and source.path]
+    total = len(sources) + len(failures)
+    named = [source.path for source in sources if source.kind == "file" and source.path]
     others = [source.name for source in sources if source.kind != "file"]
     failures += [f"{name}: is not an image file; save its images first" for name in others]
+    files = [path for path in named if path.exists()]
+    failures += [f"{path}: no such file or folder" for path in named if not path.exists()]
     if not files:
         raise SppdetError(failures[0])
     sheet, report, table = (output / f"found.{suffix}" for suffix in ("png", "json", "csv"))
@@ -110,7 +113,7 @@ def find(
                 kept=kept,
                 per_image=per_image,
                 settings=ExemplarSettings(seed=seed),
-                progress=None if quiet else Bars(bar),
+                progress=Bars(bar),
             )
         except ValueError as error:
             raise SppdetError(f"--box {box}: {error}") from None
@@ -141,10 +144,9 @@ def find(
     save_picture(match_sheet(pixels, corners, best), sheet)
     write_recorded(table, text.getvalue())
     write_text(report, json.dumps(content, indent=1) + "\n")
-    if not quiet:
-        console.print(
-            f"{len(best)} regions of {len(files)} images, {result.negatives} negatives; {sheet}",
-            markup=False,
-            soft_wrap=True,
-        )
-    finish_batch(failures, len(files) + len(others))
+    console.print(
+        f"{len(best)} regions of {len(files)} images, {result.negatives} negatives; {sheet}",
+        markup=False,
+        soft_wrap=True,
+    )
+    finish_batch(failures, total)

@@ -1,11 +1,12 @@
 """``sppdet label``: label photographs in the browser."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sppdet.cli.options import MaxPixels, Quiet
+from sppdet.cli.options import Host, MaxPixels, Quiet
 
 
 def label(
@@ -15,13 +16,7 @@ def label(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")
     ] = 8377,
-    host: Annotated[
-        str,
-        typer.Option(
-            help="Address to listen on. With another than this machine's own, a token in the "
-            "address is required."
-        ),
-    ] = "127.0.0.1",
+    host: Host = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     max_pixels: MaxPixels = None,
     quiet: Quiet = False,
@@ -39,4 +34,5 @@ def label(
     from sppdet.serving.label import label_folder
 
     limit_pixels(max_pixels)
-    label_folder(folder, host, port, browser, lambda line: typer.echo(line))
+    announce = partial(typer.echo, err=quiet)  # a page whose address is not told is of no use
+    label_folder(folder, host, port, browser, typer.echo, announce)

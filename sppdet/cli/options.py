@@ -171,6 +171,14 @@ NoCache = Annotated[
         help="Read nothing from the cache, and keep nothing in it; see sppdet cache info.",
     ),
 ]
+Host = Annotated[
+    str,
+    typer.Option(
+        "--host",
+        help="Address to listen on. With another than this machine's own, a token in the address "
+        "is required.",
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="Print errors only; no progress, results and summary.")
 ]

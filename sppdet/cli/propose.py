@@ -98,7 +98,7 @@ def propose(
 
         found: dict[str, Boxes] = {}
         with progress_bar() as bar:
-            task = bar.add_task("proposals", total=len(files), visible=not quiet)
+            task = bar.add_task("proposals", total=len(files))
             results = ordered_map(search, files, count)
             for name, result in zip(relative_names(files), results, strict=True):
                 if isinstance(result, SppdetError):
@@ -109,17 +109,16 @@ def propose(
         if found:
             for target in targets:
                 write_proposals(target, found)
-        if not quiet:
-            number = sum(len(one) for one in found.values())
-            console.print(
-                f"{len(found)} images, {number} boxes, see {', '.join(map(str, targets))}",
-                markup=False,
-                soft_wrap=True,
-            )
+        number = sum(len(one) for one in found.values())
+        console.print(
+            f"{len(found)} images, {number} boxes, see {', '.join(map(str, targets))}",
+            markup=False,
+            soft_wrap=True,
+        )
         if not found:
             finish_batch(failures, total, 2)
     if recall is not None:
-        failed, number = _recall(recall, split, method, boxes, iou, count, json, quiet)
+        failed, number = _recall(recall, split, method, boxes, iou, count, json)
         failures += failed
         total += number
     finish_batch(failures, total)
@@ -141,7 +140,6 @@ def _recall(
     iou: float,
     workers: int,
     json: Path | None,
-    quiet: bool,
 ) -> tuple[list[str], int]:
     """Print the table of a data set; returns the failures and the number of images."""
     from sppdet.cli.evaluate_tables import print_recall
@@ -153,10 +151,9 @@ def _recall(
 
     check_outputs([json])
     dataset = read_dataset(data, split)
-    if not quiet:
-        tell_dataset(dataset)
+    tell_dataset(dataset)
     with progress_bar() as bar:
-        task = bar.add_task("recall", total=len(dataset.images), visible=not quiet)
+        task = bar.add_task("recall", total=len(dataset.images))
         content, failures = evaluate_proposals(
             dataset, method, iou, boxes, workers, lambda: bar.advance(task)
         )

@@ -1,23 +1,18 @@
 """``sppdet serve``: a detector behind HTTP."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sppdet.cli.options import Device, Quiet, Workers
+from sppdet.cli.options import Device, Host, Quiet, Workers
 
 
 def serve(
     model: Annotated[Path, typer.Argument(help="A file that tools/train.py wrote.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8378,
-    host: Annotated[
-        str,
-        typer.Option(
-            help="Address to listen on. With another than this machine's own, a token in the "
-            "address is required."
-        ),
-    ] = "127.0.0.1",
+    host: Host = "127.0.0.1",
     queue: Annotated[
         int, typer.Option(min=0, help="Images that may wait; others are answered with 503.")
     ] = 16,
@@ -52,4 +47,4 @@ def serve(
     listener = listen(host, port)
     count = images_at_a_time(where, workers)
     app = make_app(ModelApp(detector, count, queue, max_bytes, max_pixels).routes())
-    run_server(app, listener, host, max_bytes + 100_000, typer.echo)
+    run_server(app, listener, host, max_bytes + 100_000, partial(typer.echo, err=quiet))

@@ -75,9 +75,8 @@ def data_suspects(
     where = choose_device(device)
     loaded = load_trunk(with_stage(trunk, stage), weights, where)
     fitted = fit_to_labels(dataset, loaded.spec.scales, seed)
-    if not quiet:
-        tell_dataset(dataset)
-        console.print(f"from the labels: {fitted.reason}", markup=False, soft_wrap=True)
+    tell_dataset(dataset)
+    console.print(f"from the labels: {fitted.reason}", markup=False, soft_wrap=True)
     settings = TrainSettings(
         detector=DetectorSettings(fitted.proposals, fitted.max_boxes),
         seed=seed,
@@ -85,10 +84,9 @@ def data_suspects(
     )
     with progress_bar() as bar:
         extractor = SppRegionFeatures(loaded, SppSettings(fitted.scales))
-        result = train(dataset, extractor, settings, None if quiet else Bars(bar))
+        result = train(dataset, extractor, settings, Bars(bar))
         suspects = rank_suspects(look_at_labels(result))
     page = write_suspects(output, dataset, suspects, pictures)
     result.images.clear()
-    if not quiet:
-        console.print(f"{summary(dataset, suspects)}: {page}", markup=False, soft_wrap=True)
+    console.print(f"{summary(dataset, suspects)}: {page}", markup=False, soft_wrap=True)
     finish_batch(result.failures, len(dataset.images))

@@ -221,7 +221,10 @@ def train(
     fitted = None
     if proposals is None or boxes is None or (scales is None and method == "spp"):
         fitted = fit_to_labels(dataset, loaded.spec.scales, seed)
-        console.print(f"from the labels: {fitted.reason}", markup=False, soft_wrap=True)
+        own = {"--proposals": proposals, "--boxes": boxes, "--scales": scales}
+        used = ", ".join(f"{name} {value}" for name, value in own.items() if value is not None)
+        instead = f"; used instead: {used}" if used else ""
+        console.print(f"from the labels: {fitted.reason}{instead}", markup=False, soft_wrap=True)
     features = {"normalize_levels": normalize_levels, **layer_settings(layer, trunk)}
     extractor: RegionExtractor
     if method == "rcnn":

@@ -42,8 +42,8 @@ EXPLANATION = (
     '<b class="magenta">magenta</b> is what detectors found that had not learned from the image. '
     "<b>Missing box</b>: an object is found where no label is. <b>Wrong class</b>: the label's box "
     "is found as another class. <b>Bad fit</b>: the class is found, at another box. "
-    "<b>Spurious label</b>: nothing is found there. A doubt is no verdict: hard objects and "
-    "mistakes of the detectors are in the list too."
+    "<b>Spurious label</b>: nothing is found there. A doubt does not prove an error: the list also "
+    "contains hard objects and mistakes of the detectors."
 )
 
 
@@ -133,7 +133,7 @@ def _box(place: Place) -> list[float]:
 
 
 def _csv(entries: Sequence[dict[str, Any]]) -> str:
-    """A line each; empty cells where there is no label, or nothing was found."""
+    """One line for each suspect. A cell is empty if there is no label or no detection."""
     sides, stream = ("x1", "y1", "x2", "y2"), io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     heads = [f"{part}_{side}" for part in ("label", "found") for side in sides]

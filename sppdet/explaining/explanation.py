@@ -63,8 +63,9 @@ def explain(
         An explanation of each detection, in their order.
 
     Raises:
-        SppdetError: the score of this detector is no sum over bins, the image is of more than 10:1,
-            or a detection is not of this detector and this image.
+        SppdetError: the score of this detector is not a sum over bins, one side of the image is
+            more than ten times as long as the other, or a detection is not of this detector and
+            this image.
     """
     scorer, extractor = _explainable(detector)
     image = _seen_whole(image)
@@ -113,8 +114,9 @@ def explain_box(
         label: name of the class.
 
     Raises:
-        SppdetError: the score of this detector is no sum over bins, or the class is unknown or
-            could not be trained.
+        SppdetError: the score of this detector is not a sum over bins, the class is unknown or
+            could not be trained, or one side of the image is more than ten times as long as the
+            other.
         TypeError, ValueError: the box is not four numbers, or lies outside the image.
     """
     scorer, extractor = _explainable(detector)
@@ -146,12 +148,14 @@ def _seen_whole(image: ImageLike) -> Rgb:
     """
     pixels = as_image(image)
     if is_panorama(pixels):
-        raise SppdetError("an image of more than 10:1 is seen in parts; explain a part of it")
+        raise SppdetError(
+            "an image of more than 10:1 is seen in parts; cut out a part and explain that"
+        )
     return pixels
 
 
 def check_explainable(detector: Detector) -> None:
-    """Refuse a detector whose score is no sum over the bins of a pyramid.
+    """Refuse a detector whose score is not a sum over the bins of a pyramid.
 
     Raises:
         SppdetError: it has other heads than linear SVMs, fully connected layers, or crops.
@@ -164,7 +168,7 @@ def _explainable(detector: Detector) -> tuple[LinearScorer, SppRegionFeatures]:
     remedy = "train with --method spp --layer pyramid --heads svm"
     if not isinstance(scorer, LinearScorer):
         raise SppdetError(
-            f"its heads are {scorer.name!r}, whose score is no sum over the bins; {remedy}"
+            f"its heads are {scorer.name!r}, whose score is not a sum over the bins; {remedy}"
         )
     if not isinstance(extractor, SppRegionFeatures):
         raise SppdetError(
@@ -172,8 +176,8 @@ def _explainable(detector: Detector) -> tuple[LinearScorer, SppRegionFeatures]:
         )
     if extractor.trunk.head is not None:
         raise SppdetError(
-            f"its features are those of {extractor.trunk.layer}, so that its score is no sum over "
-            f"the bins; {remedy}"
+            f"its features are those of {extractor.trunk.layer}, so that its score is not a sum "
+            f"over the bins; {remedy}"
         )
     return scorer, extractor
 

@@ -19,7 +19,12 @@ MOST_BYTES = 64 << 20
 
 
 def label_folder(
-    path: Path, host: str, port: int, browser: bool, say: Callable[[str], None]
+    path: Path,
+    host: str,
+    port: int,
+    browser: bool,
+    say: Callable[[str], None],
+    announce: Callable[[str], None],
 ) -> None:
     """Serve the labelling page of a folder until Ctrl-C.
 
@@ -27,7 +32,8 @@ def label_folder(
         path: the folder.
         host, port: where to listen; port 0 takes a free one.
         browser: whether to open the page.
-        say: is told what the user is to know, a line each.
+        say: is told what is in the folder.
+        announce: is told the address.
 
     Raises:
         SppdetError: the folder cannot be labelled, or the port cannot be used.
@@ -45,7 +51,7 @@ def label_folder(
     ahead.start()
     try:
         app = make_app(LabelApp(session, photos, ahead, trainer).routes())
-        run_server(app, listener, host, MOST_BYTES, say, browser)
+        run_server(app, listener, host, MOST_BYTES, announce, browser)
     finally:
         ahead.stop()
         trainer.stop()

@@ -50,7 +50,7 @@ def run_server(
     listener: socket.socket,
     host: str,
     most_bytes: int,
-    say: Callable[[str], None],
+    announce: Callable[[str], None],
     browser: bool = False,
 ) -> None:
     """Answer requests until Ctrl-C.
@@ -60,7 +60,7 @@ def run_server(
         listener: of :func:`listen`.
         host: as it was given; on another address than this machine's own a token is required.
         most_bytes: of a request.
-        say: is told the address.
+        announce: is told the address.
         browser: whether to open the address in the browser.
 
     Raises:
@@ -81,11 +81,8 @@ def run_server(
     )
     server = uvicorn.Server(config)
 
-    def announce() -> None:
-        say(address)
-        if browser:
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-
-    announce()
+    announce(address)
+    if browser:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     server.run(sockets=[listener])
     raise KeyboardInterrupt

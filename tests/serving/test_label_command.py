@@ -31,8 +31,9 @@ class Process:
             text=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        told = self.process.stderr if "--quiet" in words else self.process.stdout
+        assert told is not None
+        for line in told:
             if found := re.search(r"(http://[^/]+/)(\S*)", line):
                 self.address, self.query = found.groups()
                 return
@@ -103,6 +104,16 @@ def test_ctrl_c_is_one_line(server: Process) -> None:
     assert server.process.returncode == 130
     assert error.splitlines()[-1].startswith("error: interrupted")
     assert "Traceback" not in out + error
+
+
+def test_the_address_is_told_with_quiet_too(folder: Path) -> None:
+    """On the standard error, with the token that nobody could know otherwise; nothing else is."""
+    started = Process(folder, "--quiet", "--host", "0.0.0.0")
+    try:
+        assert started.query.startswith("?token=")
+    finally:
+        started.process.kill()
+    assert started.process.communicate()[0] == ""
 
 
 def test_another_address_needs_a_token(folder: Path) -> None:
