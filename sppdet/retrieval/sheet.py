@@ -10,7 +10,7 @@ from sppdet.drawing import frame
 from sppdet.errors import SppdetError
 from sppdet.images import Rgb, read_image
 from sppdet.retrieval.search import Match
-from sppdet.runtime.fonts import font, font_file
+from sppdet.runtime.fonts import can_draw, font
 from sppdet.runtime.names import visible
 
 CELL, CAPTION, TEXT, GAP = 150, 16, 11, 6
@@ -64,7 +64,7 @@ def _cell(image: Rgb, box: Corners, text: str, colour: str) -> Image.Image:
     cell.paste(picture, ((CELL - size[0]) // 2, (CELL - size[1]) // 2))
     pen = ImageDraw.Draw(cell)
     pen.rectangle((0, CELL, CELL, CELL + CAPTION), fill="white")
-    if font_file(text) is None:
+    if not can_draw(text):
         text = text.encode("ascii", "replace").decode()
     pen.text((2, CELL + 1), text, fill="#374151", font=font(text, TEXT))
     return cell
