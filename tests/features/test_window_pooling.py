@@ -63,7 +63,7 @@ def test_the_gpus_way_equals_the_cpus(level: int) -> None:
     np.testing.assert_array_equal(here.numpy(), there.numpy())
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("levels", LEVELS)
 def test_on_a_gpu(levels: tuple) -> None:
     feature_map, windows = random_case(10)
