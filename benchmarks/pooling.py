@@ -19,7 +19,8 @@ from torchvision.ops import roi_pool
 
 from sppdet.benchmark.speed import machine
 from sppdet.features.pyramid import bin_count
-from sppdet.features.window_pooling import pool_windows, pool_windows_torch
+from sppdet.features.window_pooling import pool_windows
+from sppdet.features.window_pooling_torch import pool_windows_torch
 from sppdet.runtime.files import write_text
 from sppdet.runtime.memory import keep_freed_memory
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from sppdet.boxes import Boxes
 from sppdet.features.pyramid import bin_count
 from sppdet.features.regions import check_levels_of
-from sppdet.features.window_pooling import pool_windows, pool_windows_torch
+from sppdet.features.window_pooling import pool_windows
+from sppdet.features.window_pooling_torch import pool_windows_torch
 from sppdet.features.window_scoring import score_windows
 from sppdet.features.windows import choose_scale, image_scales, map_windows, resize
 from sppdet.images import Rgb

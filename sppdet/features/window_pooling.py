@@ -8,13 +8,10 @@ level 6 only.
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from sppdet.features.pyramid import bin_count, check_levels
 from sppdet.features.windows import check_windows
@@ -60,10 +57,10 @@ def pool_windows(
     levels = check_levels(levels)
     if not isinstance(feature_map, np.ndarray) or feature_map.dtype != np.float32:
         raise TypeError(
-            f"feature_map is {_type_name(feature_map)}: give a float32 array, "
+            f"feature_map is {type_name(feature_map)}: give a float32 array, "
             "feature_map.astype(np.float32); tensors go to pool_windows_torch"
         )
-    windows = check_windows(windows, *_map_size(feature_map.shape))
+    windows = check_windows(windows, *map_size(feature_map.shape))
     if not isinstance(threads, int | np.integer) or isinstance(threads, bool):
         raise TypeError(f"threads is {threads!r}: give a whole number")
     if threads < 1:
@@ -90,43 +87,7 @@ def pool_windows(
     return result
 
 
-def pool_windows_torch(feature_map: Tensor, windows: ArrayLike, levels: Iterable[int]) -> Tensor:
-    """:func:`pool_windows` in torch operations: for a GPU, and differentiable in the map.
-
-    Levels nest as there. What remains is one call of torchvision's ``roi_pool`` per finest level on
-    a GPU, whose kernel has the same bins. On a CPU that kernel is slow: there a table holds the
-    maxima of all blocks of 2**a x 2**b cells; any rectangle is the union of four overlapping
-    blocks, so that a bin costs four reads whatever its size. Windows share many bins: each
-    distinct one is read once.
-
-    Args:
-        feature_map: (rows, columns, channels), any floating type, on any device.
-        windows, levels: as in :func:`pool_windows`.
-
-    Returns:
-        (N, bins, channels), same type and device.
-
-    Raises:
-        TypeError, ValueError: as :func:`pool_windows`.
-    """
-    levels = check_levels(levels)
-    if not isinstance(feature_map, Tensor) or not feature_map.is_floating_point():
-        raise TypeError(f"feature_map is {_type_name(feature_map)}: give a tensor of floats")
-    windows = check_windows(windows, *_map_size(feature_map.shape))
-    pooled: dict[int, Tensor] = {}
-    for level in sorted(set(levels), reverse=True):
-        sources = [finer for finer in pooled if finer % level == 0]
-        if sources:
-            fine, step = pooled[min(sources)], min(sources) // level
-            parts = [fine[:, i::step, j::step] for i in range(step) for j in range(step)]
-            pooled[level] = reduce(torch.maximum, parts)
-        else:
-            one_level = _roi_pool_level if feature_map.is_cuda else _pool_level
-            pooled[level] = one_level(feature_map, windows, level)
-    return torch.cat([pooled[level].flatten(1, 2) for level in levels], dim=1)
-
-
-def _map_size(shape: tuple[int, ...]) -> tuple[int, int]:
+def map_size(shape: tuple[int, ...]) -> tuple[int, int]:
     """Rows and columns of a feature map."""
     if len(shape) != 3:
         raise ValueError(f"feature_map is {tuple(shape)}: give (rows, columns, channels)")
@@ -135,116 +96,17 @@ def _map_size(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def _check_buffer(out: MapArray, shape: tuple[int, int, int]) -> None:
     if not isinstance(out, np.ndarray) or out.dtype != np.float32:
-        raise TypeError(f"out is {_type_name(out)}: give a float32 array")
+        raise TypeError(f"out is {type_name(out)}: give a float32 array")
     if out.ndim != 3 or out.shape[1:] != shape[1:] or len(out) < shape[0]:
         raise ValueError(f"out has the shape {out.shape}: it cannot hold {shape}")
     if not out.flags.c_contiguous or not out.flags.writeable:
         raise ValueError("out must be C-contiguous and writeable: give np.empty(shape, np.float32)")
 
 
-def _type_name(value: Any) -> str:
+def type_name(value: Any) -> str:
     """What a value is, with the type of its numbers where it has one."""
     dtype = getattr(value, "dtype", None)
     return type(value).__name__ + (f" of {str(dtype).removeprefix('torch.')}" if dtype else "")
-
-
-def _roi_pool_level(feature_map: Tensor, windows: NDArray[np.int32], level: int) -> Tensor:
-    """One level by one kernel of torchvision's: (N, level, level, channels)."""
-    from torchvision.ops import roi_pool  # takes longer to import than a detection takes
-
-    batch = feature_map.permute(2, 0, 1)[None].contiguous()
-    corners = torch.from_numpy(windows).to(batch.device, batch.dtype)
-    images = corners.new_zeros(len(corners), 1)
-    rois = torch.cat([images, corners[:, :2], corners[:, 2:] - 1], dim=1)  # last cells included
-    pooled: Tensor = roi_pool(batch, rois, level)
-    return pooled.permute(0, 2, 3, 1)
-
-
-def _pool_level(feature_map: Tensor, windows: NDArray[np.int32], level: int) -> Tensor:
-    """One level by itself: (N, level, level, channels)."""
-    rows, columns, channels = feature_map.shape
-    x1, x2 = _bounds(windows[:, 0], windows[:, 2], level)
-    y1, y2 = _bounds(windows[:, 1], windows[:, 3], level)
-    across = x1 * (columns + 1) + x2
-    down = y1 * (rows + 1) + y2
-    # One number per rectangle: sorting those is much faster than sorting rows of four.
-    many = (columns + 1) ** 2
-    distinct, inverse = np.unique(down[:, :, None] * many + across[:, None, :], return_inverse=True)
-    down, across = np.divmod(distinct, many)
-    rectangles = (*np.divmod(across, columns + 1), *np.divmod(down, rows + 1))
-    maxima = _rectangle_maxima(feature_map, *rectangles)
-    where = torch.from_numpy(inverse.reshape(-1)).to(maxima.device)
-    return maxima[where].view(len(windows), level, level, channels)
-
-
-def _bounds(
-    first: NDArray[np.int32], end: NDArray[np.int32], level: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and end cell of each of ``level`` bins of each window, (N, level) each."""
-    cells = (end - first).astype(np.int64)[:, None]
-    index = np.arange(level)
-    start = index * cells // level
-    stop = -(-(index + 1) * cells // level)
-    return first[:, None] + start, first[:, None] + stop
-
-
-def _block_maxima(feature_map: Tensor, high: int, wide: int) -> list[list[Tensor]]:
-    """table[a][b]: (rows, columns, channels), the maximum of the 2**a rows x 2**b columns from each
-    cell on, for a up to ``high`` and b up to ``wide``; blocks that would leave the map are not
-    meaningful and never read."""
-    down = [feature_map]
-    for a in range(high):
-        down.append(_with_neighbour(down[-1], 1 << a, 0))
-    table = []
-    for level in down:
-        across = [level]
-        for b in range(wide):
-            across.append(_with_neighbour(across[-1], 1 << b, 1))
-        table.append(across)
-    return table
-
-
-def _with_neighbour(maxima: Tensor, step: int, axis: int) -> Tensor:
-    length = maxima.shape[axis]
-    ahead = maxima.narrow(axis, step, length - step)
-    merged = torch.maximum(maxima.narrow(axis, 0, length - step), ahead)
-    return torch.cat([merged, maxima.narrow(axis, length - step, step)], dim=axis)
-
-
-def _rectangle_maxima(
-    feature_map: Tensor,
-    x1: NDArray[np.int64],
-    x2: NDArray[np.int64],
-    y1: NDArray[np.int64],
-    y2: NDArray[np.int64],
-) -> Tensor:
-    """The maximum of each rectangle of cells, (M, channels)."""
-    _, columns, channels = feature_map.shape
-    device = feature_map.device
-    if len(x1) == 0:
-        return feature_map.new_zeros(0, channels)
-    high = np.frexp((y2 - y1).astype(np.float64))[1] - 1
-    wide = np.frexp((x2 - x1).astype(np.float64))[1] - 1
-    table = _block_maxima(feature_map, high.max(), wide.max())
-    order = np.lexsort((wide, high))
-    kinds, starts = np.unique(np.stack([high, wide], 1)[order], axis=0, return_index=True)
-    parts = []
-    for (a, b), members in zip(kinds, np.split(order, starts[1:]), strict=True):
-        block = table[a][b].reshape(-1, channels)
-        top, left = y1[members] * columns, x1[members]
-        bottom, right = (y2[members] - (1 << a)) * columns, x2[members] - (1 << b)
-        corners = {(0, 0): top + left}
-        if b:  # a block of one column is its own right edge
-            corners[0, 1] = top + right
-        if a:
-            corners[1, 0] = bottom + left
-        if a and b:
-            corners[1, 1] = bottom + right
-        reads = [block[torch.from_numpy(corner).to(device)] for corner in corners.values()]
-        parts.append(reduce(torch.maximum, reads))
-    back = np.empty(len(order), np.int64)
-    back[order] = np.arange(len(order))
-    return torch.cat(parts)[torch.from_numpy(back).to(device)]
 
 
 def pooling_plan(levels: tuple[int, ...]) -> NDArray[np.int64]:
