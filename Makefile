@@ -2,6 +2,7 @@
 # make test      - install, and run the linter, the type checker and all tests
 # make test-all  - the fast tests on every Python from 3.10 to 3.13 that is installed
 # make package   - build wheel and sdist, install them into an empty environment, use them once
+# make gpu-check - all tests and figures that need a GPU, without installing anything; needs the data sets
 # TORCH_INDEX=URL takes torch and torchvision from another package index, such as that of the CPU builds.
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ FACE := sppdet/__init__.py sppdet/detector.py sppdet/detections sppdet/inputs sp
 	sppdet/images.py sppdet/model_file.py sppdet/errors.py sppdet/heads sppdet/features sppdet/training sppdet/trunks \
 	sppdet/proposals/__init__.py sppdet/evaluation/evaluate.py
 
-.PHONY: install detect test test-all package types lint docs clean
+.PHONY: install detect test test-all package gpu-check types lint docs clean
 
 install: $(VENV)/.installed
 
@@ -41,6 +42,10 @@ test-all:
 
 package: install
 	bash tests/packaging/build_and_use.sh $(BIN)/python
+
+gpu-check:
+	mkdir -p out
+	$(PYTHON) benchmarks/gpu_check.py --output out/gpu.json
 
 lint: install
 	$(BIN)/ruff check --fix .
