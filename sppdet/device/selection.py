@@ -180,4 +180,4 @@ def _not_above(limit: float) -> float:
     """The largest number of single precision up to ``limit``: an overlap in single precision is
     above the one if it is above the other, though torch compares in single precision."""
     nearest = np.float32(limit)
-    return float(nearest if nearest <= limit else np.nextafter(nearest, np.float32(-np.inf)))
+    return float(nearest if float(nearest) <= limit else np.nextafter(nearest, np.float32(-np.inf)))
