@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def measure(data: Path, device: torch.device, short: bool) -> dict[str, Any]:
     trunk = load_trunk("squeezenet1_0", data / "squeezenet1_0.safetensors", device)
     for name, scales in (SHORT_SCALES if short else SCALES).items():
         extractor = SppRegionFeatures(trunk, SppSettings(scales))
-        _note(figures, f"SqueezeNet, {name}", lambda e=extractor: features(e, photos, short))  # type: ignore[misc]
+        _note(figures, f"SqueezeNet, {name}", partial(features, extractor, photos, short))
     _note(figures, "R-CNN, SqueezeNet", lambda: rcnn(trunk, photos, short))
     _note(figures, "R-CNN / SPP-net", lambda: ratios(figures))
     _note(figures, "detections on the device and on the CPU", lambda: agreement(photos, device))
@@ -154,9 +155,7 @@ def features(extractor: SppRegionFeatures, photos: list[Photo], short: bool) -> 
     found["stream with packing in the same thread, ms"] = _ms(
         statistics.median(seconds_of(with_packing, device) / len(packed) for _ in range(repeats))
     )
-    alone = [
-        [seconds_of(lambda one=one: call(*one), device) for one in packed] for _ in range(repeats)
-    ]  # type: ignore[misc]
+    alone = [[seconds_of(partial(call, *one), device) for one in packed] for _ in range(repeats)]
     found["latency, median, ms"] = _ms(statistics.median(np.median(alone, axis=0).tolist()))
     layout, buffer = packed[len(packed) // 2]
     found["stages of one photograph, ms"] = stages = {}
@@ -165,7 +164,7 @@ def features(extractor: SppRegionFeatures, photos: list[Photo], short: bool) -> 
         for _ in range(3):
             call(layout, buffer, stage)
         times = [
-            seconds_of(lambda s=stage: call(layout, buffer, s), device)  # type: ignore[misc]
+            seconds_of(partial(call, layout, buffer, stage), device)
             for _ in range(3 if short else 15)
         ]
         total = statistics.median(times)
@@ -185,7 +184,7 @@ def rcnn(trunk: Trunk, photos: list[Photo], short: bool) -> dict[str, Any]:
     clock = Clock(trunk.device)
     extractor.prepare(chosen[0].image, chosen[0].boxes[: most or 600], clock)
     times = [
-        seconds_of(lambda p=photo: extractor.prepare(p.image, p.boxes[:most]), trunk.device)  # type: ignore[misc]
+        seconds_of(partial(extractor.prepare, photo.image, photo.boxes[:most]), trunk.device)
         for photo in chosen
     ]
     crops = sum(len(photo.boxes[:most]) for photo in chosen)

@@ -100,8 +100,7 @@ def find_later(
     if not is_supported(detector):
         return Pending(_find_now(detector, resized, size, boxes, threshold))
     if len(boxes) == 0:
-        none = np.zeros(0, np.int64)
-        return Pending(Scored(boxes, none, np.zeros(0, np.float32), none))
+        return Pending(Scored.none())
     return Pending(_Queued(detector, resized, size, boxes, threshold))
 
 

@@ -191,6 +191,23 @@ def test_decoding_is_that_of_the_boxes() -> None:
     np.testing.assert_allclose(found.numpy(), clip(decode(boxes, deltas), *SIZE), atol=1e-3)
 
 
+@pytest.mark.parametrize("boxes", [None, 40, 0])
+def test_detect_on_a_device_gives_what_it_gives_on_a_cpu(
+    boxes: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = make_detector()
+    given = None if boxes is None else some_boxes(boxes)
+    wanted = detector.detect(IMAGE, 0.5, given)
+    monkeypatch.setattr(Detector, "_runs_on_device", is_supported)
+    found = detector.detect(IMAGE, 0.5, given)
+    np.testing.assert_array_equal(found.labels, wanted.labels)
+    np.testing.assert_allclose(found.boxes, wanted.boxes, atol=1e-2)
+    np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-4)
+    searched = ["proposals"] if boxes is None else []
+    assert list(found.seconds) == [*searched, "device", "total"]
+    assert found.size == wanted.size
+
+
 def on_gpu(folder: Path, single: bool) -> tuple[Detector, Detector]:
     """A detector on the CPU and on the GPU; there in single precision, or in half."""
     here = make_detector(classes=20)
