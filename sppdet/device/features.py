@@ -11,7 +11,7 @@ from sppdet.device.layout import Layout
 from sppdet.device.network import DeviceNetwork
 from sppdet.device.windows import canvas_cells, canvas_windows, on_canvas
 from sppdet.features.spp import SppRegionFeatures
-from sppdet.features.window_pooling import pool_windows_torch
+from sppdet.features.window_pooling_torch import pool_windows_torch
 
 Event = torch.cuda.Event
 
