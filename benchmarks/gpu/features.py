@@ -7,6 +7,7 @@ network's precision. Images of a size that is new are computed eagerly, sizes th
 captured in a CUDA graph, and replayed from then on: the three passes show the three cases.
 """
 
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, fx, nn
 
 from sppdet.boxes import Boxes
 from sppdet.detector import Detector
@@ -86,7 +87,7 @@ def _note(figures: dict[str, Any], name: str, work: Callable[[], Any]) -> None:
     try:
         figures[name] = work()
     except Exception as error:
-        figures[name] = f"failed: {type(error).__name__}: {error}"
+        figures[name] = f"failed: {type(error).__name__}: {error}"[:300]
 
 
 def read_photos(data: Path, count: int, most: int) -> list[Photo]:
@@ -279,26 +280,113 @@ def finding(photos: list[Photo], device: torch.device, short: bool) -> dict[str,
     }
 
 
-def variants(trunk: Trunk, photos: list[Photo], short: bool) -> dict[str, Any]:
-    """The network alone on one photograph, with and without what PyTorch leaves to a choice."""
-    scales = (SHORT_SCALES if short else SCALES)["one scale"]
-    extractor = SppRegionFeatures(trunk, SppSettings(scales))
-    photo = photos[len(photos) // 2]
-    packed = pack(extractor, resize_all(extractor, photo.image), photo.size, photo.boxes)
+class Wider(nn.Module):
+    """A network whose first convolution sees zeros in further channels."""
 
-    def one(benchmark: bool) -> dict[str, float]:
+    def __init__(self, network: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network)
+        first = next(one for one in self.network.modules() if isinstance(one, nn.Conv2d))
+        self.more = channels - first.in_channels
+        first.weight = nn.Parameter(
+            nn.functional.pad(first.weight, (0, 0, 0, 0, 0, self.more)).contiguous(
+                memory_format=torch.channels_last
+            ),
+            requires_grad=False,
+        )
+        first.in_channels = channels
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = nn.functional.pad(images, (0, 0, 0, 0, 0, self.more))
+        result: Tensor = self.network(images.contiguous(memory_format=torch.channels_last))
+        return result
+
+
+class Rectified(nn.Module):
+    """A convolution and the ReLU behind it in one of cuDNN's kernels."""
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, maps: Tensor) -> Tensor:
+        one = self.layer
+        assert not isinstance(one.padding, str)
+        result: Tensor = torch.cudnn_convolution_relu(
+            maps, one.weight, one.bias, one.stride, one.padding, one.dilation, one.groups
+        )
+        return result
+
+
+def rectified(network: nn.Module) -> nn.Module:
+    """The network with each convolution and the ReLU behind it in one."""
+    traced = fx.symbolic_trace(copy.deepcopy(network))
+    for node in list(traced.graph.nodes):
+        source = node.args[0] if node.args else None
+        if node.op != "call_module" or not isinstance(source, fx.Node):
+            continue
+        if source.op != "call_module" or len(source.users) > 1:
+            continue
+        layer = traced.get_submodule(str(source.target))
+        if isinstance(traced.get_submodule(str(node.target)), nn.ReLU) and isinstance(
+            layer, nn.Conv2d
+        ):
+            parent, _, name = str(source.target).rpartition(".")
+            setattr(traced.get_submodule(parent), name, Rectified(layer))
+            node.replace_all_uses_with(source)
+            traced.graph.erase_node(node)
+    traced.recompile()
+    return traced
+
+
+def variants(trunk: Trunk, photos: list[Photo], short: bool) -> dict[str, Any]:
+    """The network alone on one photograph, as it is and in other ways, replayed.
+
+    The milliseconds of a first call say what a new size costs.
+    """
+    extractor = SppRegionFeatures(
+        trunk, SppSettings((SHORT_SCALES if short else SCALES)["one scale"])
+    )
+    photo = photos[len(photos) // 2]
+    resized = resize_all(extractor, photo.image)
+    layout, buffer = pack(extractor, resized, photo.size, photo.boxes)
+    other = resize_all(extractor, photo.image[:-9])
+    new_layout, new_buffer = pack(extractor, other, (photo.size[0], photo.size[1] - 9), photo.boxes)
+
+    def one(change: Callable[[nn.Module], nn.Module], benchmark: bool) -> dict[str, Any]:
         work = DeviceFeatures(extractor)
-        layout, buffer = packed
         work.network.settle(layout.views(buffer)[3][0].to(trunk.device))
+        plain = work.network.map(layout.views(buffer)[3][0].to(trunk.device)).float()
+        work.network._network = change(work.network._network)
+        changed = work.network.map(layout.views(buffer)[3][0].to(trunk.device)).float()
 
         def call() -> Tensor:
             return work.graphs.call(layout, lambda b: work.maps(layout, b)[0], buffer)
 
+        def new() -> Tensor:
+            return work.graphs.call(new_layout, lambda b: work.maps(new_layout, b)[0], new_buffer)
+
+        _wait(trunk.device)  # the graphs have a stream of their own
         with torch.backends.cudnn.flags(enabled=True, benchmark=benchmark):
-            first = seconds_of(call, trunk.device)
             for _ in range(3):
                 call()
             times = [seconds_of(call, trunk.device) for _ in range(3 if short else 21)]
-        return {"ms": _ms(statistics.median(times)), "first call, ms": _ms(first)}
+            first = seconds_of(new, trunk.device)
+        return {
+            "ms": _ms(statistics.median(times)),
+            "first call, ms": _ms(first),
+            "relative difference": float((changed - plain).norm() / plain.norm()),
+        }
 
-    return {"as it is": one(False), "cudnn.benchmark": one(True)}
+    ways: dict[str, tuple[Callable[[nn.Module], nn.Module], bool]] = {
+        "as it is": (lambda network: network, False),
+        "cudnn.benchmark": (lambda network: network, True),
+        "input of 4 channels": (partial(Wider, channels=4), False),
+        "input of 8 channels": (partial(Wider, channels=8), False),
+        "convolution and ReLU in one": (rectified, False),
+        "convolution and ReLU in one, cudnn.benchmark": (rectified, True),
+    }
+    found: dict[str, Any] = {}
+    for name, (change, benchmark) in ways.items():
+        _note(found, name, partial(one, change, benchmark))
+    return found

@@ -120,6 +120,7 @@ class Graphs:
                 graph.capture_end()
         except RuntimeError:  # a network of one's own may wait for the device
             self._seen[key] = False
+            self._pool = torch.cuda.graph_pool_handle()  # the old one may still be marked as in use
             return None
         finally:
             if collects:

@@ -25,24 +25,26 @@ def find(
     least: np.ndarray | None,
     padding: int = 0,
     rounds: int = 40,
+    device: str = "cpu",
 ) -> tuple[slow.Scored, bool]:
     """By the device's functions, with rows behind the boxes that are not meant."""
     count, classes = scores.shape
     filled = np.concatenate([scores, np.full((padding, classes), 7, np.float32)])
     corners = np.concatenate([boxes, np.tile(np.array([0, 0, 1, 1], "f4"), (padding, 1))])
     ranked = fast.rank(
-        torch.from_numpy(filled),
-        torch.arange(count + padding) < count,
-        torch.from_numpy(scorer.calibration).double(),
-        None if least is None else torch.from_numpy(least),
+        torch.from_numpy(filled).to(device),
+        torch.arange(count + padding, device=device) < count,
+        torch.from_numpy(scorer.calibration).double().to(device),
+        None if least is None else torch.from_numpy(least).to(device),
         chosen,
     )
-    found = fast.suppress_and_vote(ranked, torch.from_numpy(corners)[ranked.rows], chosen, rounds)
-    meant = np.arange(found.places.shape[1]) < found.counts.numpy()[:, None]
+    moved = torch.from_numpy(corners).to(device)[ranked.rows]
+    found = fast.suppress_and_vote(ranked, moved, chosen, rounds)
+    meant = np.arange(found.places.shape[1]) < found.counts.cpu().numpy()[:, None]
     labels = np.broadcast_to(np.arange(classes)[:, None], meant.shape)[meant]
-    rows = ranked.rows.gather(1, found.places).numpy()[meant]
+    rows = ranked.rows.gather(1, found.places).cpu().numpy()[meant]
     return (
-        slow.Scored(found.boxes.numpy()[meant], labels, scores[rows, labels], rows),
+        slow.Scored(found.boxes.cpu().numpy()[meant], labels, scores[rows, labels], rows),
         bool(found.converged),
     )
 
@@ -149,3 +151,18 @@ def test_classes_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert converged
     np.testing.assert_array_equal(parts.rows, whole.rows)
     np.testing.assert_array_equal(parts.boxes, whole.boxes)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("classes", [1, 20])
+def test_a_gpu_selects_what_the_loops_select(seed: int, classes: int) -> None:
+    scores, boxes, scorer = random_case(seed, 500, classes)
+    least = None if seed % 2 else np.full(classes, 0.4, "f4")
+    chosen = SelectionSettings(nms_iou=(0.3, 0.5)[seed // 2 % 2])
+    wanted = expect(scores, boxes, scorer, chosen, least)
+    found, converged = find(scores, boxes, scorer, chosen, least, 12, 60, "cuda")
+    assert converged
+    np.testing.assert_array_equal(found.labels, wanted.labels)
+    np.testing.assert_array_equal(found.rows, wanted.rows)
+    np.testing.assert_allclose(found.boxes, wanted.boxes, atol=1e-3)

@@ -78,3 +78,18 @@ def test_the_canvas_holds_every_map(sizes: list[tuple[int, int]]) -> None:
     for one, (column, row, first) in zip(maps, canvas_cells(sizes), strict=True):
         part = canvas[int(first) : int(first + row) + 1, : int(column) + 1]
         assert torch.equal(part, one)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("stride", [12, 16, 31])
+def test_windows_of_a_gpu_equal_those_of_the_cpu(stride: int) -> None:
+    boxes = torch.from_numpy(random_boxes(np.random.default_rng(stride), 2000, 641, 487))
+    scales = slow.image_scales(641, 487, (480, 576, 688, 864, 1200), 2000)
+    sizes = [(scale.height // stride, scale.width // stride) for scale in scales]
+    for count in (1, 5):
+        numbers = scale_numbers(scales[:count], MapGeometry(stride, 7.5))
+        given_numbers = torch.tensor(numbers, dtype=torch.float64)
+        cells = torch.tensor(canvas_cells(sizes[:count]), dtype=torch.float64)
+        wanted = canvas_windows(boxes, given_numbers, cells)
+        found = canvas_windows(boxes.cuda(), given_numbers.cuda(), cells.cuda())
+        assert torch.equal(found.cpu(), wanted)

@@ -29,3 +29,16 @@ def test_a_bias_that_is_no_number_stays_one() -> None:
     scores = linear(torch.ones(4, 3, dtype=torch.float16))
     assert scores[:, 0].isnan().all()
     assert scores[:, 1].tolist() == [1.0] * 4
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_product_of_a_gpu_is_that_of_single_precision(kind: torch.dtype) -> None:
+    random = torch.Generator().manual_seed(0)
+    weight = torch.randn(105, 12800, generator=random) * 1e-3
+    bias = torch.randn(105, generator=random)
+    features = torch.rand(2048, 12800, generator=random).mul(6).to(kind)
+    found = SplitLinear(weight.cuda(), bias.cuda(), kind)(features.cuda())
+    exact = features.double() @ weight.double().T + bias
+    bound = features.double() @ weight.double().abs().T + bias.abs()
+    assert ((found.cpu() - exact).abs() / bound).max() < 1e-6
