@@ -2,17 +2,15 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from sppdet import model_file
 from sppdet.boxes import Boxes, check_boxes
@@ -22,7 +20,7 @@ from sppdet.heads.base import Recipe, Scorer
 from sppdet.heads.kept import KeptExamples
 from sppdet.heads.path import find
 from sppdet.heads.regression import BoxRegression
-from sppdet.heads.selection import Threshold
+from sppdet.heads.selection import Scored, Threshold
 from sppdet.heads.thresholds import UNKNOWN
 from sppdet.images import ImageLike, Rgb, as_image
 from sppdet.inputs import Inputs, images_of
@@ -30,7 +28,7 @@ from sppdet.panorama import detect_in_parts, is_panorama
 from sppdet.proposals import propose
 from sppdet.runtime.threads import ordered_map
 from sppdet.runtime.timing import Clock
-from sppdet.runtime.torch_threads import own_torch_threads, torch_threads
+from sppdet.runtime.torch_threads import own_torch_threads, side_by_side, torch_threads
 from sppdet.settings import DetectorSettings
 from sppdet.trunks import Trunk
 
@@ -113,7 +111,9 @@ class Detector:
             Detections with calibrated scores, and with the seconds of the stages ``proposals``,
             ``convolution``, ``windows``, ``pooling``, ``scoring``, ``regression``, ``suppression``
             and ``total``. The first two run at the same time where there is a core for each, so
-            that the total can be less than the sum.
+            that the total can be less than the sum. On a GPU, :mod:`sppdet.device.path` does
+            all that is behind the search at once: the stages are then ``proposals``, ``device``
+            and ``total``.
 
         Raises:
             SppdetError: the image file cannot be read.
@@ -132,22 +132,12 @@ class Detector:
             )
             return replace(found, size=size, source=source)
         given = check_boxes(boxes, *size) if boxes is not None else None
-        clock = Clock(self.extractor.trunk.device)
+        on_device = self._runs_on_device()
+        clock = Clock("cpu" if on_device else self.extractor.trunk.device)
+        found = Detections.none(self.classes)
         with clock.stage("total"):
-            proposals, maps = (given, None) if given is not None else self._look(image, clock)
-            found = Detections.none(self.classes)
-            if len(proposals):
-                regions = self.extractor.prepare(image, proposals, clock, maps)
-                scored = find(
-                    regions,
-                    proposals,
-                    size,
-                    self.scorer,
-                    self.regression,
-                    self.settings.selection,
-                    least,
-                    clock,
-                )
+            scored = (self._find_on_device if on_device else self._find)(image, given, least, clock)
+            if len(scored.labels):
                 scores = self.scorer.probabilities(scored.scores, scored.labels)
                 found = Detections(scored.boxes, scored.labels, scores, self.classes)
         clock.seconds["total"] = clock.seconds.pop("total")
@@ -236,25 +226,42 @@ class Detector:
         pairs = zip(self.classes, self.thresholds, strict=True)
         return np.array([threshold.get(name, own) for name, own in pairs], np.float32)
 
-    def _look(self, image: Rgb, clock: Clock) -> tuple[Boxes, list[Tensor]]:
-        """The proposals and the maps: side by side when torch may use a second core or a GPU."""
+    def _find(self, image: Rgb, given: Boxes | None, least: Threshold, clock: Clock) -> Scored:
+        see = partial(self.extractor.maps, image, clock)
+        boxes, maps = (given, None) if given is not None else self._look(image, clock, see)
+        if len(boxes) == 0:
+            return Scored.none()
+        regions = self.extractor.prepare(image, boxes, clock, maps)
+        size, chosen = (image.shape[1], image.shape[0]), self.settings.selection
+        return find(regions, boxes, size, self.scorer, self.regression, chosen, least, clock)
 
+    def _runs_on_device(self) -> bool:
+        """Whether all that is behind the search is one piece of work for a GPU."""
+        if self.extractor.trunk.device.type != "cuda":
+            return False
+        from sppdet.device.path import is_supported
+
+        return is_supported(self)
+
+    def _find_on_device(
+        self, image: Rgb, given: Boxes | None, least: Threshold, clock: Clock
+    ) -> Scored:
+        from sppdet.device.path import find_later, resize_all
+
+        see = partial(resize_all, self.extractor, image)
+        boxes, resized = (given, see()) if given is not None else self._look(image, clock, see)
+        with clock.stage("device"):
+            return find_later(self, resized, image.shape[1::-1], boxes, least).result()
+
+    def _look(self, image: Rgb, clock: Clock, see: Callable[[], Any]) -> tuple[Boxes, Any]:
+        """The proposals, and what ``see`` makes of the image at the same time."""
         clock.seconds["proposals"] = 0.0  # the first stage, though it may end after the second
 
         def search() -> Boxes:
             with clock.stage("proposals"):
                 return self.propose(image)
 
-        threads = torch_threads()
-        on_gpu = self.extractor.trunk.device.type == "cuda"
-        if threads == 1 and not on_gpu:
-            return search(), self.extractor.maps(image, clock)
-        with ThreadPoolExecutor(1) as pool:
-            searching = pool.submit(search)
-            # On a CPU the search has a core to itself: three workers on two are slower.
-            with nullcontext() if on_gpu else own_torch_threads(threads - 1):
-                maps = self.extractor.maps(image, clock)
-            return searching.result(), maps
+        return side_by_side(search, see, self.extractor.trunk.device.type == "cuda")
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the detector to one safetensors file; see :mod:`sppdet.model_file`.

@@ -25,6 +25,7 @@ FLOORS = (
     "trunks",
     "features",
     "heads",
+    "device",
     "model_file",
     "panorama",
     "detector",

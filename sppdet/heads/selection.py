@@ -31,6 +31,12 @@ class Scored:
     scores: NDArray[np.float32]
     rows: NDArray[np.int64]
 
+    @staticmethod
+    def none() -> "Scored":
+        """No boxes."""
+        index = np.zeros(0, np.int64)
+        return Scored(np.zeros((0, 4), np.float32), index, np.zeros(0, np.float32), index)
+
     def take(self, index: NDArray[np.int64], boxes: Boxes | None = None) -> "Scored":
         """The entries ``index``, with other boxes if these are given."""
         chosen = self.boxes[index] if boxes is None else boxes

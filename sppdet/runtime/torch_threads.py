@@ -6,13 +6,17 @@ lowers its own for a while also lowers those of threads that begin meanwhile.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import TypeVar
 
 import torch
 
 _LOCK = threading.Lock()
+
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 
 @contextmanager
@@ -42,3 +46,21 @@ def _set_own(count: int) -> int:
         torch.set_num_threads(count)
         other.submit(torch.set_num_threads, common).result()
     return before
+
+
+def side_by_side(
+    search: Callable[[], First], see: Callable[[], Second], with_gpu: bool
+) -> tuple[First, Second]:
+    """The results of two functions, at the same time where PyTorch has a second thread or a GPU.
+
+    The first one runs in another thread and does not use PyTorch. On a CPU it gets a core to
+    itself: three workers on two are slower.
+    """
+    threads = torch_threads()
+    if threads == 1 and not with_gpu:
+        return search(), see()
+    with ThreadPoolExecutor(1) as pool:
+        searching = pool.submit(search)
+        with nullcontext() if with_gpu else own_torch_threads(threads - 1):
+            seen = see()
+        return searching.result(), seen

@@ -3,7 +3,7 @@ import threading
 import pytest
 import torch
 
-from sppdet.runtime.torch_threads import own_torch_threads, torch_threads
+from sppdet.runtime.torch_threads import own_torch_threads, side_by_side, torch_threads
 
 
 def in_a_new_thread() -> int:
@@ -30,3 +30,19 @@ def test_only_the_calling_thread_changes(count: int) -> None:
         assert torch_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("with_gpu", [False, True])
+def test_two_functions_side_by_side(count: int, with_gpu: bool) -> None:
+    """The first has another thread, and on a CPU one of PyTorch's, unless there is but one."""
+    with own_torch_threads(count):
+        (first, _), (second, left) = side_by_side(
+            lambda: (threading.get_ident(), 0),
+            lambda: (threading.get_ident(), torch_threads()),
+            with_gpu,
+        )
+        assert second == threading.get_ident()
+        assert (first == second) == (count == 1 and not with_gpu)
+        assert left == (count if with_gpu or count == 1 else count - 1)
+        assert torch_threads() == count
