@@ -27,6 +27,8 @@ FLOORS = (
     "heads",
     "model_file",
     "panorama",
+    "preparing",
+    "pipeline",
     "detector",
     "export",
     "explaining",
