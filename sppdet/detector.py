@@ -25,7 +25,7 @@ from sppdet.heads.thresholds import UNKNOWN, least_probabilities
 from sppdet.images import ImageLike, Rgb, as_image
 from sppdet.inputs import Inputs, images_of
 from sppdet.panorama import detect_in_parts, is_panorama
-from sppdet.pipeline import Pipeline
+from sppdet.pipeline.stream import Pipeline
 from sppdet.proposals import propose
 from sppdet.runtime.timing import Clock
 from sppdet.runtime.torch_threads import own_torch_threads, torch_threads
@@ -169,7 +169,7 @@ class Detector:
                 thread.
 
         On a GPU the images of a long list are read and searched in processes; the seconds of a
-        result are then those of :meth:`sppdet.pipeline.Pipeline.detect`.
+        result are then those of :meth:`sppdet.pipeline.stream.Pipeline.detect`.
 
         An image that cannot be read raises SppdetError; the results before it have been given.
         """

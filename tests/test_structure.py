@@ -27,7 +27,6 @@ FLOORS = (
     "heads",
     "model_file",
     "panorama",
-    "preparing",
     "pipeline",
     "detector",
     "export",

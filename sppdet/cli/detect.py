@@ -92,7 +92,7 @@ def detect(
     from sppdet.cli.detecting import Choice, Job, given_proposals, plan, run
     from sppdet.cli.saving import Saver
     from sppdet.detector import Detector
-    from sppdet.pipeline import Pipeline
+    from sppdet.pipeline.stream import Pipeline
 
     limit_pixels(max_pixels)
     where = choose_device(device)

@@ -21,7 +21,7 @@ from sppdet.errors import SppdetError
 from sppdet.images import Rgb
 from sppdet.inputs import Source, count_frames, find_sources, frames_of
 from sppdet.inputs.video import Video
-from sppdet.pipeline import Pipeline
+from sppdet.pipeline.stream import Pipeline
 from sppdet.proposals.files import read_proposals
 from sppdet.runtime.files import write_text
 from sppdet.runtime.names import visible

@@ -6,7 +6,7 @@ from pathlib import Path
 from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
-from sppdet.pipeline import Pipeline
+from sppdet.pipeline.stream import Pipeline
 from sppdet.proposals.cache import ProposalCache
 
 
@@ -22,7 +22,7 @@ def detect_all(
     Args:
         detector: what to run.
         images: files.
-        workers: images at a time; None as for :class:`sppdet.pipeline.Pipeline`.
+        workers: images at a time; None as for :class:`sppdet.pipeline.stream.Pipeline`.
         progress: called after each image.
         cache: of the proposals; by default the usual one.
 

@@ -1,7 +1,7 @@
 """The sizes at which a network sees an image.
 
 This module does not import PyTorch: processes that only read, search and resize images begin sooner
-without it (:mod:`sppdet.preparing`).
+without it (:mod:`sppdet.pipeline.preparing`).
 """
 
 from dataclasses import dataclass

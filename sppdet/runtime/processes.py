@@ -36,6 +36,9 @@ class Processes:
     Args:
         count: number of processes.
         first: what each calls once at its start, a function of a module, and its arguments.
+
+    Attributes:
+        starting: how many processes have not done that yet.
     """
 
     def __init__(self, count: int, *first: Any) -> None:
@@ -43,7 +46,7 @@ class Processes:
         self._free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._all: list[subprocess.Popen[bytes]] = []
-        self._starting = count
+        self.starting = count
         self._closed = False
         for _ in range(count):
             threading.Thread(target=self._start, daemon=True).start()
@@ -51,7 +54,7 @@ class Processes:
     def _start(self) -> None:
         with self._lock:
             if self._closed:
-                self._starting -= 1
+                self.starting -= 1
                 return
             process = subprocess.Popen(
                 [sys.executable, "-I", "-c", _PROGRAM, *(path or os.getcwd() for path in sys.path)],
@@ -71,7 +74,7 @@ class Processes:
             self._free.put(process)
         finally:
             with self._lock:
-                self._starting -= 1
+                self.starting -= 1
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """``function(*arguments)`` in a process.
@@ -94,7 +97,7 @@ class Processes:
             code = _end(process)
             with self._lock:
                 self._all.remove(process)
-                self._starting += 1
+                self.starting += 1
             threading.Thread(target=self._start, daemon=True).start()
             raise SppdetError(
                 f"a worker process has ended (exit code {code}); give fewer workers if the memory "
@@ -114,7 +117,7 @@ class Processes:
         while True:
             with self._lock:
                 alive = any(one.returncode is None for one in self._all)
-                waits = alive and self._starting == 0 and not self._closed
+                waits = alive and self.starting == 0 and not self._closed
             try:
                 return self._free.get(timeout=0.2) if waits else self._free.get_nowait()
             except queue.Empty:

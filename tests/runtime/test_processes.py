@@ -28,7 +28,7 @@ def raise_odd() -> None:
 
 
 def wait_for_all(processes: Processes) -> None:
-    while processes._starting:
+    while processes.starting:
         time.sleep(0.01)
 
 
@@ -117,7 +117,7 @@ def test_they_end_with_this_process(number: signal.Signals) -> None:
         "from sppdet.runtime.processes import Processes\n"
         "print('the main module runs once')\n"
         "p = Processes(1, os.getpid)\n"
-        "while p._starting: time.sleep(.01)\n"
+        "while p.starting: time.sleep(.01)\n"
         "print(p.call(os.getpid), flush=True)\n"
         "time.sleep(60)\n"
     )

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-import sppdet.pipeline
+import sppdet.pipeline.stream
 from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.device.path import resize_all
@@ -18,8 +18,8 @@ from sppdet.features.rcnn import RcnnRegionFeatures
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.linear import LinearScorer
 from sppdet.heads.regression import BoxRegression
-from sppdet.pipeline import WAITING, Pipeline, recipe_of
-from sppdet.preparing import Prepared, prepare
+from sppdet.pipeline.preparing import Prepared, prepare
+from sppdet.pipeline.stream import WAITING, Pipeline, recipe_of
 from sppdet.proposals.cache import ProposalCache
 from sppdet.settings import DetectorSettings, RcnnSettings, SppSettings
 from sppdet.trunks import build_trunk
@@ -59,9 +59,9 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How a pipeline works; what is meant for a GPU computes on the CPU."""
     way: str = request.param
     if way != "workers":
-        monkeypatch.setattr(sppdet.pipeline, "uses_lane", lambda device: True)
+        monkeypatch.setattr(sppdet.pipeline.stream, "uses_lane", lambda device: True)
     if way == "processes":
-        monkeypatch.setattr(sppdet.pipeline, "ENOUGH_FOR_PROCESSES", 2)
+        monkeypatch.setattr(sppdet.pipeline.stream, "ENOUGH_FOR_PROCESSES", 2)
     return way
 
 
@@ -174,7 +174,7 @@ def test_an_error_of_a_worker_ends_the_pipeline(way: str, files: list[Path]) -> 
 def test_one_device_thread_gets_all_work(
     files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sppdet.pipeline, "uses_lane", lambda device: True)
+    monkeypatch.setattr(sppdet.pipeline.stream, "uses_lane", lambda device: True)
     detector, names = make_detector(), set()
     network = detector.extractor.trunk.network
     network.register_forward_hook(lambda *_: names.add(threading.current_thread().name))

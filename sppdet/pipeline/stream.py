@@ -28,7 +28,7 @@ from sppdet.heads.selection import Threshold
 from sppdet.heads.thresholds import least_probabilities
 from sppdet.images import ImageLike, Rgb, as_image, is_panorama
 from sppdet.panorama import detect_in_parts
-from sppdet.preparing import Prepared, Recipe, begin, prepare, prepare_with_folder
+from sppdet.pipeline.preparing import Prepared, Recipe, begin, prepare, prepare_with_folder
 from sppdet.proposals.cache import ProposalCache
 from sppdet.proposals.selective_search import compile_once
 from sppdet.runtime.compiled import tally
