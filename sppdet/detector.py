@@ -2,10 +2,9 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,14 @@ from sppdet.heads.kept import KeptExamples
 from sppdet.heads.path import find
 from sppdet.heads.regression import BoxRegression
 from sppdet.heads.selection import Scored, Threshold
-from sppdet.heads.thresholds import UNKNOWN
+from sppdet.heads.thresholds import UNKNOWN, least_probabilities
 from sppdet.images import ImageLike, Rgb, as_image
 from sppdet.inputs import Inputs, images_of
 from sppdet.panorama import detect_in_parts, is_panorama
+from sppdet.pipeline.stream import Pipeline
 from sppdet.proposals import propose
-from sppdet.runtime.threads import ordered_map
 from sppdet.runtime.timing import Clock
-from sppdet.runtime.torch_threads import own_torch_threads, side_by_side, torch_threads
+from sppdet.runtime.torch_threads import side_by_side
 from sppdet.settings import DetectorSettings
 from sppdet.trunks import Trunk
 
@@ -122,7 +121,7 @@ class Detector:
         source = image if isinstance(image, str | os.PathLike) else None
         image = as_image(image, channels)
         size = image.shape[1], image.shape[0]
-        least = self._least(threshold)
+        least = least_probabilities(threshold, self.classes, self.thresholds)
         if boxes is None and is_panorama(image):
             found = detect_in_parts(
                 image,
@@ -154,22 +153,22 @@ class Detector:
         """:meth:`detect` on many images, side by side, in their order.
 
         Args:
-            images: what ``detect`` accepts. A generator is read only ``workers`` + 1 images ahead.
+            images: what ``detect`` accepts. A generator is read only ``workers`` + 1 images ahead,
+                on a GPU a few more.
             threshold, channels: as for ``detect``.
             workers: images at a time; on a CPU they share PyTorch's threads. None means one per
-                thread, and two on a GPU.
+                thread.
+
+        On a GPU the images of a long list are read and searched in processes; the seconds of a
+        result are then those of :meth:`sppdet.pipeline.stream.Pipeline.detect`.
 
         An image that cannot be read raises SppdetError; the results before it have been given.
         """
-        threads = torch_threads()
-        on_gpu = self.extractor.trunk.device.type == "cuda"
-        count = workers or (2 if on_gpu else threads)
-
-        def work(image: ImageLike) -> Detections:
-            with own_torch_threads(max(threads // count, 1)):
-                return self.detect(image, threshold, channels=channels)
-
-        return ordered_map(work, images, count)
+        number = len(images) if isinstance(images, Sized) else 0
+        with Pipeline(self, workers, number) as pipeline:
+            yield from pipeline.map(
+                lambda image: pipeline.detect(image, threshold, channels=channels), images
+            )
 
     def stream(
         self,
@@ -193,10 +192,14 @@ class Detector:
 
         The ``source`` of a result is the file, or the pixels where no file is the frame. An input
         that cannot be read gives a warning; a name at whose place there is nothing raises
-        SppdetError.
+        SppdetError. Several images are worked on at a time, as in :meth:`detect_many`.
         """
-        for pixels, source in images_of(inputs, recursive, every, channels):
-            yield replace(self.detect(pixels, threshold), source=source)
+        with Pipeline(self) as pipeline:
+
+            def work(item: tuple[Rgb, Any]) -> Detections:
+                return replace(pipeline.detect(item[0], threshold), source=item[1])
+
+            yield from pipeline.map(work, images_of(inputs, recursive, every, channels))
 
     def warm_up(self, size: tuple[int, int] = (640, 480)) -> float:
         """Detect once on noise of (width, height) pixels, so that the next calls are fast.
@@ -209,22 +212,6 @@ class Detector:
         noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         self.detect(noise)
         return time.perf_counter() - start
-
-    def _least(self, threshold: float | Mapping[str, float] | None) -> Threshold:
-        """The thresholds of all classes (K,), or none."""
-        if threshold is None:
-            return None
-        if not isinstance(threshold, Mapping):
-            threshold = dict.fromkeys(self.classes, threshold)
-        for name, value in threshold.items():
-            if name not in self.classes:
-                raise ValueError(
-                    f"threshold names the class {name!r}: choose from {', '.join(self.classes)}"
-                )
-            if not _is_probability(value):
-                raise ValueError(f"threshold is {value!r}: give a number from 0 to 1, or None")
-        pairs = zip(self.classes, self.thresholds, strict=True)
-        return np.array([threshold.get(name, own) for name, own in pairs], np.float32)
 
     def _find(self, image: Rgb, given: Boxes | None, least: Threshold, clock: Clock) -> Scored:
         see = partial(self.extractor.maps, image, clock)
@@ -293,7 +280,3 @@ class Detector:
                 or other heads.
         """
         return Detector(*model_file.load(path, device, trunk, heads))
-
-
-def _is_probability(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= 1

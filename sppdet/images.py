@@ -28,6 +28,9 @@ ImageLike: TypeAlias = "ImageFile | Image.Image | NDArray[np.uint8] | Tensor"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """Of files that are taken for images before they are opened. What they are, their content says."""
 
+LONGEST = 10.0
+"""Ratio of the sides from which an image is seen in parts, see :mod:`sppdet.panorama`."""
+
 _STRIP_PIXELS = 1 << 22
 
 _MORE_SUFFIXES = (".jfif", ".jpe", ".gif", ".ppm", ".pgm")
@@ -185,6 +188,11 @@ def _values_remedy(dtype: str) -> str:
     return f"image has values of type {dtype}, not uint8: give {remedies.get(dtype, remedy)}"
 
 
+def is_panorama(image: Rgb) -> bool:
+    """Whether an image (H, W, 3) is seen in parts."""
+    return bool(max(image.shape[:2]) > LONGEST * min(image.shape[:2]))
+
+
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """(width, height) of an image file after EXIF rotation, from its header alone.
 
@@ -244,7 +252,7 @@ def _to_rgb(image: Image.Image) -> Rgb:
             )
             pixels[rows] = np.asarray(opaque.convert("RGB"))
         return pixels
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:

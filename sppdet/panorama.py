@@ -11,9 +11,7 @@ import numpy as np
 from sppdet.boxes import nms
 from sppdet.detections import Detections
 from sppdet.images import Rgb
-
-LONGEST = 10.0
-"""Ratio of the sides from which an image is seen in parts."""
+from sppdet.images import is_panorama as is_panorama
 
 PART = 4
 """Length of a part in short sides; parts overlap by one short side, so that an object which is not
@@ -21,11 +19,6 @@ longer than that lies whole in one of them."""
 
 MOST_PARTS = 100
 """Of an image; the parts of a line of pixels are longer."""
-
-
-def is_panorama(image: Rgb) -> bool:
-    """Whether an image (H, W, 3) is seen in parts."""
-    return bool(max(image.shape[:2]) > LONGEST * min(image.shape[:2]))
 
 
 def parts_of(width: int, height: int) -> list[tuple[int, int, int, int]]:

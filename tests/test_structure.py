@@ -28,6 +28,7 @@ FLOORS = (
     "device",
     "model_file",
     "panorama",
+    "pipeline",
     "detector",
     "export",
     "explaining",

@@ -92,6 +92,7 @@ def detect(
     from sppdet.cli.detecting import Choice, Job, given_proposals, plan, run
     from sppdet.cli.saving import Saver
     from sppdet.detector import Detector
+    from sppdet.pipeline.stream import Pipeline
 
     limit_pixels(max_pixels)
     where = choose_device(device)
@@ -105,8 +106,11 @@ def detect(
     boxes = given_proposals(proposals, inputs, box_order, box_base) if proposals else None
     saver = Saver(output, kinds, detector.classes, inputs.files)
     side_by_side = len(inputs.sources) > 1 and not inputs.videos
-    workers = images_at_a_time(where) if side_by_side else 1
-    run(Job(detector, chosen, saver, every, skip_existing, workers, boxes), inputs, json)
+    workers = None if side_by_side else 1
+    if side_by_side and where.type == "cpu":
+        workers = images_at_a_time(where)
+    with Pipeline(detector, workers, len(inputs.sources) if boxes is None else 0) as pipeline:
+        run(Job(detector, chosen, saver, every, skip_existing, pipeline, boxes), inputs, json)
 
 
 def parse_thresholds(given: list[str], classes: tuple[str, ...]) -> dict[str, float]:

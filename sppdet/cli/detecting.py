@@ -21,11 +21,11 @@ from sppdet.errors import SppdetError
 from sppdet.images import Rgb
 from sppdet.inputs import Source, count_frames, find_sources, frames_of
 from sppdet.inputs.video import Video
+from sppdet.pipeline.stream import Pipeline
 from sppdet.proposals.files import read_proposals
 from sppdet.runtime.files import write_text
 from sppdet.runtime.names import visible
 from sppdet.runtime.outputs import check_outputs
-from sppdet.runtime.threads import ordered_map
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class Job:
     saver: Saver
     every: int | None
     skip_existing: bool
-    workers: int
+    pipeline: Pipeline
     proposals: Mapping[Path, Boxes] | None = None
 
     def detect(self, image: Rgb, source: Source) -> Detections:
         """The wanted detections of an image."""
         boxes = self.proposals[source.path] if self.proposals and source.path else None
-        found = self.detector.detect(image, self.choice.thresholds, boxes)
+        found = self.pipeline.detect(image, self.choice.thresholds, boxes)
         if self.choice.classes is not None:
             found = found.filter(classes=self.choice.classes)
         return found[: self.choice.most]
@@ -165,7 +165,7 @@ def run(job: Job, inputs: Plan, summary: Path | None) -> None:
     try:
         with interrupts_unchanged(), progress_bar() as bar:
             task = bar.add_task("detecting", total=len(items), visible=not inputs.alone)
-            results = ordered_map(lambda item: _work(job, *item), items, job.workers)
+            results = job.pipeline.map(lambda item: _work(job, *item), items)
             for (source, _), outcome in zip(items, results, strict=True):
                 for entry in outcome.entries:
                     job.saver.add(entry)

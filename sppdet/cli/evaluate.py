@@ -180,7 +180,7 @@ def _run_model(
     cache = ProposalCache()
     detector = Detector.load(path, where)
     _check_classes(path, detector.classes, dataset)
-    count = images_at_a_time(where, workers)
+    count = images_at_a_time(where, workers) if where.type == "cpu" else workers
     with progress_bar() as bar:
         task = bar.add_task("detecting", total=len(dataset.images))
         found, failures = detect_all(

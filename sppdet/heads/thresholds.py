@@ -1,7 +1,8 @@
 """The probability from which a detection is shown: where F1 is best on images not learned from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,3 +49,37 @@ def best_f1(probabilities: NDArray[np.float32], right: NDArray[np.bool_], object
 def mean_f1(results: Sequence[BestF1]) -> float:
     """Mean over classes; 0 without any."""
     return float(np.mean([one.f1 for one in results])) if results else 0.0
+
+
+def least_probabilities(
+    threshold: float | Mapping[str, float] | None,
+    classes: Sequence[str],
+    own: Sequence[float],
+) -> NDArray[np.float32] | None:
+    """The thresholds of all classes (K,) that a caller asks for, or none.
+
+    Args:
+        threshold: for all classes, or a mapping from names of classes; None means none.
+        classes: names of the K classes.
+        own: the thresholds (K,) of classes that a mapping does not name.
+
+    Raises:
+        ValueError: it names another class, or is not a number from 0 to 1.
+    """
+    if threshold is None:
+        return None
+    if not isinstance(threshold, Mapping):
+        threshold = dict.fromkeys(classes, threshold)
+    for name, value in threshold.items():
+        if name not in classes:
+            raise ValueError(
+                f"threshold names the class {name!r}: choose from {', '.join(classes)}"
+            )
+        if not _is_probability(value):
+            raise ValueError(f"threshold is {value!r}: give a number from 0 to 1, or None")
+    pairs = zip(classes, own, strict=True)
+    return np.array([threshold.get(name, value) for name, value in pairs], np.float32)
+
+
+def _is_probability(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= 1

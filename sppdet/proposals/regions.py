@@ -1,5 +1,7 @@
 """What selective search compares: size, box, colour, texture and neighbours of regions."""
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ COLOUR_LENGTH = 3 * COLOUR_BINS
 TEXTURE_LENGTH = 3 * DIRECTIONS * TEXTURE_BINS
 
 
+@cache
 def texture_table() -> NDArray[np.int32]:
     """The bin of a derivative from -255 to 255, fine near zero: (511,), indexed by value + 255.
 

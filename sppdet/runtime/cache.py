@@ -85,14 +85,19 @@ class DiskCache:
             content = memoryview(b"")
         payload = content[_DIGEST_BYTES:]
         whole = len(content) >= _DIGEST_BYTES and content[:_DIGEST_BYTES] == _digest(payload)
-        with self._lock:
-            self.found += whole
-            self.made += not whole
+        self.count(whole, not whole)
         if not whole:
             return None
         with suppress(OSError):
             os.utime(path)
         return payload
+
+    def count(self, found: int, made: int, problem: str | None = None) -> None:
+        """Add to the numbers of entries, as for entries that another process has read."""
+        with self._lock:
+            self.found += found
+            self.made += made
+            self.problem = problem or self.problem
 
     def write(self, name: str, content: bytes, keep: Collection[Path] = ()) -> Path | None:
         """Write an entry; None where it cannot be written, and :attr:`problem` says why.

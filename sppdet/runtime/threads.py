@@ -10,17 +10,21 @@ Result = TypeVar("Result")
 
 
 def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int,
+    begin: Callable[[], object] | None = None,
 ) -> Iterator[Result]:
     """``map(function, items)`` in threads, in order, with at most ``workers`` + 1 results waiting.
 
+    Each thread calls ``begin`` first. With one worker the calling thread does the work, without it.
     When the caller stops early (or is interrupted), what has not begun is dropped.
     """
     if workers <= 1:
         yield from map(function, items)
         return
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers, initializer=begin) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))

@@ -25,11 +25,11 @@ def own_torch_threads(count: int) -> Iterator[None]:
 
     The number of other threads, those that begin meanwhile too, stays.
     """
-    before = _set_own(count)
+    before = set_own_torch_threads(count)
     try:
         yield
     finally:
-        _set_own(before)
+        set_own_torch_threads(before)
 
 
 def torch_threads() -> int:
@@ -38,8 +38,8 @@ def torch_threads() -> int:
         return torch.get_num_threads()
 
 
-def _set_own(count: int) -> int:
-    """Set the number of the calling thread; returns what it was."""
+def set_own_torch_threads(count: int) -> int:
+    """Set the number of the calling thread, and of no other; returns what it was."""
     with _LOCK, ThreadPoolExecutor(1) as other:
         common = other.submit(torch.get_num_threads).result()  # a new thread has taken it over
         before = torch.get_num_threads()
