@@ -1,5 +1,6 @@
 """SPP-net's region features: windows of one map (He et al., 2014, sections 2.2 and 4.1)."""
 
+import copy
 from dataclasses import asdict
 from typing import Any
 
@@ -157,6 +158,17 @@ class SppRegions:
             else:
                 pooled[torch.from_numpy(mine).to(device)] = pool_windows_torch(one, windows, levels)
         return pooled
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the maps."""
+        return sum(one.nbytes for one in self.maps)
+
+    def to_type(self, kind: torch.dtype) -> "SppRegions":
+        """The same regions with maps in another precision, in which they can be kept."""
+        other = copy.copy(self)
+        other.maps = [one.to(kind) for one in self.maps]
+        return other
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """See :class:`Regions`; the maps are rounded to half precision."""

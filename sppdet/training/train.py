@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sppdet.datasets import Dataset
 from sppdet.detector import Detector
@@ -219,9 +220,9 @@ def collect(
     """
     classes = len(dataset.classes)
     quotas = _quotas(dataset, dimension, settings)
-    norms: list[NDArray[np.float32]] = []
-    examples = Examples(dimension, classes, 1.0, settings.workers)
-    regression = [RegressionExamples() for _ in range(classes)]
+    norms: list[Tensor] = []
+    examples = Examples(dimension, classes, 1.0, settings.workers, images.home)
+    regression = [RegressionExamples(images.home) for _ in range(classes)]
     readable = []
 
     def work(prepared: PreparedImage) -> FirstExamples:
@@ -243,7 +244,7 @@ def collect(
     if not readable:
         raise SppdetError(f"{_where(dataset)}: none of its images can be read")
     give_back_freed_memory()
-    mean_norm = float(np.concatenate(norms).mean())
+    mean_norm = float(torch.cat(norms).cpu().numpy().mean())
     examples.finish(settings.mining.target_norm / max(mean_norm, 1e-12))
     return Collected(readable, examples, regression)
 
