@@ -99,10 +99,15 @@ def first_examples(prepared: PreparedImage, quotas: Quotas) -> FirstExamples:
     )
 
 
-def take(
+def take(prepared: PreparedImage, regions: NDArray[np.int64], roles: NDArray[np.int8]) -> Chosen:
+    """Some regions (M,) of an image, of whose regions ``roles`` (count, K) are the roles."""
+    return take_each(prepared, [regions], roles)[0]
+
+
+def take_each(
     prepared: PreparedImage, choices: list[NDArray[np.int64]], roles: NDArray[np.int8]
 ) -> list[Chosen]:
-    """Some regions (M,) of an image for each class, of whose regions ``roles`` are the roles."""
+    """:func:`take` for each class, whose features a GPU computes together."""
     regions = prepared.regions
     if prepared.home is None:
         features = [half_features(regions, chosen) for chosen in choices]

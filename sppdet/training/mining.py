@@ -18,7 +18,7 @@ from sppdet.heads.examples import NEGATIVE, Chosen, ClassExamples, Examples
 from sppdet.heads.path import score_regions
 from sppdet.runtime.memory import give_back_freed_memory
 from sppdet.settings import MiningSettings
-from sppdet.training.first_examples import take
+from sppdet.training.first_examples import take_each
 from sppdet.training.images import PreparedImage, TrainingImages, View
 from sppdet.training.roles import region_roles
 
@@ -82,7 +82,7 @@ def hard_negatives(
             best = np.argsort(-scores[hard, label], kind="stable")[: settings.hard_per_image]
             hard = np.sort(hard[best])
         choices.append(hard)
-    return take(prepared, choices, roles)
+    return take_each(prepared, choices, roles)
 
 
 def fit_and_evict(

@@ -38,7 +38,7 @@ from sppdet.training.folds import card, decide
 from sppdet.training.images import GivenProposals, PreparedImage, Progress, TrainingImages, views_of
 from sppdet.training.keeping import keep_examples
 from sppdet.training.mining import mine
-from sppdet.training.unseen import Fold, look_at_unseen, split
+from sppdet.training.unseen import Fold, fit_folds, look_at_unseen, split
 from sppdet.trunks import load_trunk
 
 
@@ -98,7 +98,8 @@ def train(
     heads, progress = heads or LinearSvms(), progress or (lambda *_: None)
     if extractor is None or settings is None:
         trunk = extractor.trunk if extractor is not None else load_trunk("lite0")
-        fitted = fit_to_labels(dataset, trunk.spec.scales)
+        at_once = settings.workers if settings is not None else TrainSettings.workers
+        fitted = fit_to_labels(dataset, trunk.spec.scales, workers=at_once)
         if extractor is None:
             extractor = SppRegionFeatures(trunk, SppSettings(fitted.scales))
         chosen = DetectorSettings(fitted.proposals, fitted.max_boxes)
@@ -153,13 +154,14 @@ def _learn(
     views = views_of(readable, settings.mirror)
     scorer = mine(images, views, heads, examples, settings.mining, settings.seed)
     give_back_freed_memory()
+    scorers = fit_folds(heads, examples, folds)
     unseen = [
         Fold(
             fold,
-            heads.fit(examples.without(fold)).to(images.device),
+            one.to(images.device),
             regression.to(images.device) if regression is not None else None,
         )
-        for fold, regression in zip(folds, regressions[1:], strict=True)
+        for fold, one, regression in zip(folds, scorers, regressions[1:], strict=True)
     ]
     kept = keep_examples(dataset, images, examples, scorer, settings)
     return Learned(scorer, regressions[0], unseen, _numbers(examples), kept)

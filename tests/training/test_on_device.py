@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from sppdet.boxes import iou
 from sppdet.datasets import read_dataset
 from sppdet.datasets.scenes import write_scenes
 from sppdet.features.rcnn import RcnnRegionFeatures
 from sppdet.features.regions import RegionExtractor
 from sppdet.features.spp import SppRegionFeatures
-from sppdet.images import read_image
+from sppdet.images import Rgb, read_image
+from sppdet.runtime.timing import Clock
 from sppdet.settings import DetectorSettings, RcnnSettings, SppSettings, TrainSettings
 from sppdet.training import images as images_module
 from sppdet.training.device_store import DeviceStore
@@ -48,7 +50,8 @@ def agree(one: TrainResult, other: TrainResult, folder: Path, within: float) -> 
         wanted = other.detector.scorer.tensors()[name].cpu()
         span = float(wanted.abs().max())
         np.testing.assert_allclose(tensor.cpu(), wanted, atol=within * span, err_msg=name)
-    assert one.detector.regression is not None and other.detector.regression is not None
+    assert one.detector.regression is not None
+    assert other.detector.regression is not None
     for name, tensor in one.detector.regression.tensors().items():
         wanted = other.detector.regression.tensors()[name].cpu()
         span = float(wanted.abs().max())
@@ -123,9 +126,37 @@ def test_the_store_keeps_what_fits() -> None:
 
 
 @pytest.mark.gpu
+def test_a_gpu_learns_from_the_same_maps_what_the_cpu_learns(
+    few: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, on_cpu = trained(few, extractor_of("spp")), extractor_of("spp")
+    extractor = extractor_of("spp", torch.device("cuda"))
+
+    def maps(image: Rgb, clock: Clock) -> list[torch.Tensor]:
+        return [one.to(extractor.trunk.device) for one in on_cpu.maps(image, clock)]
+
+    monkeypatch.setattr(extractor, "maps", maps)
+    found = trained(few, extractor)
+    assert found.examples == wanted.examples
+    agree(found, wanted, few, 1e-3)
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("method", ["spp", "rcnn"])
-def test_a_training_on_a_gpu_gives_the_detector_of_the_cpu(few: Path, method: str) -> None:
+def test_a_training_on_a_gpu_finds_what_one_on_the_cpu_finds(few: Path, method: str) -> None:
+    """The network runs in half precision there, so that no number is quite the same."""
     wanted = trained(few, extractor_of(method))
     found = trained(few, extractor_of(method, torch.device("cuda")))
-    assert sum(found.examples.values()) == pytest.approx(sum(wanted.examples.values()), rel=0.02)
-    agree(found, wanted, few, 2e-2)
+    assert sum(found.examples.values()) == pytest.approx(sum(wanted.examples.values()), rel=0.05)
+    confident = 0
+    for path in sorted(few.glob("*.jpg"))[:4]:
+        image = read_image(path)
+        mine, theirs = found.detector.detect(image), wanted.detector.detect(image)
+        for label, score, box in zip(theirs.labels, theirs.scores, theirs.boxes, strict=True):
+            if score > 0.8:
+                same = np.flatnonzero(mine.labels == label)
+                overlap = iou(box[None], mine.boxes[same])[0]
+                assert overlap.max(initial=0) > 0.9
+                assert mine.scores[same[overlap.argmax()]] == pytest.approx(score, abs=0.1)
+                confident += 1
+    assert confident > 0
