@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def _figures(
         home = result.images.home
         result.images.clear()
     ends = list(parts.ends.items())
-    pairs = list(zip(ends, ends[1:], strict=False))
+    pairs = list(pairwise(ends))
     figures: dict[str, Any] = {
         "seconds": ends[-1][1][0] - ends[0][1][0],
         "seconds_of_parts": {part: end[0] - before[0] for (_, before), (part, end) in pairs},

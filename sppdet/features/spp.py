@@ -15,7 +15,13 @@ from sppdet.features.regions import check_levels_of
 from sppdet.features.window_pooling import pool_windows
 from sppdet.features.window_pooling_torch import pool_windows_torch
 from sppdet.features.window_scoring import score_windows
-from sppdet.features.windows import choose_scale, image_scales, map_windows, resize
+from sppdet.features.windows import (
+    choose_scale,
+    distinct_windows,
+    image_scales,
+    map_windows,
+    resize,
+)
 from sppdet.images import Rgb
 from sppdet.runtime.timing import Clock
 from sppdet.settings import SppSettings
@@ -68,8 +74,7 @@ class SppRegionFeatures:
             windows[mine, 1:] = map_windows(
                 boxes[mine], scale, self.trunk.geometry, one.shape[0], one.shape[1]
             )
-        distinct, keys = np.unique(windows, axis=0, return_inverse=True)
-        return SppRegions(maps, distinct, keys.reshape(-1).astype(np.int64), self)
+        return SppRegions(maps, *distinct_windows(windows), self)
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> "SppRegions":
         """See :class:`RegionExtractor`."""

@@ -17,7 +17,7 @@ from sppdet.features.regions import RegionExtractor, Regions
 
 Image = TypeVar("Image")
 
-ROOM = 4 << 30
+ROOM = 6 << 30
 """Bytes of a GPU's memory that are left to the work itself: examples, their products, the network
 and the features of the images in progress."""
 
