@@ -165,7 +165,8 @@ def train(
 ) -> None:
     """Train a detector on labelled images.
 
-    Interrupted, it goes on where it was when the same command is given again.
+    Interrupted, it goes on where it was when the same command is given again. On a GPU prepared
+    images stay in its memory: there it begins again, with the proposals that it has found.
 
     \b
     Example:

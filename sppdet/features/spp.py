@@ -12,6 +12,7 @@ from torch import Tensor
 from sppdet.boxes import Boxes
 from sppdet.features.pyramid import bin_count
 from sppdet.features.regions import check_levels_of
+from sppdet.features.streaming import to_device
 from sppdet.features.window_pooling import pool_windows
 from sppdet.features.window_pooling_torch import pool_windows_torch
 from sppdet.features.window_scoring import score_windows
@@ -160,8 +161,10 @@ class SppRegions:
                 part = pool_windows(one.numpy(), windows, levels, out, threads)
                 if not whole:
                     pooled[torch.from_numpy(mine)] = torch.from_numpy(part)
+            elif len(mine) == len(keys):
+                return pool_windows_torch(one, windows, levels)
             else:
-                pooled[torch.from_numpy(mine).to(device)] = pool_windows_torch(one, windows, levels)
+                pooled[to_device(mine, device)] = pool_windows_torch(one, windows, levels)
         return pooled
 
     @property
