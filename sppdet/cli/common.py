@@ -3,6 +3,7 @@
 This module imports PyTorch. A command imports it in its function, after the command line is parsed.
 """
 
+import os
 from typing import Any
 
 import torch
@@ -36,9 +37,12 @@ def choose_device(name: str | None) -> torch.device:
 def images_at_a_time(device: torch.device, workers: int | None = None) -> int:
     """How many images to work on side by side: on a CPU one per core, each on one thread.
 
-    That uses the cores better than all of them for one image; it sets torch's threads. On a GPU two
-    images keep it busy while the next is searched.
+    That uses the cores better than all of them for one image; it sets torch's threads. On a GPU one
+    per core, from 2 to 16, are read and searched beside its work, if its memory has 2 GB for each.
     """
+    if device.type == "cuda" and workers is None:
+        memory = torch.cuda.get_device_properties(device).total_memory
+        return max(min(os.cpu_count() or 2, 16, memory >> 31), 2)
     if device.type != "cpu":
         return workers or 2
     count = workers or torch.get_num_threads()

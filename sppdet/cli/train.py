@@ -165,7 +165,8 @@ def train(
 ) -> None:
     """Train a detector on labelled images.
 
-    Interrupted, it goes on where it was when the same command is given again.
+    Interrupted, it goes on where it was when the same command is given again. On a GPU prepared
+    images stay in its memory: there it begins again, with the proposals that it has found.
 
     \b
     Example:
@@ -218,9 +219,10 @@ def train(
     loaded = load_trunk(with_stage(trunk, stage), weights, where, wanted)
     first_layers = loaded.head if own_layers else None
     loaded = replace(loaded, head=None) if own_layers else loaded
+    at_once = images_at_a_time(where, workers)
     fitted = None
     if proposals is None or boxes is None or (scales is None and method == "spp"):
-        fitted = fit_to_labels(dataset, loaded.spec.scales, seed)
+        fitted = fit_to_labels(dataset, loaded.spec.scales, seed, workers=at_once)
         own = {"--proposals": proposals, "--boxes": boxes, "--scales": scales}
         used = ", ".join(f"{name} {value}" for name, value in own.items() if value is not None)
         instead = f"; used instead: {used}" if used else ""
@@ -253,7 +255,7 @@ def train(
             selection=SelectionSettings() if box_voting else SelectionSettings(voter_iou=1),
         ),
         seed=seed,
-        workers=images_at_a_time(where, workers),
+        workers=at_once,
         box_regression=box_regression,
         mirror=mirror,
         one_class=one_class_per_object,

@@ -117,6 +117,15 @@ class RcnnRegions:
         """See :class:`sppdet.features.regions.Regions`; they were made in :meth:`prepare`."""
         return self._features[torch.from_numpy(keys).to(self._features.device)].float()
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the features."""
+        return self._features.nbytes
+
+    def to_type(self, kind: torch.dtype) -> "RcnnRegions":
+        """The same regions; they are in half precision at all times."""
+        return self
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """See :class:`sppdet.features.regions.Regions`."""
         return {"features": self._features.cpu().numpy(), "keys": self.keys}

@@ -1,5 +1,6 @@
 """SPP-net's region features: windows of one map (He et al., 2014, sections 2.2 and 4.1)."""
 
+import copy
 from dataclasses import asdict
 from typing import Any
 
@@ -11,10 +12,17 @@ from torch import Tensor
 from sppdet.boxes import Boxes
 from sppdet.features.pyramid import bin_count
 from sppdet.features.regions import check_levels_of
+from sppdet.features.streaming import to_device
 from sppdet.features.window_pooling import pool_windows
 from sppdet.features.window_pooling_torch import pool_windows_torch
 from sppdet.features.window_scoring import score_windows
-from sppdet.features.windows import choose_scale, image_scales, map_windows, resize
+from sppdet.features.windows import (
+    choose_scale,
+    distinct_windows,
+    image_scales,
+    map_windows,
+    resize,
+)
 from sppdet.images import Rgb
 from sppdet.runtime.timing import Clock
 from sppdet.settings import SppSettings
@@ -67,8 +75,7 @@ class SppRegionFeatures:
             windows[mine, 1:] = map_windows(
                 boxes[mine], scale, self.trunk.geometry, one.shape[0], one.shape[1]
             )
-        distinct, keys = np.unique(windows, axis=0, return_inverse=True)
-        return SppRegions(maps, distinct, keys.reshape(-1).astype(np.int64), self)
+        return SppRegions(maps, *distinct_windows(windows), self)
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> "SppRegions":
         """See :class:`RegionExtractor`."""
@@ -154,9 +161,22 @@ class SppRegions:
                 part = pool_windows(one.numpy(), windows, levels, out, threads)
                 if not whole:
                     pooled[torch.from_numpy(mine)] = torch.from_numpy(part)
+            elif len(mine) == len(keys):
+                return pool_windows_torch(one, windows, levels)
             else:
-                pooled[torch.from_numpy(mine).to(device)] = pool_windows_torch(one, windows, levels)
+                pooled[to_device(mine, device)] = pool_windows_torch(one, windows, levels)
         return pooled
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the maps."""
+        return sum(one.nbytes for one in self.maps)
+
+    def to_type(self, kind: torch.dtype) -> "SppRegions":
+        """The same regions with maps in another precision, in which they can be kept."""
+        other = copy.copy(self)
+        other.maps = [one.to(kind) for one in self.maps]
+        return other
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """See :class:`Regions`; the maps are rounded to half precision."""

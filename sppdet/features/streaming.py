@@ -1,8 +1,8 @@
 """Functions of region features, without ever holding the features of all regions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,7 +13,10 @@ from sppdet.features.regions import Regions
 from sppdet.runtime.timing import Clock
 
 BLOCK = 256
-"""Regions whose features are held at one time."""
+"""Regions whose features are held at one time on a CPU."""
+
+DEVICE_BYTES = 256 << 20
+"""Bytes of the features that are held at one time on a GPU: in general those of a whole image."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ def stream(
             with clock.stage("scoring"):
                 return (product + function.bias).cpu().numpy()
     blocks = []
-    for start in range(0, len(keys), BLOCK):
-        features = regions.features(keys[start : start + BLOCK], clock)
+    size = _block(function)
+    for start in range(0, len(keys), size):
+        features = regions.features(keys[start : start + size], clock)
         with clock.stage("scoring"):
             blocks.append(function(features))
     if not blocks:
@@ -82,3 +86,38 @@ def half_features(regions: Regions, keys: NDArray[np.int64]) -> Tensor:
         for start in range(0, max(len(keys), 1), BLOCK)
     ]
     return torch.cat(blocks)
+
+
+def features_together(regions: Regions, choices: Sequence[NDArray[np.int64]]) -> list[Tensor]:
+    """The features of several choices of regions, computed in one go where they are computed.
+
+    On a GPU one call for all takes hardly longer than one for a few.
+
+    Args:
+        regions: the prepared boxes of an image.
+        choices: keys (M,) each; a key may be in several.
+
+    Returns:
+        For each choice (M, dimension) float16, on the device of the regions.
+    """
+    together = np.concatenate([np.zeros(0, np.int64), *choices])
+    distinct, back = np.unique(together, return_inverse=True)
+    features = regions.features(distinct).half()
+    chosen = features[to_device(back.reshape(-1), features.device)]
+    return list(chosen.split([len(keys) for keys in choices]))
+
+
+def to_device(array: NDArray[Any], device: torch.device | None) -> Tensor:
+    """The array as a tensor on a device (None: the CPU), without waiting for the device.
+
+    CUDA has copied what lies in ordinary memory when the call returns, so that the array may go.
+    """
+    tensor = torch.from_numpy(array)
+    return tensor if device is None else tensor.to(device, non_blocking=True)
+
+
+def _block(function: Callable[[Tensor], Tensor]) -> int:
+    """Regions whose features are held at one time for a function."""
+    if not isinstance(function, Linear) or function.weight.device.type == "cpu":
+        return BLOCK
+    return max(DEVICE_BYTES // (4 * max(function.weight.shape[1], 1)), BLOCK)

@@ -12,6 +12,9 @@ from sppdet.trunks.geometry import MapGeometry
 WINDOW_SIDE = 224
 """Side of the square, in pixels of the resized image, whose area a window's area should be near."""
 
+_BITS = 12
+"""A map has in general fewer cells than this power of two along a side."""
+
 
 def choose_scale(boxes: Boxes, scales: list[Scale]) -> NDArray[np.int64]:
     """For every box the index of the scale at which its area is nearest 224 x 224 pixels.
@@ -61,6 +64,28 @@ def map_windows(
     limit = np.array([columns, rows]) - 1
     first, last = np.clip(first, 0, limit), np.clip(last, 0, limit)
     return np.concatenate([first, last + 1], axis=1).astype(np.int32)
+
+
+def distinct_windows(windows: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The distinct rows of windows (N, 5), each the number of a map and four cells of it.
+
+    Returns:
+        The distinct rows (M, 5) in ascending order, and for each window the number of its row (N,).
+
+    Examples:
+        >>> windows = [[0, 2, 1, 3, 4], [0, 1, 0, 3, 4], [0, 2, 1, 3, 4]]
+        >>> distinct_windows(np.array(windows, np.int32))
+        (array([[0, 1, 0, 3, 4],
+               [0, 2, 1, 3, 4]], dtype=int32), array([1, 0, 1]))
+    """
+    if windows.max(initial=0) >= 1 << _BITS:
+        distinct, keys = np.unique(windows, axis=0, return_inverse=True)
+        return distinct, keys.reshape(-1).astype(np.int64)
+    # A row as one number in the same order: sorting those takes a tenth of the time.
+    shifts = _BITS * np.arange(4, -1, -1)
+    numbers, keys = np.unique((windows.astype(np.int64) << shifts).sum(axis=1), return_inverse=True)
+    rows = (numbers[:, None] >> shifts) & ((1 << _BITS) - 1)
+    return rows.astype(np.int32), keys.reshape(-1).astype(np.int64)
 
 
 def check_windows(windows: ArrayLike, rows: int, columns: int) -> NDArray[np.int32]:

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sppdet.heads.gram import combine, products
+from sppdet.features.streaming import to_device
+from sppdet.heads.gram import combine, device_combine
+from sppdet.heads.gram_matrix import no_products
 from sppdet.heads.rows import Rows
-from sppdet.runtime.arrays import memory_of_its_own
 
 POSITIVE, NEGATIVE, NEITHER = 1, -1, 0
 """Roles of a region for a class."""
@@ -67,20 +68,30 @@ class ClassExamples:
 
     Its rows, (n, D) float16, are features multiplied by the common scale; see :meth:`take`.
 
-    Attributes:
+    Args:
         dimension: D.
-        gram: (n, n) float32, ``rows @ rows.T``.
+        classes: K.
+        workers: threads for the products.
+        device: where rows and Gram matrix lie; None means the CPU, in memory of their own.
+
+    Attributes:
         signs: (n,) int8, +1 for a positive, -1 for a negative.
         images: (n,) int64, the image from which each example comes.
         regions: (n,) int64, see :class:`Chosen`.
         roles: (n, K) int8, see :class:`Chosen`.
     """
 
-    def __init__(self, dimension: int, classes: int, workers: int = 1) -> None:
+    def __init__(
+        self,
+        dimension: int,
+        classes: int,
+        workers: int = 1,
+        device: torch.device | None = None,
+    ) -> None:
         self.dimension = dimension
-        self._workers = workers
-        self._rows = Rows(dimension)
-        self.gram = np.zeros((0, 0), np.float32)
+        self.device = device
+        self._rows = Rows(dimension, device)
+        self._gram = no_products(device, workers)
         self.signs = np.zeros(0, np.int8)
         self.images = np.zeros(0, np.int64)
         self.regions = np.zeros(0, np.int64)
@@ -88,6 +99,15 @@ class ClassExamples:
 
     def __len__(self) -> int:
         return len(self.signs)
+
+    @property
+    def gram(self) -> NDArray[np.float32]:
+        """(n, n) float32, ``rows @ rows.T``, on the CPU."""
+        return self._gram.array
+
+    def gram_doubles(self) -> NDArray[np.float64]:
+        """A copy of :attr:`gram` as float64."""
+        return self._gram.doubles()
 
     @property
     def learnable(self) -> bool:
@@ -99,15 +119,9 @@ class ClassExamples:
         chosen = [(sign, one) for sign, one in chosen if len(one)]
         if not chosen:
             return
-        new = torch.cat([one.features * scale for _, one in chosen]).cpu().half()
-        old = len(self)
-        gram = memory_of_its_own((old + len(new), old + len(new)), np.float32)
-        gram[:old, :old] = self.gram
-        gram[old:, old:] = products(new, new, self._workers)
-        if old:
-            gram[:old, old:] = products(self._rows, new, self._workers)
-            gram[old:, :old] = gram[:old, old:].T
-        self.gram = gram
+        new = torch.cat([one.features * scale for _, one in chosen])
+        new = new.to(self.device or "cpu").half()
+        self._gram = self._gram.extended(self._rows, new)
         for sign, one in chosen:
             self._note(sign, one)
         self._rows.append(new)
@@ -116,12 +130,12 @@ class ClassExamples:
         """Add regions whose scale is not known yet; :meth:`finish` ends the collection."""
         if len(chosen):
             self._note(sign, chosen)
-            self._rows.append(chosen.features.cpu())
+            self._rows.append(chosen.features.to(self.device or "cpu"))
 
     def finish(self, scale: float) -> None:
         """Multiply what was collected by ``scale`` and compute the Gram matrix."""
         self._rows.scale(scale)
-        self.gram = products(self._rows, self._rows, self._workers)
+        self._gram = self._gram.of(self._rows)
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drop the examples outside ``mask`` (n,)."""
@@ -140,10 +154,14 @@ class ClassExamples:
         self, weights: NDArray[np.float32], index: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """``weights @ rows[index]``: (J, M) float32 and M examples to (J, D) float32."""
-        return combine(weights, self._rows, index)
+        if self.device is None:
+            return combine(weights, self._rows, index)
+        total = device_combine(to_device(weights, self.device), self._rows, index)
+        result: NDArray[np.float32] = total.cpu().numpy()
+        return result
 
     def take(self, index: NDArray[np.int64]) -> Tensor:
-        """``rows[index]``, a copy, (M, D) float16."""
+        """``rows[index]``, a copy, (M, D) float16, where the rows are."""
         return self._rows[index]
 
     def _note(self, sign: int, one: Chosen) -> None:
@@ -154,10 +172,7 @@ class ClassExamples:
 
     def _take(self, source: "ClassExamples", index: NDArray[np.int64]) -> None:
         """All of the examples ``index`` of ``source`` but their rows."""
-        gram = memory_of_its_own((len(index), len(index)), np.float32)
-        for row, old in enumerate(index):
-            gram[row] = source.gram[old, index]
-        self.gram = gram
+        self._gram = source._gram.part(index)
         self.signs, self.images = source.signs[index], source.images[index]
         self.regions, self.roles = source.regions[index], source.roles[index]
 
@@ -166,7 +181,7 @@ class _Part(ClassExamples):
     """Some examples of a class, whose rows stay where they are."""
 
     def __init__(self, source: ClassExamples, index: NDArray[np.int64]) -> None:
-        super().__init__(source.dimension, source.roles.shape[1], source._workers)
+        super().__init__(source.dimension, source.roles.shape[1], device=source.device)
         self._take(source, index)
         self._source, self._index = source, index
 
@@ -189,13 +204,22 @@ class Examples:
         classes: K.
         scale: factor on all features, which brings their mean L2 norm to that for which the heads'
             constants are meant. A scorer takes features without it.
-        workers: threads for the products.
+        workers: threads for the products, and for classes that are fitted side by side.
+        device: see :class:`ClassExamples`.
     """
 
-    def __init__(self, dimension: int, classes: int, scale: float, workers: int = 1) -> None:
+    def __init__(
+        self,
+        dimension: int,
+        classes: int,
+        scale: float,
+        workers: int = 1,
+        device: torch.device | None = None,
+    ) -> None:
         self.dimension = dimension
         self.scale = scale
-        self._classes = [ClassExamples(dimension, classes, workers) for _ in range(classes)]
+        self.workers = workers
+        self._classes = [ClassExamples(dimension, classes, workers, device) for _ in range(classes)]
         self._absent = np.zeros(0, np.int64)
 
     def __len__(self) -> int:
@@ -214,7 +238,7 @@ class Examples:
     def without(self, images: NDArray[np.int64]) -> "Examples":
         """The examples that come from other images than these; reading one class copies its Gram
         matrix."""
-        part = Examples(self.dimension, 0, self.scale)
+        part = Examples(self.dimension, 0, self.scale, self.workers)
         part._classes = self._classes
         part._absent = np.union1d(self._absent, images)
         return part
@@ -228,7 +252,7 @@ class Examples:
         places = np.split(first, np.searchsorted(first, ends[:-1]))
         features = torch.cat(
             [
-                one.take(place - (end - len(one)))
+                one.take(place - (end - len(one))).cpu()
                 for one, place, end in zip(parts, places, ends, strict=True)
             ]
         )

@@ -1,6 +1,8 @@
 """Products of long feature vectors kept in half precision, block by block and on all cores.
 
-Only blocks are widened to float32, so that memory stays near that of the vectors themselves.
+Only blocks are widened to float32, so that memory stays near that of the vectors themselves. The
+functions with ``device`` in their names do the same with vectors that lie on a GPU, and leave the
+result there.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ from sppdet.heads.rows import Rows
 from sppdet.runtime.arrays import memory_of_its_own
 
 _BLOCK = 192
+_DEVICE_BLOCK = 2048
 
 
 def products(a: Tensor | Rows, b: Tensor | Rows, workers: int = 1) -> NDArray[np.float32]:
@@ -56,4 +59,31 @@ def combine(
         product = (part @ taken.float()).numpy()
         total = product if total is None else total + product
     assert total is not None
+    return total
+
+
+def device_products(a: Rows, b: Rows) -> Tensor:
+    """``a @ b.T`` of vectors on a device: (N, M) float32 there.
+
+    A half is exact in float32, and in TF32 too, so that only the sums are rounded.
+    """
+    result = torch.empty(len(a), len(b), device=a.device)
+    for first in range(0, len(a), _DEVICE_BLOCK):
+        left = a[first : first + _DEVICE_BLOCK].float()
+        for second in range(first if a is b else 0, len(b), _DEVICE_BLOCK):
+            same = a is b and first == second
+            right = left if same else b[second : second + _DEVICE_BLOCK].float()
+            part = left @ right.T
+            result[first : first + _DEVICE_BLOCK, second : second + _DEVICE_BLOCK] = part
+            if a is b and not same:
+                result[second : second + _DEVICE_BLOCK, first : first + _DEVICE_BLOCK] = part.T
+    return result
+
+
+def device_combine(weights: Tensor, rows: Rows, index: NDArray[np.int64]) -> Tensor:
+    """``weights @ rows[index]`` on the device of the rows: (K, N) float32 to (K, D) float32."""
+    total = torch.zeros(len(weights), rows.dimension, device=rows.device)
+    for start in range(0, len(index), _DEVICE_BLOCK):
+        taken = rows[index[start : start + _DEVICE_BLOCK]].float()
+        total += weights[:, start : start + _DEVICE_BLOCK] @ taken
     return total

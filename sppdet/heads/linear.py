@@ -16,7 +16,8 @@ from sppdet.features.streaming import Linear
 from sppdet.heads.base import Judged, Scorer
 from sppdet.heads.calibration import fit_logistic, logistic, uncalibrated
 from sppdet.heads.examples import Examples
-from sppdet.heads.svm import fit_svm
+from sppdet.heads.svm import LinearSvm, fit_svm
+from sppdet.runtime.threads import ordered_map
 from sppdet.settings import SvmSettings
 
 NAME = "linear"
@@ -107,8 +108,14 @@ class LinearSvms:
         else:
             weight = torch.zeros(len(examples), examples.dimension)
             bias = torch.full((len(examples),), torch.nan)
-        for label in range(len(examples)) if changed is None else changed:
-            svm = fit_svm(examples[label], self.settings.cost, self.settings.positive_weight)
+        labels = range(len(examples)) if changed is None else changed
+
+        def fit_class(label: int) -> LinearSvm | None:
+            return fit_svm(examples[label], self.settings.cost, self.settings.positive_weight)
+
+        # Two cores gain little by it, and every fit takes the memory of two Gram matrices.
+        side_by_side = examples.workers if examples.workers > 2 else 1
+        for label, svm in zip(labels, ordered_map(fit_class, labels, side_by_side), strict=True):
             if svm is not None:
                 weight[label] = torch.from_numpy(svm.weight * examples.scale)
                 bias[label] = svm.bias

@@ -11,23 +11,21 @@ from torch import Tensor
 from sppdet.boxes import Boxes, clip, decode, encode
 from sppdet.features.regions import Regions
 from sppdet.features.streaming import Linear, stream
-from sppdet.heads.gram import combine, products
+from sppdet.heads.gram import products
 from sppdet.heads.layers import Layers
+from sppdet.heads.ridge import BoxRegressor, solve, solve_on_device
 from sppdet.heads.rows import Rows
 
 
-@dataclass(frozen=True)
-class BoxRegressor:
-    """Deltas of one class: features @ weight.T + bias, for :func:`sppdet.boxes.decode`."""
-
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
-
-
 class RegressionExamples:
-    """Features of proposals and the deltas to their truths, for one class, in half precision."""
+    """Features of proposals and the deltas to their truths, for one class, in half precision.
 
-    def __init__(self) -> None:
+    Args:
+        device: where the features lie and the regression is solved; None means the CPU.
+    """
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        self._device = device
         self._rows: Rows | None = None
         self._targets: list[NDArray[np.float32]] = []
         self._images: list[NDArray[np.int64]] = []
@@ -37,8 +35,9 @@ class RegressionExamples:
 
         ``image`` is the number of the image from which they come.
         """
-        self._rows = self._rows or Rows(features.shape[1])
-        self._rows.append(features.detach().cpu())
+        if self._rows is None:
+            self._rows = Rows(features.shape[1], self._device)
+        self._rows.append(features.detach().to(self._device or "cpu"))
         self._targets.append(encode(proposals, truths))
         self._images.append(np.full(len(features), image))
 
@@ -73,38 +72,15 @@ class RegressionExamples:
             return [None] * (1 + len(folds))
         rows, targets = self._rows, np.concatenate(self._targets)
         images = np.concatenate(self._images)
+        if self._device is not None:
+            return solve_on_device(rows, targets, images, ridge, scale, folds)
         gram = products(rows, rows, workers).astype(np.float64) * scale**2
-        results = [_solve(gram, rows, np.arange(len(rows)), targets, ridge, scale)]
+        results = [solve(gram, rows, np.arange(len(rows)), targets, ridge, scale)]
         for fold in folds:
             chosen = np.flatnonzero(~np.isin(images, fold))
             part = gram[np.ix_(chosen, chosen)]
-            results.append(_solve(part, rows, chosen, targets[chosen], ridge, scale))
+            results.append(solve(part, rows, chosen, targets[chosen], ridge, scale))
         return results
-
-
-def _solve(
-    gram: NDArray[np.float64],
-    rows: Rows,
-    index: NDArray[np.int64],
-    targets: NDArray[np.float32],
-    ridge: float,
-    scale: float,
-) -> BoxRegressor | None:
-    """The regressor of the examples ``rows[index]`` with the given products."""
-    if len(index) < 2:
-        return None
-    from sklearn.kernel_ridge import KernelRidge  # a detection does not need it
-
-    middle = gram.mean(axis=0)
-    centred = gram - middle - middle[:, None] + middle.mean()
-    model = KernelRidge(alpha=ridge, kernel="precomputed")
-    model.fit(centred, targets - targets.mean(axis=0))
-    # The prediction is the duals times the centred products; the centring goes into the duals.
-    duals = (model.dual_coef_ - model.dual_coef_.mean(axis=0)).T * scale**2
-    weight = combine(duals.astype(np.float32), rows, index)
-    average = combine(np.full((1, len(index)), 1 / len(index), np.float32), rows, index)
-    bias = targets.mean(axis=0) - (weight @ average.T)[:, 0]
-    return BoxRegressor(weight, bias.astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Long feature vectors in half precision, whose number grows and shrinks without copies.
 
-The vectors lie in blocks of memory of their own (:mod:`sppdet.runtime.arrays`), so that a block
-costs what is in it.
+The vectors lie in blocks. On the CPU these are memory of their own (:mod:`sppdet.runtime.arrays`),
+so that a block costs what is in it. On a GPU they are fewer and larger, so that a choice of vectors
+is one or two operations.
 """
 
 from typing import overload
@@ -11,29 +12,36 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sppdet.features.streaming import to_device
 from sppdet.runtime.arrays import memory_of_its_own
 
 BLOCK_BYTES = 4 << 20
-"""Bytes of a block; at least one vector."""
+"""Bytes of a block on the CPU; at least one vector."""
+
+DEVICE_BLOCK_BYTES = 64 << 20
+"""Bytes of a block on a device; at least one vector."""
 
 
 class Rows:
-    """N vectors of D values, float16 on the CPU.
+    """N vectors of D values, float16.
 
     Args:
         dimension: D.
+        device: where they lie; None means the CPU, in memory of their own.
     """
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, device: torch.device | None = None) -> None:
         self.dimension = dimension
-        self._per_block = max(BLOCK_BYTES // (2 * max(dimension, 1)), 1)
+        self.device = device
+        size = BLOCK_BYTES if device is None else DEVICE_BLOCK_BYTES
+        self._per_block = max(size // (2 * max(dimension, 1)), 1)
         self._blocks: list[Tensor] = []
         self._count = 0
 
     @staticmethod
-    def of(vectors: Tensor) -> "Rows":
+    def of(vectors: Tensor, device: torch.device | None = None) -> "Rows":
         """These vectors (N, D)."""
-        rows = Rows(vectors.shape[1])
+        rows = Rows(vectors.shape[1], device)
         rows.append(vectors)
         return rows
 
@@ -46,8 +54,7 @@ class Rows:
         while done < len(vectors):
             block, place = divmod(self._count, self._per_block)
             if block == len(self._blocks):
-                shape = self._per_block, self.dimension
-                self._blocks.append(torch.from_numpy(memory_of_its_own(shape, np.float16)))
+                self._blocks.append(self._new_block())
             taken = min(self._per_block - place, len(vectors) - done)
             self._blocks[block][place : place + taken] = vectors[done : done + taken]
             self._count += taken
@@ -63,11 +70,15 @@ class Rows:
         if isinstance(which, slice):
             start, stop, _ = which.indices(self._count)
             which = np.arange(start, max(start, stop))
-        taken = torch.empty(len(which), self.dimension, dtype=torch.float16)
         blocks, places = np.divmod(which, self._per_block)
-        for block in np.unique(blocks).tolist():
+        distinct = np.unique(blocks).tolist()
+        if self.device is not None and len(distinct) == 1:
+            return self._blocks[distinct[0]][to_device(places, self.device)]
+        taken = torch.empty(len(which), self.dimension, dtype=torch.float16, device=self.device)
+        for block in distinct:
             mine = np.flatnonzero(blocks == block)
-            taken[torch.from_numpy(mine)] = self._blocks[block][torch.from_numpy(places[mine])]
+            own = to_device(places[mine], self.device)
+            taken[to_device(mine, self.device)] = self._blocks[block][own]
         return taken
 
     def scale(self, factor: float) -> None:
@@ -82,3 +93,9 @@ class Rows:
             self._blocks[start // self._per_block][: len(moved)] = moved
         self._count = len(index)
         del self._blocks[-(-self._count // self._per_block) :]
+
+    def _new_block(self) -> Tensor:
+        shape = self._per_block, self.dimension
+        if self.device is None:
+            return torch.from_numpy(memory_of_its_own(shape, np.float16))
+        return torch.empty(shape, dtype=torch.float16, device=self.device)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sppdet.heads.examples import ClassExamples
-from sppdet.runtime.arrays import memory_of_its_own
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,7 @@ def fit_svm(examples: ClassExamples, cost: float, positive_weight: float) -> Lin
         tol=1e-4,
         cache_size=50,  # megabytes; a product is looked up as quickly in the Gram matrix
     )
-    gram = memory_of_its_own(examples.gram.shape, np.float64)  # or the SVC makes its own copy
-    gram[:] = examples.gram
-    machine.fit(gram, examples.signs)
+    machine.fit(examples.gram_doubles(), examples.signs)  # of float32 the SVC makes its own copy
     duals = machine.dual_coef_[0].astype(np.float32)
     weight = examples.combine(duals[None], machine.support_.astype(np.int64))[0]
     return LinearSvm(weight, float(machine.intercept_[0]))

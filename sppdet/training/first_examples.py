@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet.boxes import Boxes
-from sppdet.features.streaming import half_features
+from sppdet.features.streaming import features_together, half_features
 from sppdet.heads.examples import Chosen
 from sppdet.training.images import PreparedImage
 from sppdet.training.roles import choose, region_roles
@@ -46,13 +47,13 @@ class FirstExamples:
     """What one image gives.
 
     Attributes:
-        norms: (S,) float32, L2 norms of the features of some proposals.
+        norms: (S,) float32, L2 norms of the features of some proposals, on their device.
         positives, negatives: the examples of each class.
         regression: for each class the features (M, dimension) float16, proposals (M, 4) and the
             ground truth (M, 4) that they overlap.
     """
 
-    norms: NDArray[np.float32]
+    norms: Tensor
     positives: list[Chosen]
     negatives: list[Chosen]
     regression: list[tuple[Tensor, Boxes, Boxes]]
@@ -64,8 +65,8 @@ def first_examples(prepared: PreparedImage, quotas: Quotas) -> FirstExamples:
     random = np.random.default_rng([quotas.seed, prepared.number])
     count = len(prepared.annotations.boxes)
     sample = choose(np.arange(count, len(prepared.boxes)), NORM_SAMPLE, random)
-    norms = regions.features(np.unique(keys[sample])).norm(dim=1).cpu().numpy()
-    positives, negatives, regression = [], [], []
+    choices: list[NDArray[np.int64]] = [np.unique(keys[sample])]
+    regressed: list[NDArray[np.int64]] = []
     joint = region_roles(roles, keys, regions.count, quotas.positive_iou)
     for label in range(len(quotas.images_with)):
         images_with = max(int(quotas.images_with[label]), 1)
@@ -76,22 +77,52 @@ def first_examples(prepared: PreparedImage, quotas: Quotas) -> FirstExamples:
         own = choose(own, max(share, 1), random)
         near = choose(near, max(share - len(own), 0), random)
         rows = np.unique(keys[np.concatenate([own, near])])
-        positives.append(take(prepared, rows, joint))
         far = np.setdiff1d(np.unique(keys[roles.negative[:, label]]), rows)
         far = choose(far, quotas.negatives / quotas.images, random)
-        negatives.append(take(prepared, far, joint))
-        regression.append(_to_regress(prepared, label, quotas, images_with, random))
-    return FirstExamples(norms, positives, negatives, regression)
+        regressed.append(_to_regress(prepared, label, quotas, images_with, random))
+        choices += [rows, far, keys[regressed[-1]]]
+    if prepared.home is None:
+        norms = regions.features(choices[0]).norm(dim=1).cpu()
+        features = [half_features(regions, chosen) for chosen in choices[1:]]
+    else:
+        sampled, *features = features_together(regions, choices)
+        norms = sampled.float().norm(dim=1)
+    regression = []
+    for label, rows in enumerate(regressed):
+        truths = prepared.boxes[roles.best_truth[rows, label]]
+        regression.append((features[3 * label + 2], prepared.boxes[rows], truths))
+    return FirstExamples(
+        norms,
+        [_chosen(prepared, *one, joint) for one in zip(features[0::3], choices[1::3], strict=True)],
+        [_chosen(prepared, *one, joint) for one in zip(features[1::3], choices[2::3], strict=True)],
+        regression,
+    )
 
 
 def take(prepared: PreparedImage, regions: NDArray[np.int64], roles: NDArray[np.int8]) -> Chosen:
-    """The features of some regions (M,) of an image, of whose regions ``roles`` are the roles."""
-    return Chosen(
-        half_features(prepared.regions, regions),
-        roles[regions],
-        (prepared.number << 32) + regions,
-        prepared.view.index,
-    )
+    """Some regions (M,) of an image, of whose regions ``roles`` (count, K) are the roles."""
+    return take_each(prepared, [regions], roles)[0]
+
+
+def take_each(
+    prepared: PreparedImage, choices: list[NDArray[np.int64]], roles: NDArray[np.int8]
+) -> list[Chosen]:
+    """:func:`take` for each class, whose features a GPU computes together."""
+    regions = prepared.regions
+    if prepared.home is None:
+        features = [half_features(regions, chosen) for chosen in choices]
+    elif any(map(len, choices)):
+        features = features_together(regions, choices)
+    else:
+        features = [torch.zeros(0, 0)] * len(choices)
+    return [_chosen(prepared, *one, roles) for one in zip(features, choices, strict=True)]
+
+
+def _chosen(
+    prepared: PreparedImage, features: Tensor, regions: NDArray[np.int64], roles: NDArray[np.int8]
+) -> Chosen:
+    numbers = (prepared.number << 32) + regions
+    return Chosen(features, roles[regions], numbers, prepared.view.index)
 
 
 def _to_regress(
@@ -100,14 +131,10 @@ def _to_regress(
     quotas: Quotas,
     images_with: int,
     random: np.random.Generator,
-) -> tuple[Tensor, Boxes, Boxes]:
-    """Features, proposals and ground truth of one class's regression examples."""
-    roles = prepared.roles
+) -> NDArray[np.int64]:
+    """Rows of the boxes that are one class's regression examples."""
     if quotas.regression_iou is None:
         rows = np.zeros(0, np.int64)
     else:
-        rows = np.flatnonzero(roles.best_iou[:, label] > quotas.regression_iou)
-    rows = choose(rows, quotas.regressed / images_with, random)
-    truths = prepared.boxes[roles.best_truth[rows, label]]
-    features = half_features(prepared.regions, prepared.regions.keys[rows])
-    return features, prepared.boxes[rows], truths
+        rows = np.flatnonzero(prepared.roles.best_iou[:, label] > quotas.regression_iou)
+    return choose(rows, quotas.regressed / images_with, random)

@@ -6,6 +6,7 @@ objects in a sample of the images, the image sizes by the sizes of the objects.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from sppdet.datasets import Dataset
 from sppdet.errors import SppdetError
 from sppdet.images import Rgb, read_image
 from sppdet.proposals.cache import ProposalCache
+from sppdet.runtime.threads import ordered_map
 
 LADDER = (("fast", 2000), ("tiny", 4000), ("finest", 4000))
 """Methods of the search and numbers of boxes, the quickest first."""
@@ -55,7 +57,11 @@ class Fitted:
 
 
 def fit_to_labels(
-    dataset: Dataset, scales: tuple[int, ...], seed: int = 0, cache: ProposalCache | None = None
+    dataset: Dataset,
+    scales: tuple[int, ...],
+    seed: int = 0,
+    cache: ProposalCache | None = None,
+    workers: int = 1,
 ) -> Fitted:
     """Choose the search and the image sizes for the objects of a data set.
 
@@ -68,6 +74,7 @@ def fit_to_labels(
         scales: the trunk's, short sides in pixels.
         seed: of the sample.
         cache: of the proposals, shared with training.
+        workers: images that are searched side by side; the choice does not depend on it.
 
     Raises:
         SppdetError: no image of the sample that can be read has an object.
@@ -76,7 +83,8 @@ def fit_to_labels(
     labels = np.concatenate([one.labels for one in sample])
     recalls: list[float] = []
     for method, most in LADDER:
-        found = [one.covered(cache or ProposalCache(), method, most) for one in sample]
+        search = partial(_Sampled.covered, cache=cache or ProposalCache(), method=method, most=most)
+        found = list(ordered_map(search, sample, workers))
         recalls.append(_class_mean(np.concatenate(found), labels))
         if len(recalls) > 1 and recalls[-1] < recalls[-2] + GAIN:
             break

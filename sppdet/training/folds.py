@@ -15,9 +15,10 @@ from sppdet import __version__
 from sppdet.datasets import Dataset
 from sppdet.evaluation.voc import VocResult
 from sppdet.heads.base import Recipe, Scorer
+from sppdet.heads.selection import one_class_per_object
 from sppdet.heads.thresholds import BestF1, best_f1, mean_f1
 from sppdet.settings import SelectionSettings, TrainSettings
-from sppdet.training.unseen import Unseen, evaluate_unseen, judged
+from sppdet.training.unseen import Unseen, evaluate_unseen, judged, select_unseen
 
 ONE_CLASS_IOU = 0.6
 """IoU from which two detections of different classes are of one object."""
@@ -56,13 +57,15 @@ def decide(
     given = settings.detector.selection
     asked = settings.one_class or (settings.one_class is None and given.one_class_iou < 1)
     plain = replace(given, one_class_iou=1.0)
-    result = evaluate_unseen(seen, scorer, classes, plain)
+    found = select_unseen(seen, scorer, plain)
+    result = evaluate_unseen(seen, found, classes)
     scorer = heads.calibrate(scorer, judged(result))
     choice = Decided(scorer, plain, _thresholds(result, scorer), result)
     if settings.one_class is False or len(classes) < 2:
         return choice
     strict = given if given.one_class_iou < 1 else replace(plain, one_class_iou=ONE_CLASS_IOU)
-    result = evaluate_unseen(seen, scorer, classes, strict)
+    found = [one_class_per_object(one, scorer, strict.one_class_iou) for one in found]
+    result = evaluate_unseen(seen, found, classes)
     other = Decided(scorer, strict, _thresholds(result, scorer), result)
     better = mean_f1(other.thresholds) > mean_f1(choice.thresholds)
     return other if asked or better else choice

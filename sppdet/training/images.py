@@ -8,6 +8,8 @@ import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,12 +21,13 @@ from sppdet.datasets import Annotations, Dataset
 from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.features.regions import RegionExtractor, Regions
 from sppdet.heads.layers import LayeredRegions, Layers
-from sppdet.images import read_image
+from sppdet.images import Rgb, read_image
 from sppdet.proposals.cache import ProposalCache
 from sppdet.runtime.cache import cache_dir
 from sppdet.runtime.memory import give_back_freed_memory
 from sppdet.runtime.threads import ordered_map
-from sppdet.settings import TrainSettings
+from sppdet.settings import DetectorSettings, TrainSettings
+from sppdet.training.device_store import DeviceStore, KeptRegions, home_of, room_on
 from sppdet.training.region_store import RegionStore, image_key
 from sppdet.training.roles import Roles, assign_roles, training_boxes
 
@@ -76,6 +79,7 @@ class PreparedImage:
         regions: the same boxes on the map.
         roles: what each box is an example of.
         annotations: the annotated objects.
+        home: the device on which its examples are wanted; None means the CPU.
     """
 
     view: View
@@ -85,10 +89,21 @@ class PreparedImage:
     regions: Regions
     roles: Roles
     annotations: Annotations
+    home: torch.device | None = None
+
+    def main_bytes(self) -> int:
+        """Bytes of main memory, most of them; a window of a region takes 20."""
+        roles = self.roles
+        numbers = self.regions.keys.nbytes + roles.best_iou.nbytes + roles.best_truth.nbytes
+        return self.boxes.nbytes + numbers + roles.negative.nbytes + 20 * self.regions.count
 
 
 class TrainingImages:
     """Prepares the images of a data set, through the caches of proposals and of regions.
+
+    On a GPU with enough memory the prepared images stay there
+    (:mod:`sppdet.training.device_store`); else they are on the disk
+    (:mod:`sppdet.training.region_store`).
 
     Args:
         dataset: images and annotations.
@@ -100,6 +115,7 @@ class TrainingImages:
     Attributes:
         failures: a line for each image that could not be read.
         device: where the features are computed.
+        home: where the examples lie; see :func:`sppdet.training.device_store.home_of`.
     """
 
     def __init__(
@@ -117,7 +133,12 @@ class TrainingImages:
         self._progress = progress
         self._proposals = proposals
         self._cache = ProposalCache(cache_dir() / "proposals")
+        self._extractor = extractor
         self._store = RegionStore(cache_dir() / "regions", extractor, settings.store_bytes)
+        self.home = home_of(extractor)
+        self._kept: DeviceStore[PreparedImage] | None = None
+        if self.home is not None:
+            self._kept = DeviceStore(self._room())
         self._layers: Layers | None = None
         self._told = False
         self._failed: set[int] = set()
@@ -143,14 +164,19 @@ class TrainingImages:
         total = len(views) if total is None else total
 
         @torch.inference_mode()
-        def step(view: View) -> Result | _Unreadable:
-            try:
-                return work(self._prepare(view))
-            except _Unreadable as error:
-                return error
+        def step(same: list[View]) -> list[Result | _Unreadable]:
+            photograph = self._photograph(same[0].index)
+            results: list[Result | _Unreadable] = []
+            for view in same:
+                try:
+                    results.append(work(self._prepare(view, photograph)))
+                except _Unreadable as error:
+                    results.append(error)
+            return results
 
-        results = ordered_map(step, views, self._settings.workers)
-        for view, result in zip(views, results, strict=True):
+        together = [list(same) for _, same in groupby(views, key=lambda view: view.index)]
+        several = ordered_map(step, together, self._settings.workers)
+        for view, result in zip(views, chain.from_iterable(several), strict=True):
             done += 1
             self._progress(stage, done, total)
             if done % GIVE_BACK == 0:
@@ -177,39 +203,91 @@ class TrainingImages:
         self._told = True
 
     def clear(self) -> None:
-        """Remove the prepared images from the disk: the training is over."""
+        """Remove the prepared images: the training is over."""
         self._store.clear()
+        if self._kept is not None:
+            self._kept.clear()
 
     def cache_lines(self) -> list[str]:
         """What the caches gave, a line each."""
         return [*self._cache.disk.summary("proposals"), *self._store.summary()]
 
-    def _prepare(self, view: View) -> PreparedImage:
-        path: Path = self._dataset.images[view.index]
+    def _room(self) -> int:
+        assert self.home is not None
+        free = room_on(self.home) if self.home.type == "cuda" else self._settings.store_bytes
+        return min(free, self._settings.store_bytes)
+
+    def _photograph(self, index: int) -> "_Photograph":
+        given = self._proposals
+        return _Photograph(self._dataset.images[index], self._cache, self._settings.detector, given)
+
+    def _prepare(self, view: View, photograph: "_Photograph") -> PreparedImage:
+        prepared = self._kept.get(view) if self._kept is not None else None
+        prepared = prepared or self._made(view, photograph)
+        if isinstance(prepared.regions, KeptRegions) and self._kept is not None:
+            prepared = replace(prepared, regions=prepared.regions.to_type(torch.float32))
+        if self._layers is not None:
+            layered = LayeredRegions(prepared.regions, self._layers)
+            prepared = replace(prepared, regions=layered)
+        return prepared
+
+    def _made(self, view: View, photograph: "_Photograph") -> PreparedImage:
         annotations = self._dataset.annotations(view.index)
-        try:
-            image = read_image(path)
-            key = image_key(path)
-        except (OSError, SppdetError) as error:
-            raise _Unreadable(str(error)) from None
-        searched = self._settings.detector
-        if self._proposals is None:
-            proposals = self._cache.get(image, searched.proposals, searched.max_boxes)
-        else:
-            proposals = self._proposals[path][: searched.max_boxes]
+        image, proposals = photograph.image, photograph.proposals
         height, width = image.shape[:2]
         if view.mirrored:
-            image, key = np.ascontiguousarray(image[:, ::-1]), key + b"mirrored"
+            image = np.ascontiguousarray(image[:, ::-1])
             annotations = replace(annotations, boxes=flip(annotations.boxes, width))
             proposals = flip(proposals, width)
         boxes = training_boxes(annotations, proposals)
-        regions = self._store.get(lambda: image, key, boxes)
-        if self._layers is not None:
-            regions = LayeredRegions(regions, self._layers)
+        if self._kept is None:
+            key = photograph.key + b"mirrored" * view.mirrored
+            regions = self._store.get(lambda: image, key, boxes)
+        else:
+            regions = self._extractor.prepare(image, boxes)
         negative_iou = self._settings.mining.negative_iou
         roles = assign_roles(annotations, boxes, len(self._dataset.classes), negative_iou)
-        number = view.number(len(self._dataset.images))
-        return PreparedImage(view, number, (width, height), boxes, regions, roles, annotations)
+        number, size = view.number(len(self._dataset.images)), (width, height)
+        made = PreparedImage(view, number, size, boxes, regions, roles, annotations, self.home)
+        if self._kept is not None and isinstance(regions, KeptRegions):
+            # Rounded even where it is not kept, so that both are the same.
+            made = replace(made, regions=regions.to_type(torch.float16))
+            self._kept.put(view, made, regions.nbytes // 2, made.main_bytes())
+        return made
+
+
+@dataclass(frozen=True)
+class _Photograph:
+    """An image file, read and searched when that is first asked for, for all of its views."""
+
+    path: Path
+    cache: ProposalCache
+    searched: DetectorSettings
+    given: GivenProposals | None
+
+    @cached_property
+    def image(self) -> Rgb:
+        """Its pixels."""
+        try:
+            return read_image(self.path)
+        except (OSError, SppdetError) as error:
+            raise _Unreadable(str(error)) from None
+
+    @cached_property
+    def key(self) -> bytes:
+        """A name of its content."""
+        try:
+            return image_key(self.path)
+        except OSError as error:
+            raise _Unreadable(str(error)) from None
+
+    @cached_property
+    def proposals(self) -> Boxes:
+        """Its proposals, best first."""
+        most = self.searched.max_boxes
+        if self.given is not None:
+            return self.given[self.path][:most]
+        return self.cache.get(self.image, self.searched.proposals, most)
 
 
 class _Unreadable(Exception):

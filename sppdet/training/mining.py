@@ -9,6 +9,7 @@ from collections.abc import Collection
 from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from sppdet.heads.examples import NEGATIVE, Chosen, ClassExamples, Examples
 from sppdet.heads.path import score_regions
 from sppdet.runtime.memory import give_back_freed_memory
 from sppdet.settings import MiningSettings
-from sppdet.training.first_examples import take
+from sppdet.training.first_examples import take_each
 from sppdet.training.images import PreparedImage, TrainingImages, View
 from sppdet.training.roles import region_roles
 
@@ -74,14 +75,14 @@ def hard_negatives(
     regions = prepared.regions
     scores = score_regions(regions, scorer)
     roles = region_roles(prepared.roles, regions.keys, regions.count, settings.positive_iou)
-    result = []
+    choices = []
     for label in range(scores.shape[1]):
         hard = np.flatnonzero((roles[:, label] == NEGATIVE) & (scores[:, label] > hard_score))
         if len(hard) > settings.hard_per_image:
             best = np.argsort(-scores[hard, label], kind="stable")[: settings.hard_per_image]
             hard = np.sort(hard[best])
-        result.append(take(prepared, hard, roles))
-    return result
+        choices.append(hard)
+    return take_each(prepared, choices, roles)
 
 
 def fit_and_evict(
@@ -124,12 +125,15 @@ def most_negatives(settings: MiningSettings, examples: Examples) -> int:
 
 
 def example_scores(
-    examples: ClassExamples, scale: float, scorer: Scorer, label: int, block: int = 256
+    examples: ClassExamples, scale: float, scorer: Scorer, label: int
 ) -> NDArray[np.float32]:
-    """Scores (n,) of a class's own examples."""
+    """Scores (n,) of a class's own examples, computed where they are."""
+    block = 256
+    if examples.device is not None:
+        scorer, block = scorer.to(examples.device), 4096
     index = np.arange(len(examples))
     rows: list[Tensor] = [
-        scorer.score(examples.take(index[start : start + block]).float() / scale)[:, label].cpu()
+        scorer.score(examples.take(index[start : start + block]).float() / scale)[:, label]
         for start in range(0, len(examples), block)
     ]
-    return np.concatenate([part.numpy() for part in rows])
+    return torch.cat(rows).cpu().numpy()

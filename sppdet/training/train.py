@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sppdet.datasets import Dataset
 from sppdet.detector import Detector
@@ -37,7 +38,7 @@ from sppdet.training.folds import card, decide
 from sppdet.training.images import GivenProposals, PreparedImage, Progress, TrainingImages, views_of
 from sppdet.training.keeping import keep_examples
 from sppdet.training.mining import mine
-from sppdet.training.unseen import Fold, look_at_unseen, split
+from sppdet.training.unseen import Fold, fit_folds, look_at_unseen, split
 from sppdet.trunks import load_trunk
 
 
@@ -97,7 +98,8 @@ def train(
     heads, progress = heads or LinearSvms(), progress or (lambda *_: None)
     if extractor is None or settings is None:
         trunk = extractor.trunk if extractor is not None else load_trunk("lite0")
-        fitted = fit_to_labels(dataset, trunk.spec.scales)
+        at_once = settings.workers if settings is not None else TrainSettings.workers
+        fitted = fit_to_labels(dataset, trunk.spec.scales, workers=at_once)
         if extractor is None:
             extractor = SppRegionFeatures(trunk, SppSettings(fitted.scales))
         chosen = DetectorSettings(fitted.proposals, fitted.max_boxes)
@@ -152,13 +154,14 @@ def _learn(
     views = views_of(readable, settings.mirror)
     scorer = mine(images, views, heads, examples, settings.mining, settings.seed)
     give_back_freed_memory()
+    scorers = fit_folds(heads, examples, folds)
     unseen = [
         Fold(
             fold,
-            heads.fit(examples.without(fold)).to(images.device),
+            one.to(images.device),
             regression.to(images.device) if regression is not None else None,
         )
-        for fold, regression in zip(folds, regressions[1:], strict=True)
+        for fold, one, regression in zip(folds, scorers, regressions[1:], strict=True)
     ]
     kept = keep_examples(dataset, images, examples, scorer, settings)
     return Learned(scorer, regressions[0], unseen, _numbers(examples), kept)
@@ -219,9 +222,9 @@ def collect(
     """
     classes = len(dataset.classes)
     quotas = _quotas(dataset, dimension, settings)
-    norms: list[NDArray[np.float32]] = []
-    examples = Examples(dimension, classes, 1.0, settings.workers)
-    regression = [RegressionExamples() for _ in range(classes)]
+    norms: list[Tensor] = []
+    examples = Examples(dimension, classes, 1.0, settings.workers, images.home)
+    regression = [RegressionExamples(images.home) for _ in range(classes)]
     readable = []
 
     def work(prepared: PreparedImage) -> FirstExamples:
@@ -243,7 +246,7 @@ def collect(
     if not readable:
         raise SppdetError(f"{_where(dataset)}: none of its images can be read")
     give_back_freed_memory()
-    mean_norm = float(np.concatenate(norms).mean())
+    mean_norm = float(torch.cat(norms).cpu().numpy().mean())
     examples.finish(settings.mining.target_norm / max(mean_norm, 1e-12))
     return Collected(readable, examples, regression)
 

@@ -1,5 +1,6 @@
 """The third pass of a training: detect on images that a scorer has not learned from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,10 +10,13 @@ from numpy.typing import NDArray
 from sppdet.datasets import Annotations
 from sppdet.detections import Detections
 from sppdet.evaluation.voc import VocResult, evaluate_voc
-from sppdet.heads.base import Judged, Scorer
+from sppdet.heads.base import Heads, Judged, Scorer
+from sppdet.heads.examples import Examples
+from sppdet.heads.linear import LinearSvms
 from sppdet.heads.path import find_candidates
 from sppdet.heads.regression import BoxRegression
 from sppdet.heads.selection import Scored, select
+from sppdet.runtime.threads import ordered_map
 from sppdet.settings import SelectionSettings
 from sppdet.training.images import PreparedImage, TrainingImages, View
 
@@ -54,6 +58,19 @@ def split(images: list[int], seed: int) -> list[NDArray[np.int64]]:
     return [order[start::FOLDS] for start in range(FOLDS)]
 
 
+def fit_folds(heads: Heads, examples: Examples, folds: Sequence[NDArray[np.int64]]) -> list[Scorer]:
+    """For each fold what the examples from other images teach.
+
+    SVMs of several folds are fitted side by side where there are more than two cores.
+    """
+    several = isinstance(heads, LinearSvms) and examples.workers > 2
+
+    def fit(fold: NDArray[np.int64]) -> Scorer:
+        return heads.fit(examples.without(fold))
+
+    return list(ordered_map(fit, folds, len(folds) if several else 1))
+
+
 def look_at_unseen(
     images: TrainingImages, folds: list[Fold], settings: SelectionSettings, most: int
 ) -> list[Unseen]:
@@ -91,22 +108,27 @@ def look(image: PreparedImage, fold: Fold, settings: SelectionSettings) -> Unsee
     return Unseen(candidates, image.annotations)
 
 
-def evaluate_unseen(
-    seen: list[Unseen], scorer: Scorer, classes: tuple[str, ...], settings: SelectionSettings
-) -> VocResult:
-    """Select detections among the candidates and match them, as evaluation does.
+def select_unseen(
+    seen: Sequence[Unseen], scorer: Scorer, settings: SelectionSettings
+) -> list[Scored]:
+    """The detections among the candidates of each image, as a detector selects them.
 
     Args:
         scorer: gives the probabilities, where they decide (one class per object).
+    """
+    return [select(one.candidates, scorer, settings) for one in seen]
+
+
+def evaluate_unseen(
+    seen: Sequence[Unseen], found: Sequence[Scored], classes: tuple[str, ...]
+) -> VocResult:
+    """Match what was selected in each image, as evaluation does.
 
     Returns:
         The result, whose scores are the scorer's.
     """
-    found = []
-    for one in seen:
-        chosen = select(one.candidates, scorer, settings)
-        found.append(Detections(chosen.boxes, chosen.labels, chosen.scores, classes))
-    return evaluate_voc(found, [one.annotations for one in seen], classes)
+    detections = [Detections(one.boxes, one.labels, one.scores, classes) for one in found]
+    return evaluate_voc(detections, [one.annotations for one in seen], classes)
 
 
 def judged(result: VocResult) -> list[Judged]:

@@ -4,7 +4,7 @@ import torch
 
 from sppdet.boxes import as_boxes
 from sppdet.features.spp import SppRegionFeatures, normalize_levels
-from sppdet.features.streaming import half_features, stream
+from sppdet.features.streaming import Linear, features_together, half_features, stream
 from sppdet.features.windows import choose_scale, image_scales, map_windows, resize
 from sppdet.settings import SppSettings
 from sppdet.trunks import Trunk, build_trunk
@@ -100,3 +100,39 @@ def test_a_level_of_zeros_stays_zero() -> None:
     assert pooled[0].abs().sum() == 0
     assert pooled[1, 0].abs().sum() == 0
     assert pooled[1, 1:].flatten().norm() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [0, 0], [3], [7, 0, 12]])
+def test_features_together_are_those_of_each_choice(
+    trunk: Trunk, image: np.ndarray, sizes: list[int]
+) -> None:
+    regions = SppRegionFeatures(trunk, SppSettings((160,))).prepare(image, boxes())
+    random = np.random.default_rng(0)
+    choices = [random.permutation(regions.count)[:size] for size in sizes]
+    found = features_together(regions, choices)
+    assert len(found) == len(sizes)
+    for one, keys in zip(found, choices, strict=True):
+        assert torch.equal(one, half_features(regions, keys))
+
+
+def test_regions_keep_their_features_in_another_precision(trunk: Trunk, image: np.ndarray) -> None:
+    extractor = SppRegionFeatures(trunk, SppSettings((128, 256)))
+    regions = extractor.prepare(image, boxes())
+    small = regions.to_type(torch.float16)
+    assert small.nbytes == regions.nbytes // 2
+    restored = extractor.restore(regions.to_arrays())
+    keys = np.arange(regions.count)
+    found = small.to_type(torch.float32).features(keys)
+    assert torch.equal(found, restored.features(keys))
+
+
+@pytest.mark.gpu
+def test_scores_of_a_whole_image_on_a_gpu_are_those_of_the_cpu(image: np.ndarray) -> None:
+    on_gpu = SppRegionFeatures(build_trunk("small", None), SppSettings((160,)))
+    regions = on_gpu.prepare(image, boxes())
+    weight = torch.randn(3, on_gpu.dimension, generator=torch.Generator().manual_seed(0))
+    keys, bias = np.arange(regions.count), torch.arange(3.0)
+    wanted = stream(regions, keys, Linear(weight, bias), 3)
+    regions.maps = [one.cuda() for one in regions.maps]
+    found = stream(regions, keys, Linear(weight.cuda(), bias.cuda()), 3)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-3)

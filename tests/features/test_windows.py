@@ -3,7 +3,14 @@ import math
 import numpy as np
 import pytest
 
-from sppdet.features.windows import Scale, choose_scale, image_scales, map_windows, resize
+from sppdet.features.windows import (
+    Scale,
+    choose_scale,
+    distinct_windows,
+    image_scales,
+    map_windows,
+    resize,
+)
 from sppdet.trunks import MapGeometry
 
 
@@ -78,3 +85,17 @@ def test_resize(factor: float) -> None:
     resized = resize(image, scale)
     assert resized.shape == (scale.height, scale.width, 3)
     assert math.isclose(resized.mean(), 77)
+
+
+@pytest.mark.parametrize("most", [1, 3, 4095, 4096, 100_000])
+@pytest.mark.parametrize("count", [0, 1, 500])
+def test_distinct_windows_are_the_sorted_rows(most: int, count: int) -> None:
+    random = np.random.default_rng(most)
+    windows = random.integers(0, most + 1, (count, 5)).astype(np.int32)
+    windows[: count // 3] = windows[count // 3 : 2 * (count // 3)]
+    windows[-1:] = most
+    found, keys = distinct_windows(windows)
+    expected = sorted({tuple(row) for row in windows.tolist()})
+    np.testing.assert_array_equal(found, np.array(expected, np.int32).reshape(-1, 5))
+    np.testing.assert_array_equal(found[keys], windows)
+    assert (found.dtype, keys.dtype) == (np.int32, np.int64)

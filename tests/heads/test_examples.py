@@ -91,3 +91,28 @@ def test_joint_examples_are_the_distinct_regions_with_their_labels(chosen) -> No
     assert torch.equal(joint.features[:4], features * 2)
     part = examples.without(np.array([3])).joint()
     assert part.labels.tolist() == [2]
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_examples_on_a_device_are_those_of_the_cpu(chosen, device: str) -> None:
+    random, where = np.random.default_rng(0), torch.device(device)
+    plain, moved = ClassExamples(50, 1), ClassExamples(50, 1, device=where)
+    first, second = (random.standard_normal((count, 50)) for count in (30, 20))
+    index = random.permutation(20)
+    weights = random.standard_normal((3, 20)).astype("f4")
+    for one in (plain, moved):
+        one.collect(1, chosen(first[:9], image=1))
+        one.collect(-1, chosen(first[9:], image=2))
+        one.finish(0.5)
+        one.add([(-1, chosen(second, image=3, first=50))], 0.5)
+        one.keep(np.arange(50) % 4 > 0)
+    parts = [one.without(np.array([1])) for one in (plain, moved)]
+    for found, wanted in ((moved, plain), (parts[1], parts[0])):
+        np.testing.assert_allclose(found.gram, wanted.gram, rtol=1e-5, atol=1e-5)
+        doubles = found.gram_doubles()
+        np.testing.assert_array_equal(doubles, found.gram)
+        assert doubles.dtype == np.float64
+        assert torch.equal(found.take(index).cpu(), wanted.take(index))
+        np.testing.assert_array_equal(found.signs, wanted.signs)
+        mine, theirs = found.combine(weights, index), wanted.combine(weights, index)
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)

@@ -90,3 +90,14 @@ def test_tensors_that_do_not_fit_are_refused(name: str, tensor: torch.Tensor) ->
     scorer = LinearScorer(torch.zeros(2, DIMENSION), torch.zeros(2), np.zeros((2, 2), "f4"))
     with pytest.raises(ValueError, match="shapes"):
         HEADS.restore({**scorer.tensors(), name: tensor})
+
+
+@pytest.mark.parametrize("changed", [None, [1], {0, 1}])
+def test_classes_fitted_side_by_side_are_the_same(examples: Examples, changed, chosen) -> None:
+    examples[1].add([(1, chosen(cloud(20, 0.3, 3), 4, 900, np.tile([1, 1], (20, 1))))], SCALE)
+    before = HEADS.fit(examples)
+    one = HEADS.fit(examples, changed, before)
+    examples.workers = 4
+    several = HEADS.fit(examples, changed, before)
+    assert torch.equal(one.weight, several.weight)
+    assert torch.equal(one.bias, several.bias)

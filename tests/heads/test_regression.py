@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from sppdet.boxes import decode, encode
@@ -95,3 +96,22 @@ def test_a_fold_is_as_if_its_images_were_not_there() -> None:
     np.testing.assert_allclose(part.weight, expected.weight, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(part.bias, expected.bias, rtol=1e-5, atol=1e-7)
     assert not np.allclose(whole.weight, part.weight, rtol=1e-2)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_the_regression_on_a_device_is_that_of_the_cpu(device: str) -> None:
+    random = np.random.default_rng(0)
+    plain, moved = RegressionExamples(), RegressionExamples(torch.device(device))
+    for image in range(8):
+        features = torch.from_numpy(random.standard_normal((5, 90))).half()
+        corners = random.uniform(0, 50, (2, 5, 2))
+        boxes = [np.concatenate([c, c + random.uniform(20, 40, (5, 2))], 1) for c in corners]
+        for one in (plain, moved):
+            one.add(features, boxes[0].astype("f4"), boxes[1].astype("f4"), image)
+    folds = [np.array([0, 1, 2]), np.arange(8), np.arange(0)]
+    wanted, found = (one.fit(3.0, 0.7, folds=folds) for one in (plain, moved))
+    assert wanted[2] is None
+    assert found[2] is None
+    for one, other in zip(found[:2] + found[3:], wanted[:2] + wanted[3:], strict=True):
+        np.testing.assert_allclose(one.weight, other.weight, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(one.bias, other.bias, rtol=1e-4, atol=1e-5)

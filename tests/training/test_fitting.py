@@ -40,6 +40,7 @@ def test_large_objects_take_the_quickest_search_and_the_trunks_sizes(tmp_path: P
     assert fitted.scales == (480,)
     assert "15 objects in 3 images" in fitted.reason
     assert "108 px at 480" in fitted.reason
+    assert fit_to_labels(dataset, (480,), workers=3) == fitted
 
 
 def test_small_objects_take_a_finer_search_and_a_larger_image(tmp_path: Path) -> None:

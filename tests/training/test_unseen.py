@@ -19,6 +19,7 @@ from sppdet.training.unseen import (
     evaluate_unseen,
     judged,
     look,
+    select_unseen,
     split,
 )
 
@@ -49,7 +50,8 @@ def test_judged_as_detected_and_evaluated(
     for index, (detections, of_image) in enumerate(zip(found, seen, strict=True)):
         assert of_image is not None
         figures = evaluate_voc([detections], [dataset.annotations(index)], detector.classes)
-        result = evaluate_unseen([of_image], detector.scorer, detector.classes, selection)
+        chosen = select_unseen([of_image], detector.scorer, selection)
+        result = evaluate_unseen([of_image], chosen, detector.classes)
         for label, one in enumerate(judged(result)):
             mine = detections.labels == label
             expected = detector.scorer.probabilities(one.scores, np.full(len(one.scores), label))
@@ -71,7 +73,8 @@ def test_detections_of_difficult_objects_and_crowds_are_left_out(
     seen = look(view, fold, selection)
 
     def outcome(one: Unseen) -> list[np.ndarray]:
-        result = evaluate_unseen([one], detector.scorer, detector.classes, selection)
+        chosen = select_unseen([one], detector.scorer, selection)
+        result = evaluate_unseen([one], chosen, detector.classes)
         return [entry.right for entry in judged(result)]
 
     plain = outcome(seen)

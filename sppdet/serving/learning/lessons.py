@@ -146,10 +146,11 @@ def teach(
     )
     first = first_examples(view, quotas)
     rejected = rejections(view.number, lesson, photo, extractor, classes)
+    norms = first.norms.numpy()
     if lesson.annotated:
-        return Taught(first.norms, first.positives, first.negatives, rejected, first.regression)
+        return Taught(norms, first.positives, first.negatives, rejected, first.regression)
     none = [_none(one) for one in first.positives]
-    return Taught(first.norms, none, [*none], rejected, [])
+    return Taught(norms, none, [*none], rejected, [])
 
 
 def rejections(
