@@ -37,7 +37,7 @@ class ResidentImages:
         self.labels = torch.from_numpy(data.labels).to(device)
 
     def whole(self, start: int, stop: int, normalizer: Normalizer) -> Tensor:
-        """Images start to stop (not included) unchanged: (B, 3, H, W) preprocessed, channels-last."""
+        """Images start to stop (not included), unscaled: (B, 3, H, W) preprocessed."""
         pixels = self.pixels[start:stop].permute(0, 2, 1, 3).to(torch.float32)
         return normalizer(pixels / 255)
 
