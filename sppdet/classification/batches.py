@@ -11,13 +11,24 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sppdet.classification.augment import Augmentation, random_crops, resized_crop, vary_color
+from sppdet.classification.augment import (
+    crops_of,
+    cut_out,
+    draw,
+    resized_crop,
+    shifted,
+    vary_color,
+)
 from sppdet.classification.data import LabelledImages, Rgb
+from sppdet.classification.settings import Augmentation
 from sppdet.errors import SppdetError
 from sppdet.trunks.weights import Preprocessing
 
 AHEAD = 2
 """Batches that are prepared in advance."""
+
+ALL = slice(None)
+"""All images of a batch."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +53,12 @@ def training_batches(
     augmentation: Augmentation,
     preprocessing: Preprocessing,
     seed: tuple[int, ...],
+    part: slice = ALL,
 ) -> Iterator[Batch]:
     """One epoch in a new order; batch i has images of side ``sides[i]``, the rest is left out.
 
     All chance comes from ``seed`` in the order of the batches, so threads do not change the result.
+    ``part`` says which images of each batch are wanted: the numbers are drawn for all of them.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(data))
@@ -58,7 +71,15 @@ def training_batches(
                 task = np.random.default_rng((*seed, step))
                 waiting.append(
                     assembler.submit(
-                        _assemble, data, chosen, side, augmentation, preprocessing, task, readers
+                        _assemble,
+                        data,
+                        chosen,
+                        part,
+                        side,
+                        augmentation,
+                        preprocessing,
+                        task,
+                        readers,
                     )
                 )
                 if len(waiting) > AHEAD:
@@ -73,44 +94,69 @@ def training_batches(
 def _assemble(
     data: LabelledImages,
     chosen: NDArray[np.int64],
+    part: slice,
     side: int,
     augmentation: Augmentation,
     preprocessing: Preprocessing,
     rng: np.random.Generator,
     readers: ThreadPoolExecutor,
 ) -> Batch:
+    count, chosen = len(chosen), chosen[part]
     if data.packed is not None:
         sources = list(data.packed[chosen])
+        draws = draw(rng, count, augmentation).of(part)
     else:
         read = list(readers.map(data.try_read, chosen))
         sources = [image for image in read if image is not None]
-        chosen = chosen[[image is not None for image in read]]
+        kept = np.array([image is not None for image in read])
+        chosen = chosen[kept]
         if not sources:
             raise SppdetError(f"{next(iter(data.skipped.values()))}; no image of a batch is left")
+        if part == ALL:
+            draws = draw(rng, len(sources), augmentation)
+        else:
+            draws = draw(rng, count, augmentation).of(part).of(kept)
     sizes = np.array([(image.shape[1], image.shape[0]) for image in sources], np.int64)
-    crops = random_crops(rng, sizes, data.boxes[chosen], augmentation)
-    flips = rng.random(len(sources)) < augmentation.flip
+    crops = crops_of(draws.crops, sizes, data.boxes[chosen], augmentation)
     pixels = np.stack(
         [
-            resized_crop(image, crop, side, side, flip)
-            for image, crop, flip in zip(sources, crops, flips, strict=True)
+            shifted(resized_crop(image, crop, side, side, flip), shift)
+            for image, crop, flip, shift in zip(
+                sources, crops, draws.flips, draws.shifts.T, strict=True
+            )
         ]
     )
     batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32) / 255
     if augmentation.color:
-        batch = vary_color(batch, rng, augmentation.color)
-    labels = torch.from_numpy(data.labels[chosen])
-    return Batch(normalized(batch, preprocessing), labels, torch.from_numpy(chosen))
+        batch = vary_color(batch, torch.from_numpy(draws.colors))
+    batch = normalized(batch, preprocessing)
+    if augmentation.cutout:
+        batch = cut_out(batch, torch.from_numpy(draws.squares), augmentation.cutout)
+    return Batch(batch, torch.from_numpy(data.labels[chosen]), torch.from_numpy(chosen))
+
+
+class Normalizer:
+    """RGB values in 0..1, (B, 3, H, W), to what the network wants to see; channels-last.
+
+    Its constants are on the device: a call copies nothing there.
+    """
+
+    def __init__(self, preprocessing: Preprocessing, device: torch.device) -> None:
+        self.reverse = preprocessing.channels == "BGR"
+        self.scale = preprocessing.scale
+        self.mean = torch.tensor(preprocessing.mean, device=device)[:, None, None]
+        self.std = torch.tensor(preprocessing.std, device=device)[:, None, None]
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        if self.reverse:
+            batch = batch.flip(1)
+        batch = (batch * self.scale - self.mean) / self.std
+        return batch.contiguous(memory_format=torch.channels_last)
 
 
 def normalized(batch: Tensor, preprocessing: Preprocessing) -> Tensor:
     """RGB values in 0..1, (B, 3, H, W), to what the network wants to see; channels-last."""
-    if preprocessing.channels == "BGR":
-        batch = batch.flip(1)
-    mean = torch.tensor(preprocessing.mean, device=batch.device)[:, None, None]
-    std = torch.tensor(preprocessing.std, device=batch.device)[:, None, None]
-    batch = (batch * preprocessing.scale - mean) / std
-    return batch.contiguous(memory_format=torch.channels_last)
+    return Normalizer(preprocessing, batch.device)(batch)
 
 
 def whole_image(image: Rgb, side: int | None) -> Rgb:

@@ -70,14 +70,39 @@ class WeightAverage:
         self.steps = 0
         self.tensors = {key: value.detach().clone() for key, value in network.state_dict().items()}
 
+    def parts(self, count: int) -> list[float]:
+        """By which part of the way the average moves in each of the next ``count`` steps."""
+        after = range(self.steps + 1, self.steps + count + 1)
+        return [1 - min(self.decay, (1 + steps) / (10 + steps)) for steps in after]
+
     @torch.no_grad()
-    def update(self, network: torch.nn.Module) -> None:
-        """Move towards the network's present weights by one step."""
+    def update(self, network: torch.nn.Module, part: Tensor | None = None) -> None:
+        """Move towards the network's present weights by one step.
+
+        Args:
+            network: in training.
+            part: of :meth:`parts`, on the device: for CUDA graphs, which count no steps, so the
+                caller does; None: this method counts them.
+        """
+        state = network.state_dict()
+        if part is not None:
+            self._move(state, part)
+            return
+        part_now = self.parts(1)[0]
         self.steps += 1
-        part = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for key, value in network.state_dict().items():
+        for key, value in state.items():
             own = self.tensors[key]
             if own.is_floating_point():
-                own.lerp_(value, part)
+                own.lerp_(value, part_now)
             else:
                 own.copy_(value)
+
+    def _move(self, state: Mapping[str, Tensor], part: Tensor) -> None:
+        """In a few launches for all tensors together."""
+        moving = [key for key, own in self.tensors.items() if own.is_floating_point()]
+        own, values = [self.tensors[key] for key in moving], [state[key] for key in moving]
+        difference = torch._foreach_sub(values, own)
+        torch._foreach_mul_(difference, part)
+        torch._foreach_add_(own, difference)
+        for key in self.tensors.keys() - set(moving):
+            self.tensors[key].copy_(state[key])

@@ -28,6 +28,8 @@ class Augmentation:
             the whole image (where a box is known).
         flip: probability of a mirror image.
         color: brightness, contrast and saturation are multiplied by ``1 - color .. 1 + color``.
+        shift: the scaled crop is moved by up to this many pixels each way, its edges mirrored.
+        cutout: side in pixels of a square that is erased; 0 for none.
     """
 
     smallest_crop: float = 0.4
@@ -35,6 +37,13 @@ class Augmentation:
     object_crops: float = 0.0
     flip: float = 0.5
     color: float = 0.0
+    shift: int = 0
+    cutout: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("shift", "cutout"):
+            if not 0 <= getattr(self, name) <= LARGEST_SIDE:
+                raise ValueError(f"--{name}: whole pixels from 0 to {LARGEST_SIDE:,}")
 
 
 def _default_preprocessing() -> "Preprocessing":

@@ -1,23 +1,30 @@
 """Training a classification network: SGD, one state file per epoch, exact resume."""
 
+import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 
 from sppdet.classification.batches import training_batches
 from sppdet.classification.checkpoints import WeightAverage, load_state, save_state
 from sppdet.classification.classifier import check_fit
 from sppdet.classification.data import LabelledImages
+from sppdet.classification.device_batches import EpochBatches, ResidentImages, can_stay
+from sppdet.classification.distributed import ALONE, Processes
 from sppdet.classification.networks import build_network
 from sppdet.classification.schedule import image_size, learning_rate
 from sppdet.classification.settings import ClassifySettings
+from sppdet.classification.steps import GraphedCalls, Stepper, tuned_convolutions
 from sppdet.classification.testing import TestResult, evaluate
 from sppdet.errors import SppdetError
+
+BETWEEN_READINGS = 100
+"""Steps on a GPU, or of several processes, until the loss is read: reading waits for them."""
 
 
 @dataclass(frozen=True)
@@ -35,39 +42,48 @@ class Epoch:
 
 
 Listener = Callable[[int, int, float, float], None]
-"""Called after each step with (step, steps, mean loss, mean accuracy so far)."""
+"""Called with (step, steps, mean loss, mean accuracy so far): after each step of one process on a
+CPU, otherwise every :data:`BETWEEN_READINGS` steps, and after the last one."""
 
 
 class Training:
     """A network in training: call :meth:`run_epoch` until :attr:`finished`.
 
     The state after an epoch depends on the settings and the data only, and the random
-    numbers of an epoch only on (seed, epoch): a resumed training gives the same result bit for bit.
+    numbers of an epoch only on (seed, epoch): on a CPU a resumed training gives the same result bit
+    for bit, on a GPU to rounding. On a GPU, images of equal size that fit into its memory stay
+    there, batches are made there, and a whole step is one CUDA graph.
+
+    Args:
+        settings: of the training.
+        classes: their names.
+        device: where to train.
+        processes: which train together, see :mod:`sppdet.classification.distributed`.
     """
 
     def __init__(
-        self, settings: ClassifySettings, classes: tuple[str, ...], device: torch.device
+        self,
+        settings: ClassifySettings,
+        classes: tuple[str, ...],
+        device: torch.device,
+        processes: Processes = ALONE,
     ) -> None:
         self.settings = settings
         self.classes = classes
         self.device = device
+        self.processes = processes
         self.history: list[Epoch] = []
         network = build_network(
             settings.network, len(classes), settings.levels, settings.dropout, settings.seed
         )
-        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        decayed = [p for p in network.parameters() if p.ndim > 1]
-        others = [p for p in network.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.SGD(
-            [
-                {"params": decayed, "weight_decay": settings.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=settings.rate,
-            momentum=settings.momentum,
-            nesterov=settings.momentum > 0,
-        )
-        self.average = WeightAverage(network, settings.average) if settings.average else None
+        network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = processes.prepare(network)
+        self.average = WeightAverage(self.network, settings.average) if settings.average else None
+        self.steps = Stepper(self.network, self.average, settings, device, processes)
+        self.optimizer = self.steps.optimizer
+        self.stays: Callable[[LabelledImages, torch.device], bool] = can_stay
+        self._resident: dict[int, ResidentImages] = {}
+        self._prepared: tuple[EpochBatches, GraphedCalls] | None = None
 
     @property
     def finished(self) -> bool:
@@ -91,44 +107,40 @@ class Training:
                 f"--batch {chosen.batch_size}: larger than the {len(train)} training images"
             )
         start = time.perf_counter()
-        torch.manual_seed(chosen.seed * 100_003 + number)
+        torch.manual_seed(chosen.seed * 100_003 + number + self.processes.rank * 1_000_000_007)
         sides = [
             image_size(chosen.sizes, chosen.size_order, number, chosen.epochs, step, chosen.seed)
             for step in range(steps)
         ]
-        batches = training_batches(
-            train,
-            sides,
-            chosen.batch_size,
-            chosen.augmentation,
-            chosen.preprocessing,
-            (chosen.seed, number),
-        )
+        rates = [
+            learning_rate(
+                (number + step / steps) / chosen.epochs, chosen.rate, chosen.warmup, chosen.schedule
+            )
+            for step in range(steps)
+        ]
+        every = BETWEEN_READINGS
+        if self.device.type == "cpu" and self.processes.count == 1:
+            every = 1
         self.network.train()
-        losses = right = rate = 0.0
-        images = 0
-        for step, batch in enumerate(batches):
-            progress = (number + step / steps) / chosen.epochs
-            rate = learning_rate(progress, chosen.rate, chosen.warmup, chosen.schedule)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            loss, hits = self._step(batch.images, batch.labels)
-            losses += loss
-            right += hits
-            images += len(batch.labels)
-            if not loss < float("inf"):
-                raise SppdetError(
-                    f"the loss is not finite in epoch {number + 1}; try a lower --rate than "
-                    f"{chosen.rate:g}"
-                )
-            if listener:
-                seen = step + 1
-                listener(seen, steps, losses / seen, right / images)
-        tested = self.test(test) if test is not None else None
+        self.steps.begin()
+        losses, right, images = 0.0, 0, 0
+        with tuned_convolutions(self.device):
+            for seen in self._walk(train, sides, rates, (chosen.seed, number)):
+                if seen % every and seen < steps:
+                    continue
+                losses, right, images = self.steps.read()
+                if not losses < float("inf"):
+                    raise SppdetError(
+                        f"the loss is not finite in epoch {number + 1}; try a lower --rate than "
+                        f"{chosen.rate:g}"
+                    )
+                if listener:
+                    listener(seen, steps, losses / seen, right / images)
+        tested = self.test(test) if test is not None and self.processes.first else None
         epoch = Epoch(
             number=number + 1,
             sizes=",".join(map(str, sorted(set(sides)))),
-            rate=rate,
+            rate=rates[-1],
             train_loss=losses / steps,
             train_accuracy=right / images,
             test_loss=tested.loss if tested else float("nan"),
@@ -138,37 +150,83 @@ class Training:
         self.history.append(epoch)
         return epoch
 
-    def _step(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[float, int]:
-        images = images.to(self.device, non_blocking=True)
-        labels = labels.to(self.device, non_blocking=True)
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, torch.bfloat16, self.settings.mixed_precision):
-            output = self.network(images)
-            scores = getattr(output, "logits", output)
-            loss = cross_entropy(
-                scores.float(), labels, label_smoothing=self.settings.label_smoothing
+    def _walk(
+        self, data: LabelledImages, sides: list[int], rates: list[float], seed: tuple[int, int]
+    ) -> Iterator[int]:
+        """Take the steps of an epoch, and give their number so far after each."""
+        chosen, part = self.settings, self.processes.part(self.settings.batch_size)
+        resident = self._resident_images(data)
+        if resident is None:
+            batches = training_batches(
+                data,
+                sides,
+                chosen.batch_size,
+                chosen.augmentation,
+                chosen.preprocessing,
+                seed,
+                part,
             )
-        loss.backward()
-        self.optimizer.step()
+            for step, (batch, rate) in enumerate(zip(batches, rates, strict=True)):
+                self.steps.step(batch.images, batch.labels, rate, None)
+                yield step + 1
+            return
+        on_device, take_step = self._prepare(resident, len(sides), part)
+        moves = self.average.parts(len(sides)) if self.average else [0.0] * len(sides)
+        on_device.begin(seed, np.stack([rates, moves], axis=1))
+        for step, side in enumerate(sides):
+            take_step(side)
+            yield step + 1
         if self.average:
-            self.average.update(self.network)
-        return float(loss.detach()), int((scores.detach().argmax(dim=1) == labels).sum())
+            self.average.steps += len(sides)
+
+    def _resident_images(self, data: LabelledImages) -> ResidentImages | None:
+        """The images on the device; they come there when they are needed first, if they fit."""
+        known = self._resident.get(id(data))
+        if known is None and data.packed is not None and self.stays(data, self.device):
+            known = self._resident[id(data)] = ResidentImages(data, self.device)
+        return known
+
+    def _prepare(
+        self, images: ResidentImages, steps: int, part: slice
+    ) -> tuple[EpochBatches, GraphedCalls]:
+        if self._prepared is None or self._prepared[0].images is not images:
+            chosen = self.settings
+            batches = EpochBatches(
+                images,
+                steps,
+                chosen.batch_size,
+                chosen.augmentation,
+                chosen.preprocessing,
+                part,
+            )
+
+            def body(side: int) -> None:
+                batch, (rate, moved) = batches.take(side)
+                self.steps.step(batch.images, batch.labels, rate, moved)
+
+            graphs = self.processes.count == 1
+            self._prepared = batches, GraphedCalls(body, self.device, graphs)
+        return self._prepared
 
     def result(self) -> nn.Module:
         """The network to test and to keep: with averaged weights, if the settings ask for them."""
         if self.average is None:
             return self.network
-        chosen = self.settings
-        network = build_network(
-            chosen.network, len(self.classes), chosen.levels, chosen.dropout, chosen.seed
-        )
+        network = copy.deepcopy(self.network)
         network.load_state_dict(self.average.tensors)
-        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
 
     def test(self, data: LabelledImages) -> TestResult:
         """Accuracy of :meth:`result` on whole images."""
         chosen = self.settings
-        return evaluate(self.result(), data, chosen.preprocessing, chosen.test_size, self.device)
+        return evaluate(
+            self.result(),
+            data,
+            chosen.preprocessing,
+            chosen.test_size,
+            self.device,
+            resident=self._resident_images(data),
+        )
 
     def save(self, path: Path) -> None:
         """Write everything that resuming needs."""
@@ -190,7 +248,7 @@ class Training:
         save_state(path, groups, about)
 
     @classmethod
-    def load(cls, path: Path, device: torch.device) -> "Training":
+    def load(cls, path: Path, device: torch.device, processes: Processes = ALONE) -> "Training":
         """Continue from a file of :meth:`save`.
 
         Raises:
@@ -201,7 +259,7 @@ class Training:
             settings = ClassifySettings.from_dict(about["settings"])
             classes = tuple(about["classes"])
             check_fit(settings, classes, groups["model"])
-            training = cls(settings, classes, device)
+            training = cls(settings, classes, device, processes)
             training.network.load_state_dict(groups["model"])
             training.history = [Epoch(**values) for values in about["history"]]
             parameters = dict(training.network.named_parameters())

@@ -3,7 +3,15 @@ import numpy as np
 import pytest
 import torch
 
-from sppdet.classification.augment import Augmentation, random_crops, resized_crop, vary_color
+from sppdet.classification.augment import (
+    Augmentation,
+    cut_out,
+    draw,
+    random_crops,
+    resized_crop,
+    shifted,
+    vary_color,
+)
 
 
 def crops(chosen: Augmentation, count: int = 400, size: tuple[int, int] = (64, 40), box=None):
@@ -69,8 +77,39 @@ def test_resized_crop_is_cut_scaled_and_mirrored() -> None:
 def test_colours_vary_by_image_and_stay_in_range() -> None:
     batch = torch.full((6, 3, 4, 4), 0.5)
     batch[:, 0] = 0.9
-    varied = vary_color(batch, np.random.default_rng(0), 0.4)
+    factors = torch.from_numpy(draw(np.random.default_rng(0), 6, Augmentation(color=0.4)).colors)
+    varied = vary_color(batch, factors)
     assert varied.min() >= 0
     assert varied.max() <= 1
     assert len({round(float(image.mean()), 5) for image in varied}) == 6
-    assert torch.allclose(vary_color(batch, np.random.default_rng(0), 0.0), batch)
+    assert torch.allclose(vary_color(batch, torch.ones(3, 6)), batch)
+
+
+def test_a_shift_is_a_crop_of_the_image_padded_by_reflection() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    padded = np.pad(image, ((4, 4), (4, 4), (0, 0)), mode="reflect")
+    for right in range(-4, 5):
+        for down in range(-4, 5):
+            expected = padded[4 - down : 13 - down, 4 - right : 16 - right]
+            assert np.array_equal(shifted(image, np.array([right, down])), expected)
+    assert np.array_equal(shifted(image[:1, :1], np.array([3, -5])), image[:1, :1])
+
+
+def test_squares_are_erased() -> None:
+    batch = torch.ones(3, 3, 10, 20)
+    cut = cut_out(batch, torch.tensor([[0.5, 0.0, 0.99], [0.5, 0.0, 0.99]]), 4)
+    assert (cut[0, :, 3:7, 8:12] == 0).all()
+    assert [int((image[0] == 0).sum()) for image in cut] == [16, 4, 9]
+    assert (cut[1, :, :2, :2] == 0).all()
+    assert (cut[2, :, 7:, 17:] == 0).all()
+
+
+@pytest.mark.parametrize("more", [{}, {"shift": 3}, {"color": 0.2}, {"cutout": 5}])
+def test_what_is_not_varied_draws_nothing(more: dict) -> None:
+    rng = np.random.default_rng(4)
+    found = draw(rng, 50, Augmentation(**more))
+    assert np.array_equal(found.crops, draw(np.random.default_rng(4), 50, Augmentation()).crops)
+    assert np.abs(found.shifts).max() == more.get("shift", 0)
+    plain = np.random.default_rng(4)
+    plain.random(7 * 50)
+    assert (rng.random() == plain.random()) == (not more)

@@ -60,6 +60,80 @@ def test_resumed_equals_uninterrupted_bit_for_bit(
     assert strip == [dataclasses.replace(e, seconds=0) for e in resumed.history]
 
 
+EXACT = Augmentation(1.0, ratio=1.0, color=0.2, shift=2, cutout=5)
+"""Without scaling, so that the images made on a device are those of the host."""
+
+
+@pytest.mark.parametrize("average", [0.0, 0.8])
+def test_resident_images_train_as_those_of_the_host(average: float, square_folder: Path) -> None:
+    train, test = open_split(square_folder, "train"), open_split(square_folder, "test")
+    settings = dataclasses.replace(SETTINGS, average=average, sizes=(20,), augmentation=EXACT)
+    host, resident = (Training(settings, train.classes, CPU) for _ in range(2))
+    resident.stays = lambda data, device: True
+    for training in (host, resident):
+        while not training.finished:
+            training.run_epoch(train, test)
+    assert resident._resident
+    assert not host._resident
+    ours, theirs = state(resident), state(host)
+    for key, tensor in ours.items():
+        assert torch.allclose(tensor, theirs[key], rtol=1e-3, atol=1e-4), key
+    if average:
+        assert resident.average.steps == host.average.steps
+        for key, tensor in resident.average.tensors.items():
+            assert torch.allclose(tensor, host.average.tensors[key], rtol=1e-3, atol=1e-4), key
+    for one, other in zip(resident.history, host.history, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-3)
+        assert one.test_accuracy == other.test_accuracy
+        assert one.rate == other.rate
+
+
+def test_resident_images_resumed_equals_uninterrupted(square_folder: Path, tmp_path: Path) -> None:
+    train = open_split(square_folder, "train")
+    settings = dataclasses.replace(SETTINGS, epochs=2)
+    straight, resumed = (Training(settings, train.classes, CPU) for _ in range(2))
+    for training in (straight, resumed):
+        training.stays = lambda data, device: True
+        training.run_epoch(train, None)
+    straight.run_epoch(train, None)
+    resumed.save(tmp_path / "last.safetensors")
+    resumed = Training.load(tmp_path / "last.safetensors", CPU)
+    resumed.stays = lambda data, device: True
+    resumed.run_epoch(train, None)
+    ours, theirs = state(straight), state(resumed)
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    for key, tensor in straight.average.tensors.items():
+        assert torch.equal(tensor, resumed.average.tensors[key])
+
+
+@pytest.mark.gpu
+def test_graphs_on_a_gpu_train_as_the_cpu(
+    square_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without dropout, whose numbers are the device's own; with graphs of two sizes; resumed."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    train, test = open_split(square_folder, "train"), open_split(square_folder, "test")
+    settings = dataclasses.replace(
+        SETTINGS, dropout=0.0, augmentation=EXACT, batch_size=4, epochs=3, size_order="batch"
+    )
+    device = torch.device("cuda")
+    cpu, gpu = (Training(settings, train.classes, where) for where in (CPU, device))
+    seen: list[int] = []
+    for epoch in range(3):
+        cpu.run_epoch(train, test)
+        if epoch == 2:
+            assert set(gpu._prepared[1].graphs) == {16, 20}
+            gpu.save(tmp_path / "last.safetensors")
+            gpu = Training.load(tmp_path / "last.safetensors", device)
+        gpu.run_epoch(train, test, lambda step, *_: seen.append(step))
+    assert seen == [12] * 3
+    assert not torch.backends.cudnn.benchmark
+    for one, other in zip(cpu.history, gpu.history, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=0.05)
+    for key, tensor in cpu.average.tensors.items():
+        assert torch.allclose(tensor, gpu.average.tensors[key].cpu(), rtol=0.1, atol=0.02), key
+
+
 def test_it_learns(square_folder: Path) -> None:
     train, test = open_split(square_folder, "train"), open_split(square_folder, "test")
     settings = dataclasses.replace(SETTINGS, epochs=6, dropout=0.0, average=0.5)
@@ -78,9 +152,9 @@ def test_one_step_is_plain_sgd(square_folder: Path) -> None:
     )
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     training = Training(settings, train.classes, CPU)
-    original = training._step
-    training._step = lambda images, labels: (  # type: ignore[method-assign]
-        seen.append((images, labels)) or original(images, labels)
+    original = training.steps.step
+    training.steps.step = lambda images, labels, *more: (  # type: ignore[method-assign]
+        seen.append((images, labels)) or original(images, labels, *more)
     )
     training.run_epoch(train, None)
     twin = build_network("spp5", 3, (1, 2), 0.0, settings.seed).train()

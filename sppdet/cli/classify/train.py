@@ -87,6 +87,12 @@ def train(
     ] = 0.0,
     flip: Annotated[float, typer.Option(help="Probability of a mirror image.")] = 0.5,
     color: Annotated[float, typer.Option(help="Variation of the colours.")] = 0.0,
+    shift: Annotated[
+        int, typer.Option(help="Images move by up to this many pixels, with mirrored edges.")
+    ] = 0,
+    cutout: Annotated[
+        int, typer.Option(help="Side in pixels of a square that is erased. 0: none.")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal networks.")] = 0,
     device: Device = None,
     amp: Annotated[
@@ -136,7 +142,9 @@ def train(
             average=average,
             mixed_precision=_mixed_precision(amp, where),
             seed=seed,
-            augmentation=Augmentation(smallest_crop, ratio, object_crops, flip, color),
+            augmentation=Augmentation(
+                smallest_crop, ratio, object_crops, flip, color, shift, cutout
+            ),
         )
     except ValueError as error:
         raise SppdetError(str(error)) from None
