@@ -120,7 +120,7 @@ class Graphs:
                 graph.capture_end()
         except RuntimeError:  # a network of one's own may wait for the device
             self._seen[key] = False
-            self._pool = torch.cuda.graph_pool_handle()  # the old one may still be marked as in use
+            self._recover()
             return None
         finally:
             if collects:
@@ -128,3 +128,11 @@ class Graphs:
         found = _Captured(graph, buffer, output, self._calls)
         self._graphs[key] = found
         return found
+
+    def _recover(self) -> None:
+        """Undo what PyTorch leaves behind a capture that has failed."""
+        # The generator of random numbers would refuse to work outside a capture.
+        index = self.device.index if self.device.index is not None else torch.cuda.current_device()
+        generator = torch.cuda.default_generators[index]
+        generator.graphsafe_set_state(generator.clone_state())
+        self._pool = torch.cuda.graph_pool_handle()  # the old one is still marked as in use
