@@ -100,5 +100,5 @@ SAVES = ("pictures", "json", "jsonl", "csv", "txt", "voc", "coco", "crops")
 DATA_SETS = ("voc2007", "voc2012", "coco-val2017", "cifar10")
 """Data sets of :mod:`sppdet.datasets.download`."""
 
-NETWORKS = ("small", "spp5", "spp5-average", "spp5-flatten", "nin", "zf5-spp")
+NETWORKS = ("small", "spp5", "spp5-wide", "spp5-average", "spp5-flatten", "nin", "zf5-spp")
 """Classification networks of this project, see :mod:`sppdet.classification.networks`."""
