@@ -189,7 +189,7 @@ class TrainSettings:
         detector: settings of the trained detector.
         seed: of every random choice.
         workers: images that are worked on at the same time.
-        store_bytes: disk space for prepared images while training runs.
+        store_bytes: disk space, on a GPU its memory, for prepared images while training runs.
         calibration_images: images of the third pass.
         one_class: whether an object may be found as one class only; None lets the folds decide.
         box_regression: whether to train it.

@@ -179,7 +179,7 @@ class TrainingImages:
         for view, result in zip(views, chain.from_iterable(several), strict=True):
             done += 1
             self._progress(stage, done, total)
-            if done % GIVE_BACK == 0:
+            if done % (GIVE_BACK if self.home is None else 4 * GIVE_BACK) == 0:
                 give_back_freed_memory()
             if isinstance(result, _Unreadable):
                 if view.index not in self._failed:  # also in a pass in which it has vanished

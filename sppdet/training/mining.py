@@ -63,7 +63,8 @@ def mine(
                 waiting[label].append(negatives)
             due = [label for label, ones in enumerate(waiting) if sum(map(len, ones)) >= limit]
             if due:
-                give_back_freed_memory()
+                if images.home is None:  # the matrices that grow lie in main memory
+                    give_back_freed_memory()
                 scorer = learn(due, scorer)
     return learn(range(len(examples)), scorer)
 
