@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 RUN_FILES = ("last.safetensors", "best.safetensors", "history.json", "curves.png", "summary.txt")
 """What a run writes, beside the folder of TensorBoard."""
 
+BETWEEN_CURVES = 10.0
+"""Seconds between two drawings of the curves: epochs on a GPU are shorter than a drawing."""
+
 
 def train(
     data: Data,
@@ -224,6 +227,7 @@ def _run(
 
     epochs = training.settings.epochs
     best = max((epoch.test_accuracy for epoch in training.history), default=-1.0)
+    drawn = -float("inf")
     board = TensorBoard(output / "tensorboard") if training.processes.first else None
     with progress_bar() as bar:
         while not training.finished and len(training.history) != stop_after:
@@ -235,7 +239,10 @@ def _run(
             if epoch.test_accuracy > best:
                 best = epoch.test_accuracy
                 training.save(output / "best.safetensors")
-            write_history(output, training.history)
+            last = training.finished or len(training.history) == stop_after
+            curves = last or time.monotonic() - drawn > BETWEEN_CURVES
+            write_history(output, training.history, curves)
+            drawn = time.monotonic() if curves else drawn
             board.add(epoch)
             bar.console.print(
                 f"{time.strftime('%H:%M:%S')} epoch {epoch.number:3d}  {epoch.sizes} px  "
