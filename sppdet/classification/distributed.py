@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -111,6 +112,22 @@ def leave_processes() -> None:
         dist.destroy_process_group()
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; so its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
 class SharedBatchNorm(nn.BatchNorm2d):
     """Batch norm with the statistics of all processes, for any device and backend.
 
@@ -121,12 +138,9 @@ class SharedBatchNorm(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
-        from torch.distributed.nn.functional import all_reduce
-
         axes, values = (0, 2, 3), input.float()
-        mean, square = all_reduce(
-            torch.stack([values.mean(axes), values.square().mean(axes)])
-        ) / float(dist.get_world_size())
+        means = torch.stack([values.mean(axes), values.square().mean(axes)])
+        mean, square = _Sum.apply(means) / dist.get_world_size()
         variance = square - mean.square()
         count = input.numel() // input.shape[1] * dist.get_world_size()
         with torch.no_grad():

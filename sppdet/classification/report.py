@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from sppdet.classification.training import Epoch
 
 
-def write_history(folder: Path, history: Sequence["Epoch"]) -> None:
-    """Write ``history.json`` and the curves ``curves.png`` into the folder of a run."""
+def write_history(folder: Path, history: Sequence["Epoch"], curves: bool = True) -> None:
+    """Write ``history.json`` and, if asked, ``curves.png`` into the folder of a run."""
     write_text(folder / "history.json", json.dumps([asdict(e) for e in history], indent=1) + "\n")
-    draw_curves(folder / "curves.png", history)
+    if curves:
+        draw_curves(folder / "curves.png", history)
 
 
 def draw_curves(path: Path, history: Sequence["Epoch"]) -> None:

@@ -182,6 +182,7 @@ class GraphedCalls:
                 self.body(key)
         except RuntimeError as error:
             self.capturing = False
+            self._recover()
             reason = " ".join(str(error).split())[:120]
             warnings.warn(
                 SppdetWarning(f"training goes on without CUDA graphs, slower ({reason})"),
@@ -191,3 +192,9 @@ class GraphedCalls:
         else:
             self.graphs[key] = graph
             graph.replay()  # capturing computes nothing
+
+    def _recover(self) -> None:
+        """Give PyTorch a generator that knows nothing of the capture that failed: for dropout."""
+        index = torch.cuda.current_device() if self.device.index is None else self.device.index
+        generator = torch.cuda.default_generators[index]
+        generator.graphsafe_set_state(generator.clone_state())

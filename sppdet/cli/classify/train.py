@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from sppdet.classification.data import LabelledImages
+    from sppdet.classification.distributed import Processes
     from sppdet.classification.training import Training
 
 RUN_FILES = ("last.safetensors", "best.safetensors", "history.json", "curves.png", "summary.txt")
 """What a run writes, beside the folder of TensorBoard."""
+
+BETWEEN_CURVES = 10.0
+"""Seconds between two drawings of the curves: epochs on a GPU are shorter than a drawing."""
 
 
 def train(
@@ -109,6 +113,8 @@ def train(
     that is needed to go on), best.safetensors, history.json, curves.png, summary.txt and
     tensorboard/.
 
+    Several GPUs share each batch under torchrun --nproc-per-node N -m sppdet classify train ...
+
     \b
     Example:
       python tools/classify.py train cifar10 --network spp5 --output run
@@ -116,13 +122,15 @@ def train(
     import torch
 
     from sppdet.classification.data import open_split
+    from sppdet.classification.distributed import join_processes, leave_processes
     from sppdet.classification.report import summary
     from sppdet.cli.common import choose_device
     from sppdet.cli.progress import console, finish_batch
     from sppdet.runtime.files import write_text
     from sppdet.runtime.outputs import MARK, check_outputs
 
-    where = choose_device(device)
+    processes, where = join_processes(choose_device(device))
+    console.quiet = console.quiet or not processes.first
     try:
         settings = ClassifySettings(
             network=network,
@@ -148,19 +156,25 @@ def train(
         )
     except ValueError as error:
         raise SppdetError(str(error)) from None
-    check_outputs(output / name for name in RUN_FILES)
+    processes.part(batch)
+    if processes.first:
+        check_outputs(output / name for name in RUN_FILES)
     training_data, test_data = open_split(data, "train"), open_split(data, "test")
     if test_data.classes != training_data.classes:
         raise SppdetError(f"{data}: train and test have different classes (folders)")
-    training = _start(output / "last.safetensors", settings, training_data.classes, where)
+    training = _start(
+        output / "last.safetensors", settings, training_data.classes, where, processes
+    )
     parameters = sum(p.numel() for p in training.network.parameters())
     console.print(
         f"{network}: {parameters:,} parameters, {len(training_data)} images of "
         f"{len(training_data.classes)} classes on {where}, {torch.get_num_threads()} threads"
     )
-    layers = summary(training.network, max(settings.sizes))
-    write_text(output / "summary.txt", f"{MARK}: the layers of {network}\n{layers}\n")
+    if processes.first:
+        layers = summary(training.network, max(settings.sizes))
+        write_text(output / "summary.txt", f"{MARK}: the layers of {network}\n{layers}\n")
     _run(training, training_data, test_data, output, stop_after)
+    leave_processes()
     skipped = [*training_data.skipped.values(), *test_data.skipped.values()]
     finish_batch(skipped, len(training_data) + len(test_data))
 
@@ -174,15 +188,19 @@ def _mixed_precision(wanted: bool | None, device: "torch.device") -> bool:
 
 
 def _start(
-    last: Path, settings: ClassifySettings, classes: tuple[str, ...], device: "torch.device"
+    last: Path,
+    settings: ClassifySettings,
+    classes: tuple[str, ...],
+    device: "torch.device",
+    processes: "Processes",
 ) -> "Training":
     """A new training, or the one in the file, which may change its length and sizes only."""
     from sppdet.classification.training import Training
     from sppdet.cli.progress import console
 
     if not last.is_file():
-        return Training(settings, classes, device)
-    training = Training.load(last, device)
+        return Training(settings, classes, device, processes)
+    training = Training.load(last, device, processes)
     found = training.settings
     same = replace(
         found, epochs=settings.epochs, sizes=settings.sizes, size_order=settings.size_order
@@ -209,23 +227,30 @@ def _run(
 
     epochs = training.settings.epochs
     best = max((epoch.test_accuracy for epoch in training.history), default=-1.0)
-    board = TensorBoard(output / "tensorboard")
+    drawn = -float("inf")
+    board = TensorBoard(output / "tensorboard") if training.processes.first else None
     with progress_bar() as bar:
         while not training.finished and len(training.history) != stop_after:
             title = f"epoch {len(training.history) + 1}/{epochs}"
             epoch = training.run_epoch(train_data, test_data, _steps(bar, title))
+            if board is None:
+                continue
             training.save(output / "last.safetensors")
             if epoch.test_accuracy > best:
                 best = epoch.test_accuracy
                 training.save(output / "best.safetensors")
-            write_history(output, training.history)
+            last = training.finished or len(training.history) == stop_after
+            curves = last or time.monotonic() - drawn > BETWEEN_CURVES
+            write_history(output, training.history, curves)
+            drawn = time.monotonic() if curves else drawn
             board.add(epoch)
             bar.console.print(
                 f"{time.strftime('%H:%M:%S')} epoch {epoch.number:3d}  {epoch.sizes} px  "
                 f"train {epoch.train_loss:.3f} {epoch.train_accuracy:6.2%}  "
                 f"test {epoch.test_loss:.3f} {epoch.test_accuracy:6.2%}  {epoch.seconds:.0f} s"
             )
-    board.close()
+    if board:
+        board.close()
 
 
 def _steps(bar: "Progress", title: str) -> Callable[[int, int, float, float], None]:
