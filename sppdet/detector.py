@@ -159,8 +159,8 @@ class Detector:
             workers: images at a time; on a CPU they share PyTorch's threads. None means one per
                 thread.
 
-        On a GPU the images of a long list are read and searched in processes; the seconds of a
-        result are then those of :meth:`sppdet.pipeline.stream.Pipeline.detect`.
+        On a GPU the images of a long list are read and searched in processes, see
+        :class:`sppdet.pipeline.stream.Pipeline`.
 
         An image that cannot be read raises SppdetError; the results before it have been given.
         """

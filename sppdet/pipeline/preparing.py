@@ -4,6 +4,7 @@ This module does not import PyTorch, so that worker processes begin soon.
 """
 
 import functools
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class Prepared:
         size: width and height of the image in pixels.
         boxes: proposals (N, 4) float32, pixels of the image.
         resized: what the network sees, one (H, W, 3) uint8 RGB per scale.
-        seconds: of the preparation.
+        seconds: of the search.
     """
 
     size: tuple[int, int]
@@ -75,17 +76,18 @@ def prepare(
     Raises:
         SppdetError: the image cannot be read.
     """
-    start = time.perf_counter()
     pixels = as_image(image)
     height, width = pixels.shape[:2]
+    start = time.perf_counter()
     if boxes is None:
         if in_parts and is_panorama(pixels):
             return pixels
         search = propose if cache is None else cache.get
         boxes = search(pixels, recipe.proposals, recipe.max_boxes)
+    seconds = time.perf_counter() - start
     scales = image_scales(width, height, recipe.scales, recipe.longest_side)
     resized = [resize(pixels, scale) for scale in scales] or [pixels]
-    return Prepared((width, height), boxes, resized, time.perf_counter() - start)
+    return Prepared((width, height), boxes, resized, seconds)
 
 
 def begin(max_pixels: int | None) -> None:
@@ -112,13 +114,16 @@ def prepare_with_folder(
     """
     if folder is None:
         return prepare(image, recipe, boxes, None, in_parts), 0, 0, None
-    cache = _cache_in(folder)
+    cache = _cache_in(folder, threading.get_ident())
     disk = cache.disk
     disk.found = disk.made = 0
     return prepare(image, recipe, boxes, cache, in_parts), disk.found, disk.made, disk.problem
 
 
 @functools.cache
-def _cache_in(folder: Path) -> ProposalCache:
-    """One for all images of a process: it looks through the folder only at its first entry."""
+def _cache_in(folder: Path, thread: int) -> ProposalCache:
+    """One for all images of a process, so that it looks through the folder only at its first entry.
+
+    Where threads do the work of a process, each has one, whose numbers it alone changes.
+    """
     return ProposalCache(folder)

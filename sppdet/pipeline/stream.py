@@ -147,8 +147,8 @@ class Pipeline:
             image, threshold, boxes, channels: as there.
             cache: where proposals are looked up and kept.
 
-        On a GPU the seconds are those of ``preparation`` (reading, search, resizing), ``device``
-        (with the waiting for other images) and ``total``.
+        On a GPU the seconds of ``device`` contain those in which other images had it, and the ones
+        of ``total`` the reading.
         """
         if self._lane is not None:
             return self._detect_with_lane(image, threshold, boxes, channels, cache)
@@ -219,7 +219,7 @@ class Pipeline:
 
         assert self._lane is not None
         detector = self.detector
-        seconds = {"preparation": prepared.seconds}
+        seconds = {"proposals": prepared.seconds}
         if not len(prepared.boxes):
             return replace(Detections.none(detector.classes), seconds=seconds)
         start = time.perf_counter()
