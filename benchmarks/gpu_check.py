@@ -1,7 +1,8 @@
 """All checks and figures that need a GPU, in at most seven minutes from a bare machine.
 
 Every part runs in a process of its own, the most important ones first, and one JSON file holds what
-is known so far after each part: what was measured, and why the rest was not.
+is known so far after each part: what was measured, and why the rest was not. The last two parts,
+the tests and the accuracies, which are no times, run side by side.
 
     python benchmarks/gpu_check.py --output gpu.json
     python benchmarks/gpu_check.py --parts pooling,tests
@@ -13,29 +14,44 @@ environment variable SPPDET_DATA names. ``--short`` runs every part with little 
 """
 
 import argparse
+import faulthandler
 import importlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
+KINDS = ("float32", "float16", "bfloat16")
+"""Types of numbers whose kernels are compiled, each in a process."""
+
 PARTS = {
-    "pooling": 100,
-    "features": 90,
-    "stream": 80,
-    "training": 100,
-    "classification": 90,
-    "tests": 90,
+    "pooling": 40,
+    "features": 60,
+    "stream": 70,
+    "training": 80,
+    "classification": 60,
+    "tests": 120,
+    "accuracy": 180,
 }
 """The parts in their order, and the seconds after which one is stopped."""
+
+SIDE_BY_SIDE = ("tests", "accuracy")
+"""Parts that measure no times, and run last."""
+
+TRAININGS = 0.4
+"""The share of the accuracy's seconds that each of its two trainings gets."""
 
 
 def main() -> int:
@@ -59,30 +75,52 @@ def main() -> int:
         parser.error(f"--parts {unknown[0]}: choose from {', '.join(PARTS)}")
     content = {"date": str(date.today()), "commit": commit(), "parts": {}, "seconds": {}}
     start = time.perf_counter()
+    compile_all(arguments)
+    content["seconds"]["compilation"] = round(time.perf_counter() - start, 1)
     failures = 0
-    warm_up = subprocess.Popen(  # the search is compiled while the first parts use the GPU
-        [sys.executable, "-m", "sppdet", "warm-up"],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    for part in parts:
-        left = arguments.seconds - (time.perf_counter() - start)
+
+    def run(part: str) -> tuple[str, dict[str, Any], float]:
         begun = time.perf_counter()
-        if part not in ("pooling",):
-            warm_up.wait()
-        found = in_a_process(part, arguments, min(PARTS[part], left))
-        failures += "error" in found
-        content.setdefault("machine", found.pop("machine", None))
-        content["parts"][part] = found
-        content["seconds"][part] = round(time.perf_counter() - begun, 1)
-        arguments.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        print(f"== {part}: {content['seconds'][part]} s", flush=True)
-        show(found)
-    warm_up.wait()
+        found = in_a_process(part, arguments, min(PARTS[part], arguments.seconds - (begun - start)))
+        return part, found, time.perf_counter() - begun
+
+    last = [part for part in parts if part in SIDE_BY_SIDE]
+    with ThreadPoolExecutor(len(SIDE_BY_SIDE)) as pool:
+        first = map(run, (part for part in parts if part not in last))
+        for part, found, seconds in chain(first, Later(lambda: pool.map(run, last))):
+            failures += "error" in found
+            content.setdefault("machine", found.pop("machine", None))
+            content["parts"][part] = found
+            content["seconds"][part] = round(seconds, 1)
+            arguments.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            print(f"== {part}: {seconds:.1f} s", flush=True)
+            show(found)
     print(f"== {time.perf_counter() - start:.0f} s, {arguments.output}")
     return 1 if failures else 0
+
+
+class Later:
+    """An iterable that is made when it is first asked for a value."""
+
+    def __init__(self, make: Callable[[], Iterable[Any]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._make())
+
+
+def compile_all(arguments: argparse.Namespace) -> None:
+    """Compile the search and the kernels before anything is timed, side by side."""
+    commands = [["-m", "sppdet", "warm-up"]]
+    if arguments.device != "cpu":
+        here = [str(Path(__file__).resolve()), "--device", arguments.device]
+        commands += [[*here, "--part", f"kernels:{kind}"] for kind in KINDS]
+    running = [
+        subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment(), stdout=sys.stderr)
+        for command in commands
+    ]
+    for one in running:
+        one.wait()
 
 
 def in_a_process(part: str, arguments: argparse.Namespace, seconds: float) -> dict[str, Any]:
@@ -93,7 +131,8 @@ def in_a_process(part: str, arguments: argparse.Namespace, seconds: float) -> di
         result = Path(folder) / "part.json"
         command = [sys.executable, str(Path(__file__).resolve()), "--part", part]
         command += ["--data", str(arguments.data), "--device", arguments.device]
-        command += ["--output", str(result), *(["--short"] if arguments.short else [])]
+        command += ["--output", str(result), "--seconds", str(seconds)]
+        command += ["--short"] if arguments.short else []
         try:
             subprocess.run(
                 command,
@@ -115,29 +154,56 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def run_part(arguments: argparse.Namespace) -> int:
-    """One part, in this process; its file is the result."""
+    """One part, in this process; its file is the result, and every second what there is of it."""
     import torch
 
     device = torch.device(arguments.device)
-    found: dict[str, Any]
+    if arguments.part.startswith("kernels:"):
+        pooling = importlib.import_module("gpu.pooling")
+        pooling.compile_kernels(device, getattr(torch, arguments.part.removeprefix("kernels:")))
+        return 0
+    faulthandler.dump_traceback_later(max(arguments.seconds - 2, 1))  # it says what takes so long
+    found: dict[str, Any] = {}
+    done = threading.Event()
+    writer = threading.Thread(target=write_often, args=(arguments.output, found, done))
+    writer.start()
     try:
         if arguments.part == "tests":
-            found = run_tests(arguments.short)
+            run_tests(arguments.short, found)
+        elif arguments.part == "accuracy":
+            module = importlib.import_module("gpu.classification")
+            seconds = TRAININGS * arguments.seconds
+            module.accuracy(arguments.data, device, seconds, arguments.short, found)
         else:
             module = importlib.import_module(f"gpu.{arguments.part}")
-            found = module.measure(arguments.data, device, arguments.short)
+            module.measure(arguments.data, device, arguments.short, found)
     except Exception as error:
         traceback.print_exc()
-        found = {"error": f"{type(error).__name__}: {error}"}
+        found["error"] = f"{type(error).__name__}: {error}"
     try:
         found["machine"] = machine(device)
     except Exception as error:
         found.setdefault("error", f"{type(error).__name__}: {error}")
-    arguments.output.write_text(json.dumps(found), encoding="utf-8")
+    done.set()
+    writer.join()
     return 0
 
 
-def run_tests(short: bool) -> dict[str, Any]:
+def write_often(path: Path, found: dict[str, Any], done: threading.Event) -> None:
+    """Write the figures every second and at the end, so that a part that is stopped has some."""
+    ended = False
+    while not ended:
+        ended = done.wait(1.0)
+        try:
+            text = json.dumps(found)
+        except RuntimeError:  # a figure came meanwhile
+            continue
+        fresh = path.with_suffix(".new")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+
+
+def run_tests(short: bool, found: dict[str, Any]) -> None:
     """The tests marked ``gpu``."""
     # Other files may need packages that a bare machine lacks.
     files = sorted(
@@ -151,9 +217,10 @@ def run_tests(short: bool) -> dict[str, Any]:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     print(done.stdout[-6000:], done.stderr[-2000:])
     lines = done.stdout.strip().splitlines() or [done.stderr[-300:]]
-    found: dict[str, Any] = {"result": lines[-1], "exit code": done.returncode}
+    found["result"] = lines[-1]
     found["failed"] = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-    return found if done.returncode == 0 else {"error": "tests failed", **found}
+    if done.returncode != 0:
+        found["error"] = f"tests failed, exit code {done.returncode}"
 
 
 def machine(device: Any) -> dict[str, Any]:

@@ -92,19 +92,15 @@ def _split(
     return LabelledImages(classes, labels, boxes, (), packed)
 
 
-def measure(data: Path, device: torch.device, short: bool) -> dict[str, Any]:
-    """Seconds of reading, and for each network of an epoch (after the first) and of a test."""
-    figures: dict[str, Any] = {}
+def measure(data: Path, device: torch.device, short: bool, figures: dict[str, Any]) -> None:
+    """Fill ``figures`` with the seconds of reading, and for each network of an epoch after the
+    first and of a test."""
     start = time.perf_counter()
-    try:
-        splits = read_cifar10(data / "cifar10.tar.gz", 6000 if short else 1)
-    except Exception as error:
-        return {"reading": f"failed: {error}"}
+    splits = read_cifar10(data / "cifar10.tar.gz", 6000 if short else 1)
     figures["reading_seconds"] = time.perf_counter() - start
     figures["images"] = [len(split) for split in splits]
     for name in RECIPES:
         figures[name] = _tried(lambda name=name: _epochs(name, splits, device, short))
-    return figures
 
 
 def _tried(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -153,20 +149,16 @@ def _epochs(name: str, splits: Splits, device: torch.device, short: bool) -> dic
 
 
 def accuracy(
-    data: Path, device: torch.device, seconds: float, short: bool = False
-) -> dict[str, Any]:
-    """Test accuracies of spp5-wide and of NIN after trainings of at most ``seconds`` each.
+    data: Path, device: torch.device, seconds: float, short: bool, figures: dict[str, Any]
+) -> None:
+    """Fill ``figures`` with the test accuracies of spp5-wide and of NIN after trainings of at most
+    ``seconds`` each.
 
     The time of an epoch is measured first; it decides the number of epochs.
     """
-    try:
-        splits = read_cifar10(data / "cifar10.tar.gz", 6000 if short else 1)
-    except Exception as error:
-        return {"reading": f"failed: {error}"}
-    return {
-        name: _tried(lambda name=name: _accuracy(name, splits, device, seconds, short))
-        for name in ("spp5-wide", "nin")
-    }
+    splits = read_cifar10(data / "cifar10.tar.gz", 6000 if short else 1)
+    for name in ("spp5-wide", "nin"):
+        figures[name] = _tried(lambda name=name: _accuracy(name, splits, device, seconds, short))
 
 
 def _accuracy(

@@ -18,23 +18,21 @@ from sppdet.features.window_pooling_torch import pool_windows_torch
 LEVELS = (1, 2, 3, 6)
 SHAPE = (43, 62, 256)
 WINDOWS = 2000
+KINDS = (torch.float32, torch.float16, torch.bfloat16)
 
 
-def measure(data: Path, device: torch.device, short: bool) -> dict[str, Any]:
-    """The figures; ``data`` is not needed."""
+def measure(data: Path, device: torch.device, short: bool, found: dict[str, Any]) -> None:
+    """Fill ``found`` with the figures; ``data`` is not needed."""
     rows, columns, channels = (9, 12, 16) if short else SHAPE
     random = np.random.default_rng(0)
     values = random.standard_normal((rows, columns, channels), np.float32)
     windows = random_windows(random, rows, columns, 50 if short else WINDOWS)
-    found: dict[str, Any] = {
-        "map": f"{rows} x {columns} x {channels}",
-        "windows": len(windows),
-        "mean cells of a window": float(
-            ((windows[:, 2] - windows[:, 0]) * (windows[:, 3] - windows[:, 1])).mean()
-        ),
-    }
+    sides = windows[:, 2:] - windows[:, :2]
+    found["map"] = f"{rows} x {columns} x {channels}"
+    found["windows"] = len(windows)
+    found["mean cells of a window"] = float(sides.prod(axis=1).mean())
     there = torch.from_numpy(windows).to(device)
-    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+    for dtype in KINDS:
         name = str(dtype).removeprefix("torch.")
         feature_map = torch.from_numpy(values).to(device, dtype)
 
@@ -42,17 +40,24 @@ def measure(data: Path, device: torch.device, short: bool) -> dict[str, Any]:
             return pool_windows_torch(feature_map, there, LEVELS)
 
         expected = pool_windows_torch(feature_map.cpu(), windows, LEVELS)
-        found[f"{name} equal to the CPU's"] = bool(torch.equal(pool().cpu(), expected))
-        found[f"{name} ms"] = median_ms(pool, device)
         result = pool()
+        found[f"{name} equal to the CPU's"] = bool(torch.equal(result.cpu(), expected))
+        found[f"{name} ms"] = median_ms(pool, device)
         found[f"{name} ms to write the result"] = median_ms(lambda r=result: r.fill_(1), device)
-        if device.type == "cuda" and dtype != torch.bfloat16:
-            found[f"{name} launches ms"] = launches(feature_map, there)
     if device.type == "cuda":
-        found["float32 ms of four calls of roi_pool"] = roi_pool_ms(
-            torch.from_numpy(values).to(device), there
-        )
-    return found
+        feature_map = torch.from_numpy(values).to(device)
+        found["float32 ms of four calls of roi_pool"] = roi_pool_ms(feature_map, there)
+        found["float32 ms by launch"] = launches(feature_map, there)
+
+
+def compile_kernels(device: torch.device, dtype: torch.dtype) -> None:
+    """Compile what :func:`measure` launches for one type of numbers, and keep it on the disk."""
+    feature_map = torch.zeros(SHAPE, device=device, dtype=dtype)
+    windows = torch.tensor([[0, 0, 1, 1]], dtype=torch.int32, device=device)
+    pool_windows_torch(feature_map, windows, LEVELS)
+    if dtype == torch.float32:
+        launches(feature_map, windows)
+    torch.cuda.synchronize(device)
 
 
 def random_windows(
@@ -70,11 +75,7 @@ def launches(feature_map: Tensor, windows: Tensor) -> dict[str, Any]:
     from sppdet.features.window_pooling_triton import Launch, pool_windows_triton
 
     times: dict[str, Any] = {}
-    if feature_map.dtype == torch.float32:
-        ways = [(64, 1, 3), (256, 2, 3), (128, 1, 2)]
-    else:
-        ways = [(256, 1, 3), (256, 2, 3)]
-    for channels, warps, depth in ways:
+    for channels, warps, depth in ((128, 1, 3), (64, 1, 3), (128, 1, 2)):
         launch = Launch(channels, warps, depth)
         times[f"{channels} channels, {warps} warps, depth {depth}"] = median_ms(
             lambda launch=launch: pool_windows_triton(feature_map, windows, LEVELS, launch),

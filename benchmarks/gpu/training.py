@@ -26,7 +26,7 @@ MOST_BEFORE_LITE0 = 60.0
 """Seconds after which the second training is left out."""
 
 
-def measure(data: Path, device: torch.device, short: bool) -> dict[str, Any]:
+def measure(data: Path, device: torch.device, short: bool, figures: dict[str, Any]) -> None:
     """Train on ``data``/fruit/train as ``sppdet train`` does, with an empty cache each time.
 
     Args:
@@ -34,20 +34,19 @@ def measure(data: Path, device: torch.device, short: bool) -> dict[str, Any]:
         device: on which the network runs.
         short: 12 photographs and the trunk ``small`` only, without a warm-up and the test.
 
-    Returns:
-        ``small`` and ``lite0``: ``seconds`` in all, ``seconds_of_parts`` (the parts are those that
-        training tells of; the fit of the SVMs before a pass and the choice of the last one count to
-        it), ``cpu_seconds_of_parts`` (of all threads), ``seconds_of_svm_fits`` (one after the other
-        in mining; the sum of those side by side for the folds), ``fits``, ``examples`` by class,
-        ``kept_on_device``, ``workers``, ``peak_device_gb``; and for ``small`` ``ap_11`` and
-        ``ap_area`` on ``fruit/test``. In place of a figure that failed stands its error as text.
+        figures: gets ``small`` and ``lite0``: ``seconds`` in all, ``seconds_of_parts`` (the parts
+            are those that training tells of; the fit of the SVMs before a pass and the choice of
+            the last one count to it), ``cpu_seconds_of_parts`` (of all threads),
+            ``seconds_of_svm_fits`` (one after the other in mining; the sum of those side by side
+            for the folds), ``fits``, ``examples`` by class, ``kept_on_device``, ``workers``,
+            ``peak_device_gb``; and for ``small`` ``ap_11`` and ``ap_area`` on ``fruit/test``. In
+            place of a figure that failed stands its error as text.
     """
     dataset = read_dataset(data / "fruit", "train")
-    figures: dict[str, Any] = {}
     if short:
         few = dataset.subset(range(0, len(dataset), max(len(dataset) // 12, 1))[:12], None)
         figures["small"] = _noted(lambda: _figures(few, "small", device)[0])
-        return figures
+        return
     begin = time.perf_counter()
     few = dataset.subset(range(0, len(dataset), 30), None)
     warm = _noted(lambda: _figures(few, "small", device)[0])
@@ -72,7 +71,6 @@ def measure(data: Path, device: torch.device, short: bool) -> dict[str, Any]:
         figures["lite0"] = "left out: no time was left"
     else:
         figures["lite0"] = _noted(lambda: _figures(dataset, "lite0", device)[0])
-    return figures
 
 
 @dataclass(frozen=True)
