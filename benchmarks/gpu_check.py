@@ -172,7 +172,7 @@ def run_part(arguments: argparse.Namespace) -> int:
             run_tests(arguments.short, found)
         elif arguments.part == "accuracy":
             module = importlib.import_module("gpu.classification")
-            seconds = TRAININGS * arguments.seconds
+            seconds = 1.0 if arguments.short else TRAININGS * arguments.seconds
             module.accuracy(arguments.data, device, seconds, arguments.short, found)
         else:
             module = importlib.import_module(f"gpu.{arguments.part}")

@@ -66,17 +66,16 @@ def _bin(
     channels,
     channel,
     inside,
-    HIGH: tl.constexpr,
-    WIDE: tl.constexpr,
+    DEPTH: tl.constexpr,
     LONG: tl.constexpr,
 ):
     # The maximum of a rectangle of cells, from the largest blocks that fit into it.
     a, b = 0, 0
-    for d in tl.static_range(HIGH):
+    for d in tl.static_range(DEPTH):
         a += (y2 - y1 >= (2 << d)).to(tl.int32)
-    for d in tl.static_range(WIDE):
+    for d in tl.static_range(DEPTH):
         b += (x2 - x1 >= (2 << d)).to(tl.int32)
-    blocks = table + ((a * (WIDE + 1) + b) * rows).to(tl.int64) * columns * channels + channel
+    blocks = table + ((a * (DEPTH + 1) + b) * rows).to(tl.int64) * columns * channels + channel
     bottom, right = y2 - (1 << a), x2 - (1 << b)
     least = -float("inf")
     best = tl.load(blocks + (y1 * columns + x1) * channels, mask=inside)
@@ -112,8 +111,7 @@ def pool_kernel(
     NESTED: tl.constexpr,
     OFFSETS: tl.constexpr,
     UNROLLED: tl.constexpr,
-    HIGH: tl.constexpr,
-    WIDE: tl.constexpr,
+    DEPTH: tl.constexpr,
     LONG: tl.constexpr,
     BLOCK: tl.constexpr,
     EVEN: tl.constexpr,
@@ -134,7 +132,7 @@ def pool_kernel(
                 x1, x2 = left + j * width // LEVEL, left + ((j + 1) * width + LEVEL - 1) // LEVEL
                 best = _bin(
                     table, y1, y2, x1, x2, rows, columns, channels, channel, inside,
-                    HIGH, WIDE, LONG,
+                    DEPTH, LONG,
                 )  # fmt: skip
                 first = ((OFFSETS >> (16 * LEVEL)) & 0xFFFF) + i * LEVEL + j
                 tl.store(
@@ -167,6 +165,6 @@ def pool_kernel(
             y1, y2 = top + i * height // LEVEL, top + ((i + 1) * height + LEVEL - 1) // LEVEL
             x1, x2 = left + j * width // LEVEL, left + ((j + 1) * width + LEVEL - 1) // LEVEL
             best = _bin(
-                table, y1, y2, x1, x2, rows, columns, channels, channel, inside, HIGH, WIDE, LONG
+                table, y1, y2, x1, x2, rows, columns, channels, channel, inside, DEPTH, LONG
             )
             tl.store(target + (OFFSETS + place) * channels, best, mask=inside)

@@ -78,12 +78,7 @@ def pool_windows_triton(
         return pooled
     launch = launch or default_launch(feature_map.dtype, channels)
     feature_map, windows = feature_map.contiguous(), windows.contiguous()
-    coarsest = min(level for level in levels if _is_source(level, levels))
-    depths = [
-        min(_depth(size, coarsest), launch.depth) if size > coarsest else 0
-        for size in (rows, columns)
-    ]
-    table = _block_maxima(feature_map, depths[0], depths[1], launch)
+    table = _block_maxima(feature_map, launch)
     blocks = triton.cdiv(channels, launch.channels)
     sources = [level for level in set(levels) if _is_source(level, levels)]
     for level in sorted(sources, reverse=True):
@@ -103,12 +98,8 @@ def pool_windows_triton(
             if unrolled
             else firsts[level],
             UNROLLED=unrolled,
-            HIGH=depths[0],
-            WIDE=depths[1],
-            LONG=any(
-                -(-size // level) + 1 > 2 << depth
-                for size, depth in zip((rows, columns), depths, strict=True)
-            ),
+            DEPTH=launch.depth,
+            LONG=-(-max(rows, columns) // level) + 1 > 2 << launch.depth,
             BLOCK=launch.channels,
             EVEN=channels % launch.channels == 0,
             num_warps=launch.warps,
@@ -139,11 +130,6 @@ def _is_source(level: int, levels: tuple[int, ...]) -> bool:
     return _source_of(level, levels) == level
 
 
-def _depth(size: int, level: int) -> int:
-    """a of the largest blocks of 2**a cells that fit into a bin of a side of ``size`` cells."""
-    return (-(-size // level) + 1).bit_length() - 1
-
-
 def _pool_nested(pooled: Tensor, level: int, nested: list[int], firsts: dict[int, int]) -> None:
     """The levels that divide a fine one, from its bins."""
     first = firsts[level]
@@ -163,13 +149,17 @@ def _copy_repeated(pooled: Tensor, levels: tuple[int, ...], firsts: dict[int, in
         place += bins
 
 
-def _block_maxima(feature_map: Tensor, high: int, wide: int, launch: Launch) -> Tensor:
-    """(high + 1, wide + 1, rows, columns, channels): the maxima of the 2**a x 2**b cells from each
-    cell on. Blocks that would leave the map are not meaningful and never read."""
-    if high == wide == 0:
+def _block_maxima(feature_map: Tensor, launch: Launch) -> Tensor:
+    """(depth + 1, depth + 1, rows, columns, channels): the maxima of the 2**a x 2**b cells from
+    each cell on. Blocks that would leave the map are not meaningful and never read.
+
+    The depth is that of the launch for maps of all sizes: the kernels are compiled once.
+    """
+    if launch.depth == 0:
         return feature_map
     rows, columns, channels = feature_map.shape
-    table = feature_map.new_empty(high + 1, wide + 1, rows, columns, channels)
+    sides = launch.depth + 1
+    table = feature_map.new_empty(sides, sides, rows, columns, channels)
     blocks = triton.cdiv(channels, launch.channels)
     even = channels % launch.channels == 0
     step = rows * columns * channels
@@ -182,30 +172,29 @@ def _block_maxima(feature_map: Tensor, high: int, wide: int, launch: Launch) -> 
         columns * channels,
         channels,
         0,
-        (wide + 1) * step,
-        DEPTH=high,
+        sides * step,
+        DEPTH=launch.depth,
         FROM=0,
         TILE=TILE,
         BLOCK=launch.channels,
         EVEN=even,
         num_warps=launch.warps,
     )
-    if wide:
-        run_kernel[((high + 1) * rows, triton.cdiv(columns, TILE), blocks)](
-            table,
-            table,
-            columns,
-            channels,
-            rows,
-            channels,
-            columns * channels,
-            (wide + 1) * step,
-            step,
-            DEPTH=wide,
-            FROM=1,
-            TILE=TILE,
-            BLOCK=launch.channels,
-            EVEN=even,
-            num_warps=launch.warps,
-        )
+    run_kernel[(sides * rows, triton.cdiv(columns, TILE), blocks)](
+        table,
+        table,
+        columns,
+        channels,
+        rows,
+        channels,
+        columns * channels,
+        sides * step,
+        step,
+        DEPTH=launch.depth,
+        FROM=1,
+        TILE=TILE,
+        BLOCK=launch.channels,
+        EVEN=even,
+        num_warps=launch.warps,
+    )
     return table

@@ -18,7 +18,8 @@ def check(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "part", ["pooling", "features", "stream", "training", "classification", "tests"]
+    "part",
+    ["pooling", "features", "stream", "training", "classification", "accuracy"],
 )
 def test_every_part_runs(part: str, tmp_path: Path, shared_data: Path) -> None:
     done = check(tmp_path, "--parts", part, "--data", str(shared_data))
