@@ -17,6 +17,7 @@ def ordered_map(
 ) -> Iterator[Result]:
     """``map(function, items)`` in threads, in order, with at most ``workers`` + 1 results waiting.
 
+    A result that is there is given before the next item is taken, which a camera may make wait.
     Each thread calls ``begin`` first. With one worker the calling thread does the work, without it.
     When the caller stops early (or is interrupted), what has not begun is dropped.
     """
@@ -28,7 +29,7 @@ def ordered_map(
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) > workers:
+                while waiting and (len(waiting) > workers or waiting[0].done()):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
