@@ -52,7 +52,7 @@ def test_a_result_that_is_there_does_not_wait_for_later_items() -> None:
 
     results = ordered_map(work, counted(), 8)
     assert next(results) == 0
-    assert taken == 2
+    assert taken <= 2
     results.close()  # type: ignore[attr-defined]
 
 
