@@ -10,6 +10,7 @@ Bins are those of :mod:`sppdet.features.window_pooling`; ``pool_windows_torch`` 
 module on a CUDA device. The results are equal bit for bit.
 """
 
+import threading
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,9 @@ OFFSET_BITS = 16
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 """Types of maps that the kernels take."""
+
+_lock = threading.Lock()
+"""Held while kernels are launched: threads that come at the same time would each compile them."""
 
 
 @dataclass(frozen=True)
@@ -78,34 +82,35 @@ def pool_windows_triton(
         return pooled
     launch = launch or default_launch(feature_map.dtype, channels)
     feature_map, windows = feature_map.contiguous(), windows.contiguous()
-    table = _block_maxima(feature_map, launch)
-    blocks = triton.cdiv(channels, launch.channels)
-    sources = [level for level in set(levels) if _is_source(level, levels)]
-    for level in sorted(sources, reverse=True):
-        nested = [m for m in set(levels) if _source_of(m, levels) == level and m != level]
-        unrolled = level <= LARGEST
-        pool_kernel[(count, blocks)](
-            table,
-            windows,
-            pooled,
-            rows,
-            columns,
-            channels,
-            total * channels,
-            LEVEL=level,
-            NESTED=sum(1 << m for m in nested) if unrolled else 0,
-            OFFSETS=sum(firsts[m] << (OFFSET_BITS * m) for m in [*nested, level])
-            if unrolled
-            else firsts[level],
-            UNROLLED=unrolled,
-            DEPTH=launch.depth,
-            LONG=-(-max(rows, columns) // level) + 1 > 2 << launch.depth,
-            BLOCK=launch.channels,
-            EVEN=channels % launch.channels == 0,
-            num_warps=launch.warps,
-        )
-        if not unrolled:
-            _pool_nested(pooled, level, nested, firsts)
+    with _lock:
+        table = _block_maxima(feature_map, launch)
+        blocks = triton.cdiv(channels, launch.channels)
+        sources = [level for level in set(levels) if _is_source(level, levels)]
+        for level in sorted(sources, reverse=True):
+            nested = [m for m in set(levels) if _source_of(m, levels) == level and m != level]
+            unrolled = level <= LARGEST
+            pool_kernel[(count, blocks)](
+                table,
+                windows,
+                pooled,
+                rows,
+                columns,
+                channels,
+                total * channels,
+                LEVEL=level,
+                NESTED=sum(1 << m for m in nested) if unrolled else 0,
+                OFFSETS=sum(firsts[m] << (OFFSET_BITS * m) for m in [*nested, level])
+                if unrolled
+                else firsts[level],
+                UNROLLED=unrolled,
+                DEPTH=launch.depth,
+                LONG=-(-max(rows, columns) // level) + 1 > 2 << launch.depth,
+                BLOCK=launch.channels,
+                EVEN=channels % launch.channels == 0,
+                num_warps=launch.warps,
+            )
+            if not unrolled:
+                _pool_nested(pooled, level, nested, firsts)
     _copy_repeated(pooled, levels, firsts)
     return pooled
 
