@@ -50,9 +50,6 @@ PARTS = {
 SIDE_BY_SIDE = ("tests", "accuracy")
 """Parts that measure no times, and run last."""
 
-TRAININGS = 0.4
-"""The share of the accuracy's seconds that each of its two trainings gets."""
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(
@@ -172,8 +169,7 @@ def run_part(arguments: argparse.Namespace) -> int:
             run_tests(arguments.short, found)
         elif arguments.part == "accuracy":
             module = importlib.import_module("gpu.classification")
-            seconds = 1.0 if arguments.short else TRAININGS * arguments.seconds
-            module.accuracy(arguments.data, device, seconds, arguments.short, found)
+            module.accuracy(arguments.data, device, arguments.short, found)
         else:
             module = importlib.import_module(f"gpu.{arguments.part}")
             module.measure(arguments.data, device, arguments.short, found)

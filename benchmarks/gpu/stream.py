@@ -25,7 +25,7 @@ from sppdet.runtime.threads import ordered_map
 from sppdet.runtime.torch_threads import torch_threads
 from sppdet.trunks import load_trunk
 
-LONGEST = 5.0
+LONGEST = 4.0
 """Seconds of a figure: what is not done by then is left out."""
 
 

@@ -22,7 +22,7 @@ from sppdet.training.fitting import fit_to_labels
 from sppdet.training.train import TrainResult, train
 from sppdet.trunks import load_trunk
 
-MOST_BEFORE_LITE0 = 60.0
+MOST_BEFORE_LITE0 = 40.0
 """Seconds after which the second training is left out."""
 
 
