@@ -2,13 +2,11 @@
 
 import copy
 import warnings
-from collections import Counter
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from sppdet.device.layers import fold_batch_norms, use_products, widen_input
 from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.trunks.trunk import Trunk, number_type
 
@@ -39,8 +37,8 @@ class DeviceNetwork:
         chosen, device = trunk.preprocessing, trunk.device
         std = torch.tensor(chosen.std, device=device)
         self._factor = (chosen.scale / 255 / std)[:, None, None]
-        self._offset = (torch.tensor(chosen.mean, device=device) / std)[:, None, None]
-        self._network = _converted(trunk.network, self.kind)
+        self._offset = -(torch.tensor(chosen.mean, device=device) / std)[:, None, None]
+        self._convert()
 
     @property
     def kind(self) -> torch.dtype:
@@ -57,7 +55,10 @@ class DeviceNetwork:
             (rows, columns, channels) of type :attr:`kind`, contiguous, as
             :meth:`sppdet.trunks.Trunk.map` gives it to rounding.
         """
-        result: Tensor = self._network(self._input(pixels).to(self.kind))
+        batch = self._input(pixels).to(self.kind)
+        if self._widened:
+            batch = nn.functional.pad(batch, (0, 0, 0, 0, 0, 1))
+        result: Tensor = self._network(batch)
         return result[0].permute(1, 2, 0).contiguous()
 
     def settle(self, pixels: Tensor) -> None:
@@ -94,13 +95,19 @@ class DeviceNetwork:
         if len(self._kinds) == 1:
             raise self.damaged()
         del self._kinds[0]
-        self._network = _converted(self.trunk.network, self.kind)
+        self._convert()
         warnings.warn(
             f"trunk {self.trunk.name}: its map leaves the range of {_name(kind)}; it runs in "
             f"{_name(self.kind)}",
             SppdetWarning,
             stacklevel=2,
         )
+
+    def _convert(self) -> None:
+        """Make the network of the present precision."""
+        self._network = _converted(self.trunk.network, self.kind)
+        on_gpu = self.trunk.device.type == "cuda"
+        self._widened = on_gpu and self.kind != torch.float32 and widen_input(self._network)
 
     def damaged(self) -> SppdetError:
         """The error of a map that holds values that are not finite in any precision."""
@@ -115,7 +122,7 @@ class DeviceNetwork:
         if trunk.preprocessing.channels == "BGR":
             pixels = pixels.flip(2)
         batch = pixels.permute(2, 0, 1)[None].to(torch.float32, memory_format=torch.channels_last)
-        batch = batch * self._factor - self._offset
+        batch = torch.addcmul(self._offset, batch, self._factor)
         height, width = (max(side, trunk.smallest_side) for side in batch.shape[2:])
         down, right = -height % trunk.multiple, -width % trunk.multiple
         missing = (0, width + right - batch.shape[3], 0, height + down - batch.shape[2])
@@ -140,6 +147,7 @@ def _converted(network: nn.Module, kind: torch.dtype) -> nn.Module:
     """A copy of the network with numbers of another type, and fewer layers where that is easy."""
     network = copy.deepcopy(network).eval()
     fold_batch_norms(network)
+    use_products(network)
     network = network.to(dtype=kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if kind != torch.float32:
         for module in list(network.modules()):
@@ -148,23 +156,6 @@ def _converted(network: nn.Module, kind: torch.dtype) -> nn.Module:
                 if type(layer) is nn.LocalResponseNorm:
                     setattr(module, name, _Single(layer))
     return network
-
-
-def fold_batch_norms(network: nn.Module) -> None:
-    """Fold, in place, each batch norm into the convolution directly before it in a Sequential."""
-    uses = Counter(id(one) for _, one in network.named_modules(remove_duplicate=False))
-    for module in network.modules():
-        if not isinstance(module, nn.Sequential) or type(module).forward is not (
-            nn.Sequential.forward
-        ):
-            continue
-        layers = list(module.named_children())
-        for (first, layer), (second, norm) in pairwise(layers):
-            if type(layer) is not nn.Conv2d or type(norm) is not nn.BatchNorm2d:
-                continue
-            if norm.running_mean is not None and uses[id(layer)] == uses[id(norm)] == 1:
-                setattr(module, first, fuse_conv_bn_eval(layer, norm))
-                setattr(module, second, nn.Identity())
 
 
 def _name(kind: torch.dtype) -> str:

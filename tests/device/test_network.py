@@ -1,11 +1,14 @@
 """The network that a device runs against the trunk's."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from sppdet.device.network import DeviceNetwork, _converted, fold_batch_norms
+from sppdet.device.layers import fold_batch_norms, use_products, widen_input
+from sppdet.device.network import DeviceNetwork, _converted
 from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.trunks import Preprocessing, build_trunk, make_trunk
 from sppdet.trunks.trunk import Trunk
@@ -137,3 +140,31 @@ def test_a_network_that_gives_no_numbers_is_an_error() -> None:
         half_first(trunk).settle(torch.from_numpy(image(64, 64)))
     with pytest.raises(SppdetError, match="not finite"):
         DeviceNetwork(trunk).demote(torch.float32)
+
+
+@pytest.mark.parametrize("name", ["small", "squeezenet1_0"])
+def test_products_and_a_fourth_channel_change_nothing(name: str) -> None:
+    network = build_trunk(name, None).network
+    images = torch.randn(1, 3, 101, 135, generator=torch.Generator().manual_seed(0))
+    images = images.contiguous(memory_format=torch.channels_last)
+    other = copy.deepcopy(network)
+    use_products(other)
+    with torch.inference_mode():
+        wanted, found = network(images), other(images)
+        assert widen_input(other)
+        wide = other(torch.nn.functional.pad(images, (0, 0, 0, 0, 0, 1)))
+    least = 1e-5 * float(wanted.abs().max())
+    assert least > 0
+    torch.testing.assert_close(found, wanted, rtol=0, atol=least)
+    torch.testing.assert_close(wide, wanted, rtol=0, atol=least)
+    products = [one for one in other.modules() if type(one).__name__ == "_Pointwise"]
+    assert len(products) == {"small": 0, "squeezenet1_0": 16}[name]
+    assert all(one.relu for one in products)
+
+
+def test_an_input_that_several_layers_read_is_not_widened() -> None:
+    first, second = torch.nn.Conv2d(3, 4, 1), torch.nn.Conv2d(3, 4, 1)
+    assert not widen_input(torch.nn.ModuleList([first, second]))
+    assert not widen_input(torch.nn.Sequential(torch.nn.ReLU(), first))
+    assert not widen_input(torch.nn.Sequential(torch.nn.ZeroPad2d(1), first))
+    assert first.in_channels == 3

@@ -1,0 +1,100 @@
+"""Layers of a network, put together or widened so that a GPU takes less time; all in place."""
+
+from collections import Counter
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+SEQUENCE = nn.Sequential.forward
+"""The forward of a module that calls its layers one after the other."""
+
+
+def widen_input(network: nn.Module) -> bool:
+    """Let, in place, the first convolution take a fourth channel, whose weights are zero: matrix
+    units read four channels at once, and three only after a copy.
+
+    Returns:
+        Whether the network takes four channels now. It does if one convolution takes three, and it
+        is the first module in the order of definition that is not a container.
+    """
+    leaves = [one for one in network.modules() if not list(one.children())]
+    takers = [one for one in leaves if isinstance(one, nn.Conv2d) and one.in_channels == 3]
+    if len(takers) != 1 or leaves[0] is not takers[0] or takers[0].groups != 1:
+        return False
+    first = takers[0]
+    weight = nn.functional.pad(first.weight.detach(), (0, 0, 0, 0, 0, 1))
+    first.weight = nn.Parameter(
+        weight.contiguous(memory_format=torch.channels_last), requires_grad=False
+    )
+    first.in_channels = 4
+    return True
+
+
+class _Pointwise(nn.Module):
+    """A convolution of 1 x 1 as one product of the pixels and the weights, a ReLU behind it within.
+
+    A library of convolutions plans each one anew for every new size of the map; a product needs no
+    plan.
+    """
+
+    def __init__(self, layer: nn.Conv2d, relu: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(layer.weight.flatten(1).contiguous(), requires_grad=False)
+        bias = layer.bias if layer.bias is not None else layer.weight.new_zeros(len(layer.weight))
+        self.bias = nn.Parameter(bias, requires_grad=False)
+        self.relu = relu
+
+    def forward(self, maps: Tensor) -> Tensor:
+        count, channels, height, width = maps.shape
+        pixels = maps.permute(0, 2, 3, 1).reshape(-1, channels)
+        if self.relu:
+            result = torch._addmm_activation(self.bias, pixels, self.weight.T)
+        else:
+            result = torch.addmm(self.bias, pixels, self.weight.T)
+        return result.view(count, height, width, -1).permute(0, 3, 1, 2)
+
+
+def use_products(network: nn.Module) -> None:
+    """Replace, in place, the convolutions of 1 x 1 by products, with the ReLU that follows.
+
+    What follows is known in a Sequential, and in SqueezeNet's Fire modules by its name.
+    """
+    for module in list(network.modules()):
+        children = dict(module.named_children())
+        following = dict(pairwise(children)) if type(module).forward is SEQUENCE else {}
+        if type(module).__name__ == "Fire":
+            following = {name: f"{name}_activation" for name in children}
+        for first, layer in children.items():
+            if not isinstance(layer, nn.Conv2d) or not _is_pointwise(layer):
+                continue
+            second = following.get(first, "")
+            relu = type(children.get(second)) is nn.ReLU
+            setattr(module, first, _Pointwise(layer, relu))
+            if relu:
+                setattr(module, second, nn.Identity())
+
+
+def _is_pointwise(layer: nn.Conv2d) -> bool:
+    return (
+        type(layer) is nn.Conv2d
+        and layer.kernel_size == layer.stride == (1, 1)
+        and layer.padding == (0, 0)
+        and layer.groups == 1
+    )
+
+
+def fold_batch_norms(network: nn.Module) -> None:
+    """Fold, in place, each batch norm into the convolution directly before it in a Sequential."""
+    uses = Counter(id(one) for _, one in network.named_modules(remove_duplicate=False))
+    for module in network.modules():
+        if type(module).forward is not SEQUENCE:
+            continue
+        layers = list(module.named_children())
+        for (first, layer), (second, norm) in pairwise(layers):
+            if type(layer) is not nn.Conv2d or type(norm) is not nn.BatchNorm2d:
+                continue
+            if norm.running_mean is not None and uses[id(layer)] == uses[id(norm)] == 1:
+                setattr(module, first, fuse_conv_bn_eval(layer, norm))
+                setattr(module, second, nn.Identity())
