@@ -18,6 +18,7 @@ import torch
 
 from sppdet.boxes import Boxes, flip
 from sppdet.datasets import Annotations, Dataset
+from sppdet.device.maps import maps_of
 from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.features.regions import RegionExtractor, Regions
 from sppdet.heads.layers import LayeredRegions, Layers
@@ -244,7 +245,8 @@ class TrainingImages:
             key = photograph.key + b"mirrored" * view.mirrored
             regions = self._store.get(lambda: image, key, boxes)
         else:
-            regions = self._extractor.prepare(image, boxes)
+            maps = maps_of(self._extractor, image)
+            regions = self._extractor.prepare(image, boxes, maps=maps)
         negative_iou = self._settings.mining.negative_iou
         roles = assign_roles(annotations, boxes, len(self._dataset.classes), negative_iou)
         number, size = view.number(len(self._dataset.images)), (width, height)

@@ -104,9 +104,9 @@ def test_each_image_is_prepared_once(
     prepared: list[int] = []
     whole = SppRegionFeatures.prepare
 
-    def counting(self: SppRegionFeatures, *arguments: object) -> object:
+    def counting(self: SppRegionFeatures, *arguments: object, **named: object) -> object:
         prepared.append(1)
-        return whole(self, *arguments)  # type: ignore[arg-type]
+        return whole(self, *arguments, **named)  # type: ignore[arg-type]
 
     def reading(path: Path) -> object:
         read.append(path)
