@@ -7,7 +7,6 @@ network's precision. Images of a size that is new are computed eagerly, sizes th
 captured in a CUDA graph, and replayed from then on: the three passes show the three cases.
 """
 
-import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor
 
 from sppdet.boxes import Boxes
 from sppdet.detector import Detector
@@ -38,9 +37,6 @@ from sppdet.trunks import Trunk, load_trunk
 
 SCALES = {"one scale": (688,), "five scales": (480, 576, 688, 864, 1200)}
 SHORT_SCALES = {"one scale": (96,), "five scales": (64, 96)}
-
-ENOUGH = 55.0
-"""Seconds after which no further variant of the network is measured."""
 
 IN_FLIGHT = 8
 """Photographs whose detections are pending in a stream."""
@@ -60,8 +56,8 @@ class Photo:
 
 
 @torch.inference_mode()
-def measure(data: Path, device: torch.device, short: bool) -> dict[str, Any]:
-    """Milliseconds of a photograph, ratios, and the agreement of GPU and CPU.
+def measure(data: Path, device: torch.device, short: bool, figures: dict[str, Any]) -> None:
+    """Fill ``figures`` with milliseconds of a photograph, ratios, and the agreement of GPU and CPU.
 
     Args:
         data: the folder of ``fruit/`` and ``squeezenet1_0.safetensors``.
@@ -69,11 +65,9 @@ def measure(data: Path, device: torch.device, short: bool) -> dict[str, Any]:
         short: few photographs, small maps and few crops, to test the script.
     """
     photos = read_photos(data, 2 if short else 60, 60 if short else 2000)
-    begun = time.perf_counter()
-    figures: dict[str, Any] = {
-        "photographs": len(photos),
-        "proposals of a photograph, median": statistics.median(len(p.boxes) for p in photos),
-    }
+    figures["photographs"] = len(photos)
+    found = statistics.median(len(photo.boxes) for photo in photos)
+    figures["proposals of a photograph, median"] = found
     trunk = load_trunk("squeezenet1_0", data / "squeezenet1_0.safetensors", device)
     for name, scales in (SHORT_SCALES if short else SCALES).items():
         extractor = SppRegionFeatures(trunk, SppSettings(scales))
@@ -84,10 +78,6 @@ def measure(data: Path, device: torch.device, short: bool) -> dict[str, Any]:
     _note(figures, "R-CNN / SPP-net", lambda: ratios(figures))
     _note(figures, "detections on the device and on the CPU", lambda: agreement(photos, device))
     _note(figures, "find_later, the detector that ships", lambda: finding(photos, device, short))
-    _note(
-        figures, "variants of the network, one scale", lambda: variants(trunk, photos, short, begun)
-    )
-    return figures
 
 
 def _note(figures: dict[str, Any], name: str, work: Callable[[], Any]) -> None:
@@ -155,9 +145,10 @@ def features(extractor: SppRegionFeatures, photos: list[Photo], short: bool) -> 
         for images, photo in zip(resized, photos, strict=True):
             call(*pack(extractor, images, photo.size, photo.boxes))
 
+    call(*packed[0])  # kernels are compiled
     repeats = 1 if short else 3
     found: dict[str, Any] = {"precision": str(work.network.kind).removeprefix("torch.")}
-    passes = [seconds_of(all_of_them, device) / len(packed) for _ in range(3 if short else 7)]
+    passes = [seconds_of(all_of_them, device) / len(packed) for _ in range(3 if short else 6)]
     found["stream, ms"] = _ms(statistics.median(passes[2:]))
     found["stream, first pass with new sizes (eager), ms"] = _ms(passes[0])
     found["stream, second pass with captures, ms"] = _ms(passes[1])
@@ -286,119 +277,3 @@ def finding(photos: list[Photo], device: torch.device, short: bool) -> dict[str,
             statistics.median(seconds_of(alone, device) for _ in range(3 if short else 15))
         ),
     }
-
-
-class Wider(nn.Module):
-    """A network whose first convolution sees zeros in further channels."""
-
-    def __init__(self, network: nn.Module, channels: int) -> None:
-        super().__init__()
-        self.network = copy.deepcopy(network)
-        first = next(one for one in self.network.modules() if isinstance(one, nn.Conv2d))
-        self.more = channels - first.in_channels
-        first.weight = nn.Parameter(
-            nn.functional.pad(first.weight, (0, 0, 0, 0, 0, self.more)).contiguous(
-                memory_format=torch.channels_last
-            ),
-            requires_grad=False,
-        )
-        first.in_channels = channels
-
-    def forward(self, images: Tensor) -> Tensor:
-        images = nn.functional.pad(images, (0, 0, 0, 0, 0, self.more))
-        result: Tensor = self.network(images.contiguous(memory_format=torch.channels_last))
-        return result
-
-
-class Rectified(nn.Module):
-    """A convolution and the ReLU behind it in one of cuDNN's kernels."""
-
-    def __init__(self, layer: nn.Conv2d) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, maps: Tensor) -> Tensor:
-        one = self.layer
-        assert not isinstance(one.padding, str)
-        result: Tensor = torch.cudnn_convolution_relu(
-            maps, one.weight, one.bias, one.stride, one.padding, one.dilation, one.groups
-        )
-        return result
-
-
-def rectified(network: nn.Module) -> nn.Module:
-    """The network with each convolution and the ReLU behind it in one."""
-    traced = fx.symbolic_trace(copy.deepcopy(network))
-    for node in list(traced.graph.nodes):
-        source = node.args[0] if node.args else None
-        if node.op != "call_module" or not isinstance(source, fx.Node):
-            continue
-        if source.op != "call_module" or len(source.users) > 1:
-            continue
-        layer = traced.get_submodule(str(source.target))
-        if isinstance(traced.get_submodule(str(node.target)), nn.ReLU) and isinstance(
-            layer, nn.Conv2d
-        ):
-            parent, _, name = str(source.target).rpartition(".")
-            setattr(traced.get_submodule(parent), name, Rectified(layer))
-            node.replace_all_uses_with(source)
-            traced.graph.erase_node(node)
-    traced.recompile()
-    return traced
-
-
-def variants(trunk: Trunk, photos: list[Photo], short: bool, begun: float) -> dict[str, Any]:
-    """The network alone on one photograph, as it is and in other ways, replayed.
-
-    The milliseconds of a first call say what a new size costs. What would begin more than
-    :data:`ENOUGH` seconds after ``begun`` is left out.
-    """
-    extractor = SppRegionFeatures(
-        trunk, SppSettings((SHORT_SCALES if short else SCALES)["one scale"])
-    )
-    photo = photos[len(photos) // 2]
-    resized = resize_all(extractor, photo.image)
-    layout, buffer = pack(extractor, resized, photo.size, photo.boxes)
-    other = resize_all(extractor, photo.image[:-9])
-    new_layout, new_buffer = pack(extractor, other, (photo.size[0], photo.size[1] - 9), photo.boxes)
-
-    def one(change: Callable[[nn.Module], nn.Module], benchmark: bool) -> dict[str, Any]:
-        work = DeviceFeatures(extractor)
-        work.network.settle(layout.views(buffer)[3][0].to(trunk.device))
-        plain = work.network.map(layout.views(buffer)[3][0].to(trunk.device)).float()
-        work.network._network = change(work.network._network)
-        changed = work.network.map(layout.views(buffer)[3][0].to(trunk.device)).float()
-
-        def call() -> Tensor:
-            return work.graphs.call(layout, lambda b: work.maps(layout, b)[0], buffer)
-
-        def new() -> Tensor:
-            return work.graphs.call(new_layout, lambda b: work.maps(new_layout, b)[0], new_buffer)
-
-        _wait(trunk.device)  # the graphs have a stream of their own
-        with torch.backends.cudnn.flags(enabled=True, benchmark=benchmark):
-            for _ in range(3):
-                call()
-            times = [seconds_of(call, trunk.device) for _ in range(3 if short else 21)]
-            first = seconds_of(new, trunk.device) if not benchmark else None
-        return {
-            "ms": _ms(statistics.median(times)),
-            "first call, ms": None if first is None else _ms(first),
-            "relative difference": float((changed - plain).norm() / plain.norm()),
-        }
-
-    ways: dict[str, tuple[Callable[[nn.Module], nn.Module], bool]] = {
-        "as it is": (lambda network: network, False),
-        "input of 4 channels": (partial(Wider, channels=4), False),
-        "input of 8 channels": (partial(Wider, channels=8), False),
-        "convolution and ReLU in one": (rectified, False),
-        "cudnn.benchmark": (lambda network: network, True),
-        "convolution and ReLU in one, cudnn.benchmark": (rectified, True),
-    }
-    found: dict[str, Any] = {}
-    for name, (change, benchmark) in ways.items():
-        if time.perf_counter() - begun > ENOUGH:
-            found[name] = "no time was left"
-            continue
-        _note(found, name, partial(one, change, benchmark))
-    return found
