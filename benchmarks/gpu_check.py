@@ -209,14 +209,21 @@ def run_tests(short: bool, found: dict[str, Any]) -> None:
     )
     command = [sys.executable, "-m", "pytest", *files, "-m", "gpu", "-p", "no:cacheprovider"]
     command += ["-rfE"]
-    command += ["--collect-only"] if short else ["--no-header", "--tb=short"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    print(done.stdout[-6000:], done.stderr[-2000:])
-    lines = done.stdout.strip().splitlines() or [done.stderr[-300:]]
-    found["result"] = lines[-1]
-    found["failed"] = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-    if done.returncode != 0:
-        found["error"] = f"tests failed, exit code {done.returncode}"
+    command += ["--collect-only"] if short else ["--no-header", "--tb=short", "-vv"]
+    found["failed"], found["passed"], last = [], 0, "nothing"
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            print(line, end="")
+            last = line.strip() or last
+            found["passed"] += " PASSED" in line
+            if " FAILED" in line or " ERROR" in line:
+                found["failed"].append(line.split(" ")[0])
+    found["result"] = last
+    if running.returncode != 0:
+        found["error"] = f"tests failed, exit code {running.returncode}"
 
 
 def machine(device: Any) -> dict[str, Any]:

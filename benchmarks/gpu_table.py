@@ -75,9 +75,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("figures", type=Path, help="the file that gpu_check.py wrote")
-    figures = json.loads(parser.parse_args().figures.read_text(encoding="utf-8"))
-    content = json.dumps(table(figures), indent=1, ensure_ascii=False)
-    RESULT.write_text(content + "\n", encoding="utf-8")
+    parser.add_argument("--note", default="", help="what must be said of these figures")
+    arguments = parser.parse_args()
+    figures = json.loads(arguments.figures.read_text(encoding="utf-8"))
+    content = table(figures)
+    content["note"] = f"{content['note']} {arguments.note}".strip()
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    RESULT.write_text(text + "\n", encoding="utf-8")
 
 
 def table(figures: dict[str, Any]) -> dict[str, Any]:

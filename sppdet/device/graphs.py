@@ -36,7 +36,8 @@ class Graphs:
     queued on the stream before. The graphs share the memory of what lies between their input and
     their output. On a CPU the functions are called as they are.
 
-    Not safe for threads: the caller has a lock.
+    One thread must make all calls: the libraries' handles and their plans of convolutions belong to
+    a thread, and a handle that is made within a capture breaks it.
 
     Args:
         device: of the buffers and the functions.
@@ -45,6 +46,10 @@ class Graphs:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        # Graphs are captured on a stream of their own. PyTorch records an event on the stream of
+        # each copy whose pinned memory is given back, by any thread and at any time, and an event
+        # on a stream that is being captured is an error.
+        self._aside = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._pool = torch.cuda.graph_pool_handle() if self.stream is not None else None
         self._graphs: OrderedDict[Hashable, _Captured] = OrderedDict()
         self._seen: OrderedDict[Hashable, bool] = OrderedDict()
@@ -113,11 +118,12 @@ class Graphs:
         collects = gc.isenabled()
         gc.disable()
         try:
-            graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
-            try:
-                output = function(buffer)
-            finally:
-                graph.capture_end()
+            with torch.cuda.stream(self._aside):
+                graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
+                try:
+                    output = function(buffer)
+                finally:
+                    graph.capture_end()
         except RuntimeError:  # a network of one's own may wait for the device
             self._seen[key] = False
             self._recover()

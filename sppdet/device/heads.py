@@ -1,5 +1,6 @@
 """Scores, box regression, suppression and voting on a device, behind its features."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,8 @@ class DeviceHeads:
         self._calibration = fits.to(device)
         self._labels = torch.arange(scorer.classes, device=device)[:, None]
         self._linear: SplitLinear | None = None
+        # One thread for all callers, for what cuDNN and cuBLAS keep for each thread; see Graphs.
+        self._thread = ThreadPoolExecutor(1, "sppdet-queue") if device.type == "cuda" else None
         self.features = DeviceFeatures(extractor)
 
     def pack(
@@ -76,14 +79,19 @@ class DeviceHeads:
         layout, buffer = pack(self.features.extractor, resized, size, boxes, least)
         return Plan(layout, selection, threshold is not None, rounds), buffer
 
-    @torch.inference_mode()
     def queue(self, plan: Plan, buffer: Tensor) -> tuple[torch.dtype, Tensor, Event | None]:
-        """Queue the work of a packed buffer.
+        """Queue the work of a packed buffer; on a GPU in a thread that does nothing else.
 
         Returns:
             The network's precision, the values that :meth:`unpack` takes behind two flags, and the
             event after which they are there.
         """
+        if self._thread is None:
+            return self._queue(plan, buffer)
+        return self._thread.submit(self._queue, plan, buffer).result()
+
+    @torch.inference_mode()
+    def _queue(self, plan: Plan, buffer: Tensor) -> tuple[torch.dtype, Tensor, Event | None]:
         features = self.features
         with features.lock:
             if self._linear is None:

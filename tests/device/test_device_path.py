@@ -1,5 +1,6 @@
 """Detections of a device against those of heads/path.py."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -155,6 +156,41 @@ def test_many_may_be_pending_and_threads_may_queue_them() -> None:
         wanted = expect(detector, some_boxes(count), None)
         assert_same(one.result(), wanted)
         assert one.result() is one.result()
+
+
+def test_the_thread_of_a_gpu_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    detector, boxes = make_detector(), some_boxes(40)
+    wanted = find_here(detector, boxes, 0.2)
+    names = []
+    work = device_heads.DeviceHeads._queue
+
+    def spy(self: object, plan: device_heads.Plan, buffer: torch.Tensor) -> object:
+        names.append(threading.current_thread().name)
+        assert torch.is_inference_mode_enabled() is False
+        return work(self, plan, buffer)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(device_heads.DeviceHeads, "_queue", spy)
+    with ThreadPoolExecutor(1, "one") as own, ThreadPoolExecutor(4, "caller") as callers:
+        monkeypatch.setattr(device_path._heads_of(detector), "_thread", own)
+        found = list(callers.map(lambda _: find_here(detector, boxes, 0.2), range(8)))
+    for one in found:
+        assert_same(one, wanted)
+    assert names == ["one_0"] * 8
+
+
+@pytest.mark.gpu
+def test_threads_on_a_gpu_see_sizes_again(tmp_path: Path) -> None:
+    """Other threads give back pinned memory while a graph is captured."""
+    _, there = on_gpu(tmp_path, single=False)
+    sizes = [(120 + 8 * index, 90) for index in range(6)]
+    images = [np.ascontiguousarray(np.resize(IMAGE, (h, w, 3))) for w, h in sizes]
+    alone = [there.detect(one) for one in images]
+    for _ in range(3):  # each time from other threads
+        with ThreadPoolExecutor(6) as pool:
+            found = list(pool.map(there.detect, images * 4))
+        for one, wanted in zip(found, alone * 4, strict=True):
+            assert len(one) == len(wanted)
+            np.testing.assert_allclose(one.boxes, wanted.boxes, atol=0.05)
 
 
 def test_a_suppression_of_many_rounds_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
