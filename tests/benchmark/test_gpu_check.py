@@ -19,7 +19,7 @@ def check(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
-    ["pooling", "features", "stream", "training", "classification", "accuracy"],
+    ["pooling", "features", "stream", "training", "classification"],
 )
 def test_every_part_runs(part: str, tmp_path: Path, shared_data: Path) -> None:
     done = check(tmp_path, "--parts", part, "--data", str(shared_data))

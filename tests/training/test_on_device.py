@@ -39,8 +39,9 @@ def extractor_of(method: str, device: torch.device = CPU) -> RegionExtractor:
 
 
 def trained(folder: Path, extractor: RegionExtractor, workers: int = 3, **more: int) -> TrainResult:
+    most = 300 if isinstance(extractor, SppRegionFeatures) else 60  # R-CNN pays for each box
     settings = TrainSettings(
-        detector=DetectorSettings(max_boxes=300), calibration_images=6, workers=workers, **more
+        detector=DetectorSettings(max_boxes=most), calibration_images=6, workers=workers, **more
     )
     return train(read_dataset(folder), extractor, settings)
 
