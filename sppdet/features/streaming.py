@@ -104,7 +104,7 @@ def features_together(regions: Regions, choices: Sequence[NDArray[np.int64]]) ->
     distinct, back = np.unique(together, return_inverse=True)
     features = regions.features(distinct).half()
     chosen = features[to_device(back.reshape(-1), features.device)]
-    return list(chosen.split([len(keys) for keys in choices]))
+    return list(torch.split(chosen, [len(keys) for keys in choices]))
 
 
 def to_device(array: NDArray[Any], device: torch.device | None) -> Tensor:

@@ -73,7 +73,8 @@ class Rows:
         blocks, places = np.divmod(which, self._per_block)
         distinct = np.unique(blocks).tolist()
         if self.device is not None and len(distinct) == 1:
-            return self._blocks[distinct[0]][to_device(places, self.device)]
+            only: Tensor = self._blocks[distinct[0]]
+            return only[to_device(places, self.device)]
         taken = torch.empty(len(which), self.dimension, dtype=torch.float16, device=self.device)
         for block in distinct:
             mine = np.flatnonzero(blocks == block)
