@@ -1,17 +1,21 @@
 """SPP-net's features on a device: from a packed image to the pooled windows."""
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from sppdet.boxes import Boxes
+from sppdet.device.clearing import split_masks
 from sppdet.device.graphs import Graphs
-from sppdet.device.layout import Layout
+from sppdet.device.layout import Layout, pack
 from sppdet.device.network import DeviceNetwork
 from sppdet.device.windows import canvas_cells, canvas_windows, on_canvas
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.features.window_pooling_torch import pool_windows_torch
+from sppdet.images import Rgb
 
 Event = torch.cuda.Event
 
@@ -28,21 +32,43 @@ class DeviceFeatures:
     def __init__(self, extractor: SppRegionFeatures) -> None:
         self.extractor = extractor
         self.device = extractor.trunk.device
-        self.network = DeviceNetwork(extractor.trunk)
+        self.network = DeviceNetwork(extractor.trunk, rounds=True)
         self.graphs = Graphs(self.device)
         self.lock = threading.Lock()
         self._cells: dict[tuple[tuple[int, int], ...], Tensor] = {}
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)  # what was made so far is on another stream
 
+    def pack(
+        self,
+        resized: Sequence[Rgb],
+        size: tuple[int, int],
+        boxes: Boxes,
+        thresholds: ArrayLike = (),
+    ) -> tuple[Layout, Tensor]:
+        """:func:`sppdet.device.layout.pack` for this network."""
+        return pack(self.extractor, resized, size, boxes, thresholds, self.network.rounding)
+
+    def settle(self, layout: Layout, buffer: Tensor) -> None:
+        """:meth:`DeviceNetwork.settle` by the first image of a packed buffer."""
+        self.network.settle(layout.views(buffer).images[0].to(self.device))
+
     def maps(self, layout: Layout, buffer: Tensor) -> list[Tensor]:
-        """The map (rows, columns, channels) of each resized image."""
-        return [self.network.map(one) for one in layout.views(buffer)[3]]
+        """The map (rows, columns, channels) of each resized image, or of its canvas."""
+        packed = layout.views(buffer)
+        if not layout.strips:
+            return [self.network.map(one) for one in packed.images]
+        masks = [
+            split_masks((rows.view(torch.bool), columns.view(torch.bool)), strips)
+            for (rows, columns), strips in zip(packed.masks, layout.strips, strict=True)
+        ]
+        return [self.network.map(*one) for one in zip(packed.images, masks, strict=True)]
 
     def windows(self, layout: Layout, buffer: Tensor, maps: list[Tensor]) -> Tensor:
         """(boxes, 4) int32 on the canvas of the maps."""
-        numbers, boxes, *_ = layout.views(buffer)
-        return canvas_windows(boxes, numbers[:-3], self._cells_of(maps))
+        packed = layout.views(buffer)
+        cells = packed.cells if layout.strips else self._cells_of(maps)
+        return canvas_windows(packed.boxes, packed.numbers[:-3], cells)
 
     def pooled(self, layout: Layout, buffer: Tensor) -> tuple[Tensor, Tensor]:
         """The features (boxes, bins, channels) of the network's kind, and a number that is finite

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sppdet.boxes import Boxes
 from sppdet.device.features import DeviceFeatures, Event
-from sppdet.device.layout import Layout, pack
+from sppdet.device.layout import Layout
 from sppdet.device.products import SplitLinear
 from sppdet.device.selection import rank, suppress_and_vote
 from sppdet.features.spp import SppRegionFeatures
@@ -76,7 +76,7 @@ class DeviceHeads:
         least = np.broadcast_to(
             np.float32(0) if threshold is None else threshold, self._labels.shape[:1]
         )
-        layout, buffer = pack(self.features.extractor, resized, size, boxes, least)
+        layout, buffer = self.features.pack(resized, size, boxes, least)
         return Plan(layout, selection, threshold is not None, rounds), buffer
 
     def queue(self, plan: Plan, buffer: Tensor) -> tuple[torch.dtype, Tensor, Event | None]:
@@ -102,8 +102,7 @@ class DeviceHeads:
     def _settle(self, plan: Plan, buffer: Tensor) -> None:
         """Before the first image: choose the precision, and get the weights in it."""
         features = self.features
-        images = plan.layout.views(buffer)[3]
-        features.network.settle(images[0].to(features.device))
+        features.settle(plan.layout, buffer)
         weight, bias = self.scorer.weight, self.scorer.bias
         if self.regression is not None:
             weight = torch.cat([weight, self.regression.weight])
@@ -126,7 +125,8 @@ class DeviceHeads:
 
     def _find(self, plan: Plan, buffer: Tensor) -> Tensor:
         """All the work on the device: two flags, and the values that :meth:`unpack` takes."""
-        numbers, boxes, least, _ = plan.layout.views(buffer)
+        packed = plan.layout.views(buffer)
+        numbers, boxes, least = packed.numbers, packed.boxes, packed.least
         pooled, finite = self.features.pooled(plan.layout, buffer)
         assert self._linear is not None
         outputs = self._linear(pooled.flatten(1))

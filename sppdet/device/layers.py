@@ -1,5 +1,6 @@
-"""Layers of a network, put together or widened so that a GPU takes less time; all in place."""
+"""Layers of a network, put together or widened so that a GPU takes less time."""
 
+import copy
 from collections import Counter
 from itertools import pairwise
 
@@ -32,7 +33,7 @@ def widen_input(network: nn.Module) -> bool:
     return True
 
 
-class _Pointwise(nn.Module):
+class Pointwise(nn.Module):
     """A convolution of 1 x 1 as one product of the pixels and the weights, a ReLU behind it within.
 
     A library of convolutions plans each one anew for every new size of the map; a product needs no
@@ -71,7 +72,7 @@ def use_products(network: nn.Module) -> None:
                 continue
             second = following.get(first, "")
             relu = type(children.get(second)) is nn.ReLU
-            setattr(module, first, _Pointwise(layer, relu))
+            setattr(module, first, Pointwise(layer, relu))
             if relu:
                 setattr(module, second, nn.Identity())
 
@@ -83,6 +84,33 @@ def _is_pointwise(layer: nn.Conv2d) -> bool:
         and layer.padding == (0, 0)
         and layer.groups == 1
     )
+
+
+class Single(nn.Module):
+    """A layer whose steps need the range of single precision, in a network of another precision."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, maps: Tensor) -> Tensor:
+        result: Tensor = self.layer(maps.float())
+        return result.to(maps.dtype)
+
+
+def converted(network: nn.Module, kind: torch.dtype) -> nn.Module:
+    """A copy of the network with numbers of another type, and fewer layers where that is easy."""
+    network = copy.deepcopy(network).eval()
+    fold_batch_norms(network)
+    use_products(network)
+    network = network.to(dtype=kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if kind != torch.float32:
+        for module in list(network.modules()):
+            for name, layer in module.named_children():
+                # It divides by sums of squares.
+                if type(layer) is nn.LocalResponseNorm:
+                    setattr(module, name, Single(layer))
+    return network
 
 
 def fold_batch_norms(network: nn.Module) -> None:

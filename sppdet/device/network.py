@@ -1,12 +1,13 @@
 """A trunk's network for a GPU: in half precision, from the pixels as they are to the map."""
 
-import copy
 import warnings
 
 import torch
 from torch import Tensor, nn
 
-from sppdet.device.layers import fold_batch_norms, use_products, widen_input
+from sppdet.device.clearing import Masks, clear, with_clearing
+from sppdet.device.layers import converted, widen_input
+from sppdet.device.rounding import rounding_of, seen_sides
 from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.trunks.trunk import Trunk, number_type
 
@@ -24,12 +25,18 @@ class DeviceNetwork:
 
     Not safe for threads while :meth:`settle` or :meth:`demote` runs: the caller has a lock.
 
+    Args:
+        trunk: whose network it is.
+        rounds: whether sides are rounded where the network allows that.
+
     Attributes:
         kind: the type of the numbers in the network and in its maps.
+        rounding: of the sides of images; None where they stay as they are.
     """
 
-    def __init__(self, trunk: Trunk) -> None:
+    def __init__(self, trunk: Trunk, rounds: bool = False) -> None:
         self.trunk = trunk
+        self.rounding = rounding_of(trunk) if rounds else None
         own = number_type(trunk.network)
         on_gpu = trunk.device.type == "cuda"
         self._kinds = list(KINDS) if on_gpu and own == torch.float32 else [own]
@@ -45,20 +52,30 @@ class DeviceNetwork:
         """See the class."""
         return self._kinds[0]
 
-    def map(self, pixels: Tensor) -> Tensor:
+    def map(self, pixels: Tensor, masks: Masks | None = None) -> Tensor:
         """The map of an image; nothing waits for the device.
 
         Args:
             pixels: (H, W, 3) uint8 RGB, on the device.
+            masks: where the pixels are a canvas of :attr:`rounding`, what lies behind the image;
+                None for an image as it is.
 
         Returns:
             (rows, columns, channels) of type :attr:`kind`, contiguous, as
-            :meth:`sppdet.trunks.Trunk.map` gives it to rounding.
+            :meth:`sppdet.trunks.Trunk.map` gives it to rounding; behind the image's cells, zeros.
         """
-        batch = self._input(pixels).to(self.kind)
+        if masks is None:
+            batch = self._input(pixels)
+        else:
+            batch = clear(self._normalized(pixels), masks, 0, 0.0)
+        batch = batch.to(self.kind)
         if self._widened:
             batch = nn.functional.pad(batch, (0, 0, 0, 0, 0, 1))
-        result: Tensor = self._network(batch)
+        if masks is None:
+            result: Tensor = self._network(batch)
+        else:
+            assert self._on_canvas is not None
+            result = self._on_canvas(batch, masks)
         return result[0].permute(1, 2, 0).contiguous()
 
     def settle(self, pixels: Tensor) -> None:
@@ -105,7 +122,10 @@ class DeviceNetwork:
 
     def _convert(self) -> None:
         """Make the network of the present precision."""
-        self._network = _converted(self.trunk.network, self.kind)
+        self._network = converted(self.trunk.network, self.kind)
+        self._on_canvas = None
+        if self.rounding is not None:
+            self._on_canvas = with_clearing(self._network, seen_sides(self.trunk))[0]
         on_gpu = self.trunk.device.type == "cuda"
         self._widened = on_gpu and self.kind != torch.float32 and widen_input(self._network)
 
@@ -116,46 +136,22 @@ class DeviceNetwork:
             f"the weights ({self.trunk.origin}) are damaged or of another network"
         )
 
-    def _input(self, pixels: Tensor) -> Tensor:
-        """:meth:`sppdet.trunks.Trunk.input_tensor`, filled up to multiples; float32."""
-        trunk = self.trunk
-        if trunk.preprocessing.channels == "BGR":
+    def _normalized(self, pixels: Tensor) -> Tensor:
+        """:meth:`sppdet.trunks.Trunk.normalized`: (1, 3, H, W) float32, channels-last."""
+        if self.trunk.preprocessing.channels == "BGR":
             pixels = pixels.flip(2)
         batch = pixels.permute(2, 0, 1)[None].to(torch.float32, memory_format=torch.channels_last)
-        batch = torch.addcmul(self._offset, batch, self._factor)
+        return torch.addcmul(self._offset, batch, self._factor)
+
+    def _input(self, pixels: Tensor) -> Tensor:
+        """:meth:`sppdet.trunks.Trunk.input_tensor`, filled up to multiples; float32."""
+        trunk, batch = self.trunk, self._normalized(pixels)
         height, width = (max(side, trunk.smallest_side) for side in batch.shape[2:])
         down, right = -height % trunk.multiple, -width % trunk.multiple
         missing = (0, width + right - batch.shape[3], 0, height + down - batch.shape[2])
         if any(missing):
             batch = nn.functional.pad(batch, missing)
         return batch.contiguous(memory_format=torch.channels_last)
-
-
-class _Single(nn.Module):
-    """A layer whose steps need the range of single precision, in a network of another precision."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, maps: Tensor) -> Tensor:
-        result: Tensor = self.layer(maps.float())
-        return result.to(maps.dtype)
-
-
-def _converted(network: nn.Module, kind: torch.dtype) -> nn.Module:
-    """A copy of the network with numbers of another type, and fewer layers where that is easy."""
-    network = copy.deepcopy(network).eval()
-    fold_batch_norms(network)
-    use_products(network)
-    network = network.to(dtype=kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if kind != torch.float32:
-        for module in list(network.modules()):
-            for name, layer in module.named_children():
-                # It divides by sums of squares.
-                if type(layer) is nn.LocalResponseNorm:
-                    setattr(module, name, _Single(layer))
-    return network
 
 
 def _name(kind: torch.dtype) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-_POINTWISE_LAYERS = (
+POINTWISE_LAYERS = (
     nn.BatchNorm2d
     | nn.Dropout
     | nn.Dropout2d
@@ -56,9 +56,10 @@ _POINTWISE: set[Callable[..., Any]] = {
     F.silu,
     F.tanh,
 }
-_POINTWISE_METHODS = {
+POINTWISE_METHODS = {
     "add", "add_", "clamp", "contiguous", "mul", "mul_", "relu", "relu_", "sigmoid", "tanh"
 }  # fmt: skip
+"""Methods of a tensor that keep every cell in its place."""
 
 
 @dataclass(frozen=True)
@@ -149,14 +150,14 @@ def _behind(node: fx.Node, traced: fx.GraphModule, geometry: MapGeometry | None)
     """The geometry of a node's result, from that of its inputs."""
     if node.op == "call_module":
         return _through(geometry, traced.get_submodule(str(node.target)), node.name)
-    if node.op == "call_method" and node.target not in _POINTWISE_METHODS:
+    if node.op == "call_method" and node.target not in POINTWISE_METHODS:
         raise ValueError(f"{node.name}: the geometry of the method {node.target} is unknown")
     if node.op == "call_function":
         if node.target is F.adaptive_avg_pool2d and _is_one(node.args[1:] or node.kwargs.values()):
             return _EVERYWHERE
-        if node.target is torch.cat and _dimension(node) != 1:
-            raise ValueError(f"{node.name}: joins maps along dimension {_dimension(node)}")
-        if node.target is not torch.cat and not _is_pointwise(node.target):
+        if node.target is torch.cat and dimension(node) != 1:
+            raise ValueError(f"{node.name}: joins maps along dimension {dimension(node)}")
+        if node.target is not torch.cat and not is_pointwise(node.target):
             raise ValueError(f"{node.name}: the geometry of {node.target} is unknown")
     if node.op == "output" and not isinstance(node.args[0], fx.Node):
         raise ValueError("the network's output is not one tensor")
@@ -169,30 +170,35 @@ def _through(geometry: MapGeometry | None, layer: nn.Module, name: str) -> MapGe
     if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
         dilation = getattr(layer, "dilation", 1)
         numbers = (
-            _square(layer.kernel_size, name),
-            _square(layer.stride, name),
-            _square(layer.padding, name),
-            _square(dilation, name),
+            square(layer.kernel_size, name),
+            square(layer.stride, name),
+            square(layer.padding, name),
+            square(dilation, name),
         )
         return _EVERYWHERE if geometry is _EVERYWHERE else geometry.after(*numbers)
-    if isinstance(layer, _POINTWISE_LAYERS):
+    if isinstance(layer, POINTWISE_LAYERS):
         return geometry
     if isinstance(layer, nn.ZeroPad2d):
         left, _, top, _ = layer.padding  # what is added at the far end moves no cell
-        near = _square((left, top), name)
+        near = square((left, top), name)
         return _EVERYWHERE if geometry is _EVERYWHERE else geometry.after(1, 1, near)
     if isinstance(layer, Doubled):
         return _EVERYWHERE if geometry is _EVERYWHERE else geometry.doubled()
     raise ValueError(f"{name}: the geometry of {type(layer).__name__} is unknown")
 
 
-def _is_pointwise(function: Any) -> bool:
+def is_pointwise(function: Any) -> bool:
     """Whether a function keeps every cell in its place."""
     ops = sys.modules.get("torchvision.ops")  # a network that calls its functions has imported it
     return function in _POINTWISE or (ops is not None and function is ops.stochastic_depth)
 
 
-def _square(value: object, name: str) -> int:
+def square(value: object, name: str) -> int:
+    """The number that a layer's setting is for both axes.
+
+    Raises:
+        ValueError: it is not one whole number.
+    """
     numbers = value if isinstance(value, tuple) else (value,)
     if len(set(numbers)) != 1 or not isinstance(numbers[0], int):
         raise ValueError(f"{name}: {value} is not one whole number for both axes")
@@ -204,6 +210,6 @@ def _is_one(size: Any) -> bool:
     return all(one in (1, (1, 1), [1, 1]) for one in size)
 
 
-def _dimension(node: fx.Node) -> Any:
+def dimension(node: fx.Node) -> Any:
     """Along which dimension ``torch.cat`` joins."""
     return node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)

@@ -13,7 +13,6 @@ from sppdet.boxes import clip, decode
 from sppdet.detector import Detector
 from sppdet.device import heads as device_heads
 from sppdet.device import path as device_path
-from sppdet.device.network import _converted
 from sppdet.device.path import find_later, is_supported, resize_all
 from sppdet.errors import SppdetError
 from sppdet.features.rcnn import RcnnRegionFeatures
@@ -101,6 +100,29 @@ def test_the_detections_are_those_of_the_path(
     detector, boxes = make_detector(regression=regression), some_boxes(count)
     assert is_supported(detector)
     assert_same(find_here(detector, boxes, threshold), expect(detector, boxes, threshold))
+
+
+@pytest.mark.parametrize("size", [(140, 90), (91, 141), (64, 64), (65, 129), (300, 77), (31, 8)])
+@pytest.mark.parametrize("name", ["small", "squeezenet1_0", "lite0"])
+def test_images_of_other_sizes(name: str, size: tuple[int, int]) -> None:
+    """On canvases of rounded sides."""
+    settings = SppSettings((64, 128), levels=(1, 2))
+    detector = make_detector(SppRegionFeatures(build_trunk(name, None), settings))
+    image = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3)).astype(np.uint8)
+    boxes = some_boxes(60) * np.tile(np.divide(size, SIZE), 2).astype("f4")
+    with torch.inference_mode():
+        wanted = find(
+            detector.extractor.prepare(image, boxes),
+            boxes,
+            size,
+            detector.scorer,
+            detector.regression,
+            detector.settings.selection,
+            0.3,
+        )
+    resized = resize_all(detector.extractor, image)
+    assert_same(find_later(detector, resized, size, boxes, 0.3).result(), wanted)
+    assert device_path._heads_of(detector).features.network.rounding is not None
 
 
 @pytest.mark.parametrize(
@@ -252,7 +274,7 @@ def on_gpu(folder: Path, single: bool) -> tuple[Detector, Detector]:
     if single:
         network = device_path._heads_of(there).features.network
         network._kinds = [torch.float32]
-        network._network = _converted(network.trunk.network, torch.float32)
+        network._convert()
         network.settled = True
     return here, there
 

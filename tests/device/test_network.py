@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from sppdet.device.layers import fold_batch_norms, use_products, widen_input
-from sppdet.device.network import DeviceNetwork, _converted
+from sppdet.device.layers import converted, fold_batch_norms, use_products, widen_input
+from sppdet.device.network import DeviceNetwork
 from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.trunks import Preprocessing, build_trunk, make_trunk
 from sppdet.trunks.trunk import Trunk
@@ -86,7 +86,7 @@ def test_a_response_norm_keeps_the_range_of_single_precision() -> None:
     """300 squared is not in half precision's range."""
     norm = nn.Sequential(nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75))
     maps = torch.full((1, 8, 2, 2), 300.0)
-    found = _converted(norm, torch.float16)(maps.half())
+    found = converted(norm, torch.float16)(maps.half())
     torch.testing.assert_close(found.float(), norm(maps), rtol=2e-3, atol=0)
 
 
@@ -94,7 +94,7 @@ def half_first(trunk: Trunk) -> DeviceNetwork:
     """A network that tries the precisions of a GPU."""
     network = DeviceNetwork(trunk)
     network._kinds = [torch.float16, torch.bfloat16, torch.float32]
-    network._network = _converted(trunk.network, torch.float16)
+    network._network = converted(trunk.network, torch.float16)
     network.settled = False
     return network
 
@@ -157,7 +157,7 @@ def test_products_and_a_fourth_channel_change_nothing(name: str) -> None:
     assert least > 0
     torch.testing.assert_close(found, wanted, rtol=0, atol=least)
     torch.testing.assert_close(wide, wanted, rtol=0, atol=least)
-    products = [one for one in other.modules() if type(one).__name__ == "_Pointwise"]
+    products = [one for one in other.modules() if type(one).__name__ == "Pointwise"]
     assert len(products) == {"small": 0, "squeezenet1_0": 16}[name]
     assert all(one.relu for one in products)
 
