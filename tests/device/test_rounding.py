@@ -1,6 +1,7 @@
 """Maps on canvases of rounded sides against those of the images as they are."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -38,6 +39,10 @@ def packed(features: DeviceFeatures, *images: np.ndarray) -> tuple[Layout, Tenso
         canvas[len(one) :] = 255
         canvas[:, one.shape[1] :] = 255
     return layout, buffer
+
+
+def first_map(features: DeviceFeatures, layout: Layout, buffer: Tensor) -> Tensor:
+    return features.maps(layout, buffer)[0]
 
 
 @torch.inference_mode()
@@ -203,7 +208,7 @@ def test_other_networks_see_images_as_they_are(network: nn.Module) -> None:
 def test_a_network_whose_map_changes_sees_images_as_they_are() -> None:
     """A layer that is not what its type says, which no walk over the layers finds."""
     layer = nn.ReLU()
-    layer.forward = lambda maps: maps - maps.mean(dim=(2, 3), keepdim=True)  # type: ignore[method-assign]
+    layer.forward = lambda maps: maps - maps.mean(dim=(2, 3), keepdim=True)  # type: ignore[method-assign, assignment]
     assert rounding_of(own(nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), layer))) is None
 
 
@@ -234,7 +239,7 @@ def test_the_side_of_a_scale_is_not_rounded_and_not_cleared() -> None:
 def test_all_images_of_a_canvas_have_strips_of_the_same_widths() -> None:
     rounding = of_trunk(build_trunk("squeezenet1_0", None)).network.rounding
     assert rounding is not None
-    found = {}
+    found: dict[int, tuple[int, ...]] = {}
     for pixels in range(1, 400):
         side = rounding.side(pixels, False)
         assert side.canvas >= max(pixels, 64)
@@ -284,9 +289,7 @@ def test_images_of_one_canvas_share_a_graph_on_a_gpu(name: str) -> None:
                 features.settle(layout, buffer)
                 torch.cuda.synchronize()
             keys.add(layout)
-            found, _ = features.queue(
-                layout, lambda b, layout=layout: features.maps(layout, b)[0], buffer
-            )
+            found, _ = features.queue(layout, partial(first_map, features, layout), buffer)
             torch.cuda.synchronize()
             wanted = trunk.map(pixels).cpu()
             rows, columns, _ = wanted.shape
