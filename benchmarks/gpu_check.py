@@ -1,4 +1,4 @@
-"""All checks and figures that need a GPU, in at most seven minutes from a bare machine.
+"""All checks and figures that need a GPU; what is not done after seven minutes is stopped.
 
 Every part runs in a process of its own, the most important ones first, and one JSON file holds what
 is known so far after each part: what was measured, and why the rest was not. The last two parts,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from pooling import random_windows  # benchmarks/pooling.py: the same windows as on a CPU
 from torch import Tensor
 
 from sppdet.features.window_pooling_torch import pool_windows_torch
@@ -58,16 +58,6 @@ def compile_kernels(device: torch.device, dtype: torch.dtype) -> None:
     if dtype == torch.float32:
         launches(feature_map, windows)
     torch.cuda.synchronize(device)
-
-
-def random_windows(
-    random: np.random.Generator, rows: int, columns: int, count: int
-) -> NDArray[np.int32]:
-    """(count, 4), as in ``benchmarks/pooling.py``: sides uniform from one cell to the whole map."""
-    limits = np.array([columns, rows])
-    sides = random.integers(1, limits + 1, (count, 2))
-    first = random.integers(0, limits - sides + 1)
-    return np.concatenate([first, first + sides], axis=1).astype(np.int32)
 
 
 def launches(feature_map: Tensor, windows: Tensor) -> dict[str, Any]:

@@ -115,7 +115,7 @@ class DeviceHeads:
         """Leave a precision in which a map was not finite.
 
         Raises:
-            SppdetError: there is no other precision.
+            SppdetError: no other precision is left.
         """
         with self.features.lock, torch.inference_mode():
             if self.features.device.type == "cuda":

@@ -105,7 +105,7 @@ class DeviceNetwork:
         """Leave a precision in which a map was not finite, unless that has happened already.
 
         Raises:
-            SppdetError: there is no other precision.
+            SppdetError: no other precision is left.
         """
         if kind != self.kind:
             return

@@ -128,7 +128,7 @@ def _choose(
 ) -> Chosen:
     """One block of classes."""
     classes, count = scores.shape
-    boxes = boxes.masked_fill((scores == -torch.inf)[:, :, None], 0)  # nothing that is no number
+    boxes = boxes.masked_fill((scores == -torch.inf)[:, :, None], 0)  # else NaN could spread
     overlaps = pairwise_iou(boxes)
     kind = torch.float16 if boxes.is_cuda else torch.float32
     better = (overlaps > _not_above(settings.nms_iou)).triu(1).to(kind)

@@ -44,7 +44,7 @@ ENOUGH_FOR_PROCESSES = 100
 """Images for which processes, which need about two seconds to begin, are worth it on a GPU."""
 
 WAITING = 4
-"""Threads beyond the number of workers on a GPU: so many images wait for the device meanwhile."""
+"""Threads on a GPU beyond the number of workers. They wait for the device while others work."""
 
 
 class Detecting(Protocol):
