@@ -2,14 +2,14 @@
 
 import json
 import time
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sppdet.boxes import Boxes
 from sppdet.cli.interrupt import interrupts_unchanged
+from sppdet.cli.outcomes import Outcome, Sums
 from sppdet.cli.output_names import output_names
 from sppdet.cli.progress import console, finish_batch, progress_bar
 from sppdet.cli.resuming import entries_before
@@ -85,16 +85,6 @@ class Job:
         return found[: self.choice.most]
 
 
-@dataclass
-class Outcome:
-    """What came of one source: an entry per image or frame, and why it failed, if it did."""
-
-    entries: list[dict[str, Any]] = field(default_factory=list)
-    failure: str | None = None
-    skipped: bool = False
-    interrupted: bool = False
-
-
 def plan(
     given: Sequence[str],
     output: Path,
@@ -158,49 +148,51 @@ def run(job: Job, inputs: Plan, summary: Path | None) -> None:
     """
     start = time.perf_counter()
     total = len(inputs.sources) + len(inputs.problems)
-    failures = list(inputs.problems)
-    counts: Counter[str] = Counter()
-    frames = done = skipped = finished = 0
-    items = list(zip(inputs.sources, inputs.names, strict=True))
+    sums = Sums(job.saver, list(inputs.problems))
+    items = list(enumerate(zip(inputs.sources, inputs.names, strict=True)))
+    outcomes: dict[int, Outcome] = {}
+    """Those that are done and not yet counted; workers end in another order."""
+
+    def work(item: tuple[int, tuple[Source, str]]) -> None:
+        number, (source, name) = item
+        outcomes[number] = _work(job, source, name)
+
+    results = job.pipeline.map(work, items)
     try:
         with interrupts_unchanged(), progress_bar() as bar:
             task = bar.add_task("detecting", total=len(items), visible=not inputs.alone)
-            results = job.pipeline.map(lambda item: _work(job, *item), items)
-            for (source, _), outcome in zip(items, results, strict=True):
-                for entry in outcome.entries:
-                    job.saver.add(entry)
-                    counts.update(one["label"] for one in entry["detections"])
-                    if inputs.alone and source.kind not in ("video", "camera"):
+            for (number, (source, _)), _none in zip(items, results, strict=True):
+                outcome = outcomes.pop(number)
+                sums.add(outcome)
+                if inputs.alone and source.kind not in ("video", "camera"):
+                    for entry in outcome.entries:
                         _print(source, entry)
-                frames += 0 if outcome.skipped else len(outcome.entries)
-                skipped += outcome.skipped
-                finished += 1
                 if outcome.interrupted:
                     raise KeyboardInterrupt
-                if outcome.failure is None:
-                    done += 1
-                else:
-                    failures.append(outcome.failure)
                 bar.advance(task)
     except KeyboardInterrupt:
-        left = len(items) - finished
+        results.close()  # waits for what is under way
+        for number in sorted(outcomes):
+            sums.add(outcomes.pop(number))
+        left = len(items) - sums.finished
         console.print(
-            f"{done} images are done and kept, {left} are left; the same command with "
+            f"{sums.done} images are done and kept, {left} are left; the same command with "
             "--skip-existing goes on",
             soft_wrap=True,
         )
         raise
     finally:
-        if done or frames:
+        if sums.done or sums.frames:
             job.saver.close()
+    failures, counts = sums.failures, sums.counts
     seconds = time.perf_counter() - start
     figures = {
-        "images": done,
-        "skipped": skipped,
-        "frames": frames,
+        "images": sums.done,
+        "skipped": sums.skipped,
+        "frames": sums.frames,
         "failed": failures,
         "detections": {name: counts[name] for name in job.detector.classes if counts[name]},
-        "photographs_per_second": round(frames / seconds, 3),
+        "photographs_per_second": round(sums.frames / seconds, 3),
     }
     if summary is not None:
         write_text(summary, json.dumps(figures, indent=1) + "\n")
@@ -208,7 +200,7 @@ def run(job: Job, inputs: Plan, summary: Path | None) -> None:
         _tell(figures, job.saver.folder)
     if failures and inputs.alone:
         raise SppdetError(failures[0])
-    finish_batch(failures, total, 1 if done else 2)
+    finish_batch(failures, total, 1 if sums.done else 2)
 
 
 def _work(job: Job, source: Source, name: str) -> Outcome:

@@ -8,7 +8,7 @@ the result of its image.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
@@ -120,7 +120,9 @@ class Pipeline:
         if self._processes is not None:
             self._processes.close()
 
-    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def map(
+        self, work: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Generator[Result, None, None]:
         """``map(work, items)`` in worker threads, in order; ``work`` calls :meth:`detect`.
 
         At most ``workers`` + 1 results wait, or are under way, on a CPU, and :data:`WAITING` more
