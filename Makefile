@@ -7,6 +7,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes of the tests; each needs about 2.5 GB of memory.
+PROCESSES ?= 2
 # The public face is checked strictly.
 FACE := sppdet/__init__.py sppdet/detector.py sppdet/detections sppdet/inputs sppdet/settings.py sppdet/boxes.py \
 	sppdet/images.py sppdet/model_file.py sppdet/errors.py sppdet/heads sppdet/features sppdet/training sppdet/trunks \
@@ -31,7 +33,8 @@ detect: install
 test: install types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=92
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile \
+		--cov --cov-report=term:skip-covered --cov-fail-under=92
 
 types: install
 	$(BIN)/mypy

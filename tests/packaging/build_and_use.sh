@@ -11,6 +11,15 @@ trap 'rm -rf "$folder"' EXIT
 
 "$python" -m build --outdir "$folder/dist" "$checkout"
 "$python" -m venv "$folder/empty"
+# PyTorch's gigabytes are links to what is installed beside PYTHON: pip finds them there, and
+# installs all that they do not bring.
+from=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+to=$("$folder/empty/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+for name in torch torch-* torchgen functorch torchvision torchvision-* torchvision.libs nvidia nvidia_* cuda* triton triton-*; do
+    for package in "$from"/$name; do
+        [ ! -e "$package" ] || cp -al "$package" "$to" 2> /dev/null || cp -a "$package" "$to"
+    done
+done
 cd "$folder"
 for package in dist/*.whl dist/*.tar.gz; do
     # The second package finds its dependencies installed already.
