@@ -90,7 +90,7 @@ def _repacked(rng: random.Random, content: bytes, texts: tuple[str, ...]) -> byt
         tensor = tensors[name]
         tensors[name] = rng.choice(
             (
-                lambda: tensor[:1].clone(),
+                lambda: torch.atleast_1d(tensor)[:1].clone(),
                 lambda: tensor.reshape(-1).clone(),
                 lambda: tensor.double() * 1e30,
                 lambda: tensor.to(torch.int32),
