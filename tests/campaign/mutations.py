@@ -23,7 +23,6 @@ from typing import Any
 
 from results import conclude
 
-SECONDS = 10.0
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
@@ -62,7 +61,7 @@ class Campaign:
         """Returns the case that ended the worker, or None when all are done."""
         words = [sys.executable, str(Path(__file__)), "--worker", "--folder", str(self.folder)]
         words += ["--first", str(first), "--last", str(last), "--step", str(self.options.workers)]
-        words += ["--seed", str(self.options.seed)]
+        words += ["--seed", str(self.options.seed), "--seconds", str(self.options.seconds)]
         words += ["--kind", self.options.kind] if self.options.kind else []
         words += ["--planted"] if self.options.planted else []
         log = self.folder / f"log-{first}"
@@ -90,10 +89,11 @@ class Campaign:
                     self._note(line)
                     at = None
             if at is not None and not why:
-                if asleep.seconds() > SECONDS:
-                    why = f"waits for more than {SECONDS:.0f} s"
-                elif _cpu(process.pid) - used > 1.5 * SECONDS:
-                    why = f"more than {1.5 * SECONDS:.0f} s of processor time"
+                most = self.options.seconds
+                if asleep.seconds() > most:
+                    why = f"waits for more than {most:g} s"
+                elif _cpu(process.pid) - used > 1.5 * most:
+                    why = f"more than {1.5 * most:g} s of processor time"
                 if why:
                     process.kill()
         process.wait()
@@ -152,6 +152,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--kind", help="cases of this kind only")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=10, help="of a case, at most")
     parser.add_argument("--json", type=Path, help="write the result")
     parser.add_argument("--keep", type=Path, help="keep the folders of cases with faults here")
     parser.add_argument("--planted", action="store_true", help="faults that must be found")

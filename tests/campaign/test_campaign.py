@@ -32,7 +32,7 @@ def test_mutations(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_campaign_of_mutations_finds_what_is_planted(tmp_path: Path) -> None:
-    words = ("--planted", "--number", "8", "--workers", "1")
+    words = ("--planted", "--number", "8", "--workers", "1", "--seconds", "3")
     code, found, said = run("mutations.py", *words, file=tmp_path / "r")
     assert code == 1
     faults = {fault["kind"]: fault["fault"] for fault in found["faults"]}
@@ -48,8 +48,8 @@ def test_the_campaign_of_mutations_finds_what_is_planted(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_kills(tmp_path: Path) -> None:
-    words = ["--number", "6", "--seed", "3", "--fresh", "5"]
+    words = ["--number", "3", "--seed", "3", "--fresh", "3"]
     for command in ("train", "detect", "cache"):
         words += ["--command", command]
     code, found, said = run("kills.py", *words, file=tmp_path / "r")
-    assert (code, found["number"], found["faults"]) == (0, 6, []), said
+    assert (code, found["number"], found["faults"]) == (0, 3, []), said

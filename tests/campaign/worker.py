@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-SECONDS, MEGABYTES = 10.0, 2000.0
+MEGABYTES = 2000.0
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -103,7 +103,7 @@ def work(options: argparse.Namespace) -> None:
             peak = megabytes[0]
         seconds = time.process_time() - begin
         faults += [f"writes {path}" for path in writes.outside[:5]]
-        faults += [f"{seconds:.0f} s of processor time"] if seconds > SECONDS else []
+        faults += [f"{seconds:.0f} s of processor time"] if seconds > options.seconds else []
         faults += [f"{peak:.0f} MB of memory"] if peak > MEGABYTES else []
         done = {"end": number, "kind": kind, "seconds": seconds, "peak": peak, "faults": faults}
         print(json.dumps(done), file=answers, flush=True)
