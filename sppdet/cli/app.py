@@ -34,6 +34,7 @@ COMMANDS = {
     "explain": "sppdet.cli.explain:explain",
     "find": "sppdet.cli.find:find",
     "evaluate": "sppdet.cli.evaluate:evaluate",
+    "ensemble": "sppdet.cli.ensemble:ensemble",
     "label": "sppdet.cli.label:label",
     "serve": "sppdet.cli.serve:serve",
     "info": "sppdet.cli.info:info",

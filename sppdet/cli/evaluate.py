@@ -24,7 +24,6 @@ from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
     from sppdet.datasets import Dataset
-    from sppdet.detections import Detections
 
 
 def evaluate(
@@ -94,6 +93,7 @@ def evaluate(
     if [model, results, proposals].count(None) != 2:
         raise SppdetError("give one of --model, --results and --proposals")
     from sppdet.cli.common import limit_pixels
+    from sppdet.cli.evaluate_models import run_model
     from sppdet.cli.evaluate_tables import print_figures
     from sppdet.cli.progress import console, finish_batch, tell_dataset
     from sppdet.datasets import read_dataset
@@ -130,7 +130,7 @@ def evaluate(
         return
     records = None
     if model is not None:
-        found, failures, thresholds = _run_model(model, dataset, device, workers)
+        found, failures, thresholds = run_model(model, dataset, device, workers)
     else:
         assert results is not None
         read = read_results(results, dataset, boxes)
@@ -166,31 +166,6 @@ def evaluate(
     finish_batch(failures, count, 1 if len(failures) < count else 2)
 
 
-def _run_model(
-    path: Path, dataset: "Dataset", device: str | None, workers: int | None
-) -> "tuple[list[Detections], list[str], dict[str, float]]":
-    """The detections of every image, the failures, and the thresholds by class."""
-    from sppdet.cli.common import choose_device, images_at_a_time
-    from sppdet.cli.progress import progress_bar
-    from sppdet.detector import Detector
-    from sppdet.evaluation.detecting import detect_all
-    from sppdet.proposals.cache import ProposalCache
-
-    where = choose_device(device)
-    cache = ProposalCache()
-    detector = Detector.load(path, where)
-    _check_classes(path, detector.classes, dataset)
-    count = images_at_a_time(where, workers) if where.type == "cpu" else workers
-    with progress_bar() as bar:
-        task = bar.add_task("detecting", total=len(dataset.images))
-        found, failures = detect_all(
-            detector, dataset.images, count, lambda: bar.advance(task), cache
-        )
-    for line in cache.disk.summary("proposals"):
-        bar.console.print(line, markup=False, soft_wrap=True)
-    return found, failures, dict(zip(detector.classes, detector.thresholds, strict=True))
-
-
 def _proposals(
     dataset: "Dataset", method: str, iou: float, json_file: Path | None, workers: int | None
 ) -> list[str]:
@@ -221,31 +196,6 @@ def _proposals(
     return failures
 
 
-def _check_classes(model: Path, known: tuple[str, ...], dataset: "Dataset") -> None:
-    """Say which classes only the model or only the data has.
-
-    Raises:
-        SppdetError: they share none.
-    """
-    if not set(known) & set(dataset.classes):
-        raise SppdetError(
-            f"{model}: finds {_some(known)}, but the data have {_some(dataset.classes)}; "
-            "no class is the same"
-        )
-    from sppdet.cli.progress import console
-
-    only_data = [name for name in dataset.classes if name not in known]
-    only_model = [name for name in known if name not in dataset.classes]
-    if only_data:
-        console.print(
-            f"note: the model does not know {_some(only_data)}: AP 0", markup=False, soft_wrap=True
-        )
-    if only_model:
-        console.print(
-            f"note: the data have no {_some(only_model)}: left out", markup=False, soft_wrap=True
-        )
-
-
 def _is_json(path: Path | None) -> bool:
     return path is not None and path.suffix.lower() == ".json"
 
@@ -255,7 +205,3 @@ def _result_files(path: Path | None) -> list[Path]:
     if path is None:
         return []
     return [entry for entry in path.rglob("*") if entry.is_file()] if path.is_dir() else [path]
-
-
-def _some(names: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
