@@ -89,3 +89,18 @@ def test_a_detection_imports_neither_torchvision_nor_scikit_learn() -> None:
         "print([m for m in ('torchvision', 'sklearn', 'matplotlib', 'pandas') if m in sys.modules])"
     )
     assert heavy.strip() == "[]"
+
+
+def test_a_detection_imports_no_package_of_an_extra(tmp_path: Path) -> None:
+    """Neither by the public face nor by the command."""
+    heavy = run_python(
+        "import sys\n"
+        "from sppdet.cli import main\n"
+        "try:\n"
+        f"    main(['detect', {str(ROOT / 'data/sample/fruit.jpg')!r}, '--device', 'cpu', '--quiet',"
+        f" '-o', {str(tmp_path)!r}])\n"
+        "except SystemExit as stop:\n"
+        "    assert not stop.code\n"
+        "print([m for m in ('pyarrow', 'fsspec', 'ray') if m in sys.modules])"
+    )
+    assert heavy.strip() == "[]"

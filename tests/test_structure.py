@@ -38,6 +38,7 @@ FLOORS = (
     "classification",
     "benchmark",
     "serving",
+    "scale",
     "cli",
     "__main__",
 )

@@ -30,6 +30,7 @@ from sppdet.runtime.names import visible
 COMMANDS = {
     "train": "sppdet.cli.train:train",
     "detect": "sppdet.cli.detect:detect",
+    "merge-results": "sppdet.cli.merge_results:merge_results",
     "propose": "sppdet.cli.propose:propose",
     "explain": "sppdet.cli.explain:explain",
     "find": "sppdet.cli.find:find",

@@ -94,8 +94,9 @@ BOX_STYLES = ("xyxy", "xywh", "cxcywh", "yolo")
 EXPORTS = ("coco", "voc", "yolo", "text")
 """Formats of results, see :func:`sppdet.evaluation.export.export`."""
 
-SAVES = ("pictures", "json", "jsonl", "csv", "txt", "voc", "coco", "crops")
-"""What ``sppdet detect`` writes, see :mod:`sppdet.cli.saving`."""
+SAVES = ("pictures", "json", "jsonl", "csv", "txt", "voc", "coco", "crops", "parquet")
+"""What ``sppdet detect`` writes, see :mod:`sppdet.cli.saving`; "parquet" stands alone, see
+:mod:`sppdet.scale`."""
 
 DATA_SETS = ("voc2007", "voc2012", "coco-val2017", "cifar10")
 """Data sets of :mod:`sppdet.datasets.download`."""

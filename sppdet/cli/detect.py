@@ -1,5 +1,6 @@
 """``sppdet detect``: pictures in, annotated pictures and JSON out."""
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +20,14 @@ def detect(
             "for an image on the standard input, or the number of a camera."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the outputs.")] = Path(
-        "detections"
-    ),
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for the outputs; for parquet also s3://, gs:// and so on.",
+        ),
+    ] = "detections",
     model: Annotated[
         Path | None,
         typer.Option(help="A file that tools/train.py wrote. Default: the model that ships."),
@@ -64,6 +70,18 @@ def detect(
         bool,
         typer.Option("--skip-existing", help="Leave out images whose outputs are there already."),
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            help="Work on one shard of the folder, such as 3/16; needs --save parquet. "
+            "Default: 1/1.",
+        ),
+    ] = None,
+    part_images: Annotated[
+        int | None,
+        typer.Option("--part-images", min=1, help="Most images in a parquet file. Default: 1000."),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the summary of the run to this file.")
     ] = None,
@@ -85,6 +103,19 @@ def detect(
     kinds = set(parse_names(save, "--save", SAVES)) - ({"pictures"} if no_pictures else set())
     if not kinds:
         raise SppdetError(f"--save {save} --no-pictures: nothing is left to write")
+    of_parts = {"--shard": shard, "--part-images": part_images}
+    if "parquet" in kinds:
+        from sppdet.cli.detect_parts import Order, detect_parts
+
+        if kinds != {"parquet"}:
+            raise SppdetError(f"--save {save}: parquet stands alone; run the command once for each")
+        refuse({"--every": every, "--proposals": proposals}, "does not go with --save parquet")
+        order = Order(
+            images, output, shard, part_images, recursive, model or shipped_model(), device, json
+        )
+        detect_parts(order, threshold or [], classes, max, max_pixels)
+        return
+    refuse(of_parts, "needs --save parquet")
     if skip_existing and not kinds & {"json", "jsonl"}:
         raise SppdetError("--skip-existing: needs json or jsonl in --save, to know what is done")
 
@@ -96,7 +127,8 @@ def detect(
 
     limit_pixels(max_pixels)
     where = choose_device(device)
-    inputs = plan(images, output, kinds, recursive, every, [model, proposals], json)
+    folder = Path(output)
+    inputs = plan(images, folder, kinds, recursive, every, [model, proposals], json)
     detector = Detector.load(model or shipped_model(), where)
     chosen = Choice(
         parse_thresholds(threshold or [], detector.classes),
@@ -104,13 +136,21 @@ def detect(
         max,
     )
     boxes = given_proposals(proposals, inputs, box_order, box_base) if proposals else None
-    saver = Saver(output, kinds, detector.classes, inputs.files)
+    saver = Saver(folder, kinds, detector.classes, inputs.files)
     side_by_side = len(inputs.sources) > 1 and not inputs.videos
     workers = None if side_by_side else 1
     if side_by_side and where.type == "cpu":
         workers = images_at_a_time(where)
     with Pipeline(detector, workers, len(inputs.sources) if boxes is None else 0) as pipeline:
         run(Job(detector, chosen, saver, every, skip_existing, pipeline, boxes), inputs, json)
+
+
+def refuse(options: Mapping[str, object], why: str) -> None:
+    """Raise SppdetError with the first of these options that has a value, and why it is wrong."""
+    for name, value in options.items():
+        if value:
+            shown = name if value is True else f"{name} {value}"
+            raise SppdetError(f"{shown}: {why}")
 
 
 def parse_thresholds(given: list[str], classes: tuple[str, ...]) -> dict[str, float]:

@@ -59,7 +59,7 @@ _RUN = {
 """Files per run: their name, what they begin with, what separates their entries, and their end."""
 
 KINDS = (*_EACH, *_RUN, "crops")
-"""All that can be saved."""
+"""All that is saved here; :mod:`sppdet.scale` writes parquet."""
 
 
 def report(title: str, found: Detections, frame: int | None = None) -> dict[str, Any]:

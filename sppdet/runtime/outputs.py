@@ -44,11 +44,13 @@ _KEYS = (
     {"image", "width", "height", "explanations"},
     {"example", "box", "trunk", "regions"},
     {"detectors", "best_alone", "together_against_best"},
+    {"shard", "images", "setting"},
+    {"merged_images", "shards", "parts", "setting"},
 )
 """Keys that stand together in the JSON of detect, of evaluate (two kinds), of data check, of
 benchmark, of classify test, of info, of a run's history, of the summary of detect, of data
-suspects, of warm-up, of convert and split, of prepare-data, of cache, of explain, of find and of
-ensemble."""
+suspects, of warm-up, of convert and split, of prepare-data, of cache, of explain, of find, of
+ensemble, of shards and of merge-results."""
 
 _HEAD_BYTES = 4096
 _LARGEST_JSON = 1 << 28

@@ -99,7 +99,7 @@ def test_the_check_sees_a_heavy_import() -> None:
         (choices.BOX_STYLES, BOX_STYLES),
         (choices.EXPORTS, EXPORTS),
         (choices.DATA_SETS, SOURCES),
-        (choices.SAVES, SAVED),
+        (choices.SAVES, (*SAVED, "parquet")),
         (choices.PROPOSAL_FILES, tuple(suffix[1:] for suffix in SUFFIXES)),
         (choices.BOX_ORDERS, tuple(ORDERS)),
         (choices.NETWORKS, NETWORKS),
