@@ -51,12 +51,9 @@ WRONG = suggestion("pear", [500, 0, 600, 100])
         ([], FIT, {"click": 2}),  # two clicks
         (RIGHT, as_boxes([]), {"accept": 1}),  # all at once
         ([*RIGHT, WRONG], as_boxes([]), {"accept": 2}),  # one by one
-        (
-            [*RIGHT[:1], NEARLY],
-            as_boxes([]),
-            {"accept": 1, "walk or drag": 2},
-        ),  # all at once and a correction
-        ([*RIGHT[:1], NEARLY], FIT, {"accept": 1, "click": 1}),  # a click is less than a correction
+        ([*RIGHT[:1], NEARLY], as_boxes([]), {"accept": 1, "correct": 2}),
+        ([*RIGHT[:1], NEARLY], FIT, {"accept": 1, "walk or drag": 2}),  # FIT comes after NEARLY
+        ([*RIGHT, NEARLY, WRONG], FIT, {"accept": 2}),
         ([suggestion("apple", [0, 0, 100, 100])], FIT, {"click": 2}),  # of the wrong class
         ([WRONG] * 5, FIT, {"click": 2}),
     ],
