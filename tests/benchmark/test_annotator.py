@@ -42,6 +42,7 @@ def suggestion(label: str, box: list[float]) -> dict[str, object]:
 RIGHT = [suggestion("pear", [0, 0, 100, 98]), suggestion("apple", [200, 0, 300, 99])]
 NEARLY = suggestion("apple", [200, 0, 300, 60])
 WRONG = suggestion("pear", [500, 0, 600, 100])
+CROWD = [*RIGHT, suggestion("fig", [400, 0, 500, 60]), WRONG]
 
 
 @pytest.mark.parametrize(
@@ -51,9 +52,9 @@ WRONG = suggestion("pear", [500, 0, 600, 100])
         ([], FIT, {"click": 2}),  # two clicks
         (RIGHT, as_boxes([]), {"accept": 1}),  # all at once
         ([*RIGHT, WRONG], as_boxes([]), {"accept": 2}),  # one by one
-        ([*RIGHT[:1], NEARLY], as_boxes([]), {"accept": 1, "correct": 2}),
+        ([*RIGHT[:1], NEARLY], as_boxes([]), {"accept": 1, "walk or drag": 2}),
         ([*RIGHT[:1], NEARLY], FIT, {"accept": 1, "walk or drag": 2}),  # FIT comes after NEARLY
-        ([*RIGHT, NEARLY, WRONG], FIT, {"accept": 2}),
+        (CROWD, as_boxes([]), {"accept": 1, "correct": 2, "delete": 1}),
         ([suggestion("apple", [0, 0, 100, 100])], FIT, {"click": 2}),  # of the wrong class
         ([WRONG] * 5, FIT, {"click": 2}),
     ],
@@ -61,7 +62,13 @@ WRONG = suggestion("pear", [500, 0, 600, 100])
 def test_actions(
     actions: ModuleType, suggestions: list, proposals: np.ndarray, spent: dict[str, int]
 ) -> None:
-    assert actions.actions_of(TRUTHS, NAMES, suggestions, proposals, None) == spent
+    truths, names = TRUTHS, NAMES
+    if suggestions is CROWD:  # accepting all is less only with many right ones
+        truths = as_boxes([*TRUTHS, *(TRUTHS + 1000), [400, 0, 500, 100]])
+        names = [*NAMES, *NAMES, "fig"]
+        moved = [one | {"box": [side + 1000 for side in one["box"]]} for one in RIGHT]
+        suggestions = [*suggestions, *moved]
+    assert actions.actions_of(truths, names, suggestions, proposals, None) == spent
 
 
 def test_the_choices_under_a_point_are_the_pages(actions: ModuleType) -> None:
