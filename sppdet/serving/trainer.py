@@ -189,8 +189,8 @@ class Trainer:
                 else "there is nothing to tell the objects from yet; label another photograph"
             )
         elif kind == "detector":
-            detector = take(Path(event["file"]), self._photos)
-            self._ahead.use(self._ahead.generation + 1, detector)
+            learned = take(Path(event["file"]), self._photos)
+            self._ahead.use(self._ahead.generation + 1, learned)
             self._training = False
             if event["seconds"] is not None:
                 self._seconds = round(event["seconds"], 3)

@@ -1,6 +1,7 @@
 """The training in the background: incremental, honest, and handed over as a file."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ import torch
 
 from sppdet.boxes import as_boxes, iou
 from sppdet.detector import Detector
-from sppdet.serving.learning.exchange import put, take
+from sppdet.serving.ahead import Ahead
+from sppdet.serving.learning.exchange import Learned, put, take
 from sppdet.serving.learning.folding import Honest, fold
 from sppdet.serving.learning.learner import FEWEST, Learner
 from sppdet.serving.learning.lessons import Lesson
 from sppdet.serving.prepared import PreparedPhotos
+from sppdet.serving.uncertainty import uncertainty
+from sppdet.training.unseen import FOLDS
 
 
 def lesson(scenes: Any, name: str, keep: int | None = None, annotated: bool = True) -> Lesson:
@@ -117,12 +121,61 @@ def test_folds_calibrate_and_tell_only_what_they_know(
     assert set(content["classes"] if content else ()) == enough
     assert honest.enough == (len(enough) == sum(count > 0 for count in counts.values()))
     detector = learner.detector()
-    put(tmp_path / "learned.safetensors", detector)
-    same = take(tmp_path / "learned.safetensors", learner.photos)
+    put(tmp_path / "learned.safetensors", Learned(detector, learner.folds))
+    taken = take(tmp_path / "learned.safetensors", learner.photos)
+    same = taken.detector
+    assert len(taken.folds) == len(learner.folds) == FOLDS
+    for given, own in zip(taken.folds, learner.folds, strict=True):
+        assert torch.equal(given.weight, own.weight)
+        assert torch.equal(given.bias.isnan(), own.bias.isnan())
     path = scenes12.folder / sorted(scenes12.truths)[0]
     one, other = detector.detect(path), same.detect(path)
     assert one.boxes.tolist() == other.boxes.tolist()
     assert one.scores.tolist() == other.scores.tolist()
+
+
+NOT = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("likely", "of_folds", "expected"),
+    [
+        ([], None, 0.0),
+        ([0.5], None, 0.25),
+        ([0.5, 1.0, 0.1], None, 0.34),
+        ([0.5], [[0.5], [0.5], [0.5]], 0.25),
+        ([0.5], [[0.0], [0.0], [1.0]], 0.25 + 2 / 9),
+        ([1.0], [[0.6], [NOT], [0.4]], 0.01),  # a fold without the class
+        ([1.0], [[NOT], [NOT], [NOT]], 0.0),
+        ([0.5] * 12, [[0.0] * 10, [1.0] * 10], 10 * 0.5),  # the likeliest ten
+    ],
+)
+def test_uncertainty_is_variance_and_disagreement(
+    likely: list[float], of_folds: list[list[float]] | None, expected: float
+) -> None:
+    folds = None if of_folds is None else np.array(of_folds, np.float32)
+    assert uncertainty(np.array(likely, np.float32), folds) == pytest.approx(expected, abs=1e-6)
+
+
+@torch.inference_mode()
+def test_folds_that_disagree_make_a_photograph_teach_more(
+    learner: Learner, scenes12: Any, photos: PreparedPhotos
+) -> None:
+    learner.change(lessons(scenes12, 8))
+    assert learner.learn()
+    detector = learner.detector()
+    images = [scenes12.folder / name for name in sorted(scenes12.truths)]
+    ahead = Ahead(images, photos)
+    scorer = learner.scorer
+    assert scorer is not None
+    against = replace(scorer, weight=-scorer.weight, bias=-scorer.bias)
+    found = []
+    for generation, folds in enumerate([(), (scorer, scorer), (scorer, against)], 1):
+        ahead.use(generation, Learned(detector, folds))
+        found.append(ahead.suggestion(10))
+    assert found[0].boxes == found[2].boxes
+    assert found[0].uncertainty == pytest.approx(found[1].uncertainty)
+    assert found[2].uncertainty > found[1].uncertainty + 0.01
 
 
 def until(condition: Any, seconds: float = 300) -> None:
