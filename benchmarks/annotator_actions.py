@@ -20,13 +20,19 @@ FITS = 0.7
 NEAR = 0.5
 """IoU from which a suggestion is corrected instead of deleted."""
 
-DUPLICATE, MIDDLE = 0.75, 0.35  # as the page has them, sppdet/serving/static/proposals.js
+DUPLICATE, MIDDLE, STEEP, LEAST = (
+    0.75,
+    0.35,
+    15,
+    1e-4,
+)  # as the page has them, sppdet/serving/static/proposals.js
 DRAWN = 2
 
 
 def choices_at(
     point: NDArray[np.float64],
     suggestions: Boxes,
+    likely: Sequence[float],
     proposals: Boxes,
     scores: NDArray[np.float64] | None,
 ) -> Boxes:
@@ -39,13 +45,13 @@ def choices_at(
     sides = np.maximum(boxes[rows, 2:] - boxes[rows, :2], 1e-9)
     centres = (boxes[rows, 2:] + boxes[rows, :2]) / 2
     distance = np.hypot(*((point - centres) / sides).T)
-    rank = distance + 2
+    group, rank = np.full(len(rows), 2), distance
     if scores is not None:
-        known = np.concatenate([np.ones(len(suggestions)), scores])[rows]
-        rank = np.where(distance <= MIDDLE, 1 - known, rank)
-    rank = np.where(own[rows] & (distance <= MIDDLE), -1.0, rank)
+        known = np.maximum(np.concatenate([likely, scores])[rows], LEAST)
+        group = np.where(distance <= MIDDLE, 1, 2)
+        rank = np.where(group == 1, STEEP * distance - np.log(known), distance)
     kept: list[int] = []
-    for row in rows[np.lexsort((distance, rank))]:
+    for row in rows[np.lexsort((distance, rank, group))]:
         if not (iou(boxes[row : row + 1], boxes[kept]) > DUPLICATE).any():
             kept.append(int(row))
         if len(kept) == 3:
@@ -98,6 +104,7 @@ def actions_of(
 ) -> Counter[str]:
     """The actions for the objects (N, 4) of a photograph, by what they are for."""
     boxes = as_boxes([one["box"] for one in suggestions])
+    likely = [one["score"] for one in suggestions]
     pairs = pairs_of(truths, names, boxes, [one["label"] for one in suggestions])
     fits = {row: iou(truths[[row]], boxes[[column]])[0, 0] >= FITS for row, column in pairs.items()}
     one_by_one: Counter[str] = Counter()
@@ -105,7 +112,7 @@ def actions_of(
     for row in range(len(truths)):
         truth = truths[row : row + 1]
         point = (truth[0, :2] + truth[0, 2:]).astype(np.float64) / 2
-        cost = clicks(truth, choices_at(point, boxes, proposals, scores))
+        cost = clicks(truth, choices_at(point, boxes, likely, proposals, scores))
         kind = ("click", "walk or drag")[cost > 1]
         if fits.get(row):
             one_by_one["accept"] += 1

@@ -47,6 +47,21 @@ class Suggestion:
     uncertainty: float
 
 
+@dataclass(frozen=True)
+class Choices:
+    """The proposals of a photograph, of which a click takes one.
+
+    Attributes:
+        generation: of the detector.
+        boxes: (N, 4), in the order of the search.
+        scores: (N,), for each the probability of its likeliest class.
+    """
+
+    generation: int
+    boxes: Boxes
+    scores: NDArray[np.float32]
+
+
 class Ahead:
     """Suggestions of all photographs, computed when they are asked for or before.
 
@@ -60,7 +75,7 @@ class Ahead:
         self._photos = photos
         self._detector: tuple[int, Learned | None] = (0, None)
         self._found: dict[int, Suggestion] = {}
-        self._scores: Recent[tuple[int, list[float]]] = Recent(8)
+        self._choices: Recent[Choices] = Recent(8)
         self._failed: set[int] = set()
         self._present = 0
         self._unlabelled: list[int] = list(range(len(images)))
@@ -142,30 +157,23 @@ class Ahead:
         return found
 
     @torch.inference_mode()
-    def scores(self, index: int) -> list[float] | None:
-        """For each proposal of a photograph the probability of its likeliest class.
-
-        None without a detector.
+    def choices(self, index: int) -> Choices | None:
+        """The proposals of a photograph as the present detector sees them; None without one.
 
         Raises:
             SppdetError, OSError: the photograph cannot be read.
         """
-        generation, detector = self._detector[0], self.detector
-        if detector is None:
+        generation, learned = self._detector
+        if learned is None:
             return None
-        known = self._scores.get(index)
-        if known is not None and known[0] == generation:
-            return known[1]
+        known = self._choices.get(index)
+        if known is not None and known.generation == generation:
+            return known
         photo = self._photos.get(self._images[index])
-        regions = photo.regions(self._photos.extractor, photo.proposals)
-        scores = score_regions(regions, detector.scorer)[regions.keys]
-        likely = [
-            np.nan_to_num(detector.scorer.probabilities(column, np.full(len(column), label)))
-            for label, column in enumerate(scores.T)
-        ]
-        best = np.max(likely, axis=0).astype(np.float64).round(4).tolist() if len(scores) else []
-        self._scores.put(index, (generation, best))
-        return best
+        boxes, scores = scored_proposals(self._photos, learned.detector, photo)
+        found = Choices(generation, boxes, scores)
+        self._choices.put(index, found)
+        return found
 
     def _work(self) -> None:
         with suppress(OSError, AttributeError):
@@ -247,3 +255,30 @@ def detections(
         regions, found.rows[first], found.labels[first], scorer, learned.folds
     )
     return found.boxes[order], found.labels[order], likely[order], of_folds
+
+
+def scored_proposals(
+    photos: PreparedPhotos, detector: Detector, photo: PreparedPhoto
+) -> tuple[Boxes, NDArray[np.float32]]:
+    """The proposals (N, 4) and the probability (N,) of the likeliest class of each.
+
+    Those of a probability of at least :data:`LEAST` are moved by the box regression of that class.
+    """
+    boxes = photo.proposals
+    if not len(boxes):
+        return boxes, np.zeros(0, np.float32)
+    regions = photo.regions(photos.extractor, boxes)
+    scores = score_regions(regions, detector.scorer)[regions.keys]
+    likely = np.stack(
+        [
+            np.nan_to_num(detector.scorer.probabilities(column, np.full(len(column), label)))
+            for label, column in enumerate(scores.T)
+        ]
+    )
+    best, labels = likely.max(axis=0), likely.argmax(axis=0)
+    rows = np.flatnonzero(best >= LEAST)
+    if detector.regression is not None and len(rows):
+        moved = detector.regression.move(regions, boxes, labels[rows], rows, photo.size)
+        boxes = boxes.copy()
+        boxes[rows] = moved
+    return boxes, best

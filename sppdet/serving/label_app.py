@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sppdet.boxes import Boxes
 from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
@@ -137,12 +138,14 @@ class LabelApp:
         return Response(content, media_type="image/jpeg", headers=PRIVATE)
 
     def proposals(self, request: Request) -> Response:
-        """The proposals, in the order of the search, with their scores where there are some."""
+        """The proposals, in the order of the search; the detector scores and moves them."""
         index = self._id(request)
-        path = self.session.folder.images[index]
-        boxes = self.photos.proposals(path).astype(np.float64).round(2).tolist()
-        scores = self.ahead.scores(index)
-        return JSONResponse({"boxes": boxes, **({} if scores is None else {"scores": scores})})
+        found = self.ahead.choices(index)
+        if found is None:
+            boxes = self.photos.proposals(self.session.folder.images[index])
+            return JSONResponse({"boxes": as_lists(boxes)})
+        scores = found.scores.astype(np.float64).round(4).tolist()
+        return JSONResponse({"boxes": as_lists(found.boxes), "scores": scores})
 
     def suggestions(self, request: Request) -> Response:
         """What the detector finds."""
@@ -190,6 +193,12 @@ class LabelApp:
         if count is not None:
             return "labelled" if count else "background"
         return "suggested" if self.ahead.suggested(index) else "empty"
+
+
+def as_lists(boxes: Boxes) -> list[list[float]]:
+    """Boxes (N, 4) in hundredths of a pixel, for JSON."""
+    found: list[list[float]] = boxes.astype(np.float64).round(2).tolist()
+    return found
 
 
 def model_path(folder: Path, name: Any) -> Path:

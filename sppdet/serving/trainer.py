@@ -25,6 +25,9 @@ STARTS = 3
 
 REPORT_SECONDS = 120
 
+ENDING = 0.5
+"""Seconds for the end of the process, which was killed."""
+
 
 class Trainer:
     """Starts the process, sends it what changed, and takes its detectors.
@@ -69,7 +72,8 @@ class Trainer:
         process = self._process
         if process is not None:
             process.kill()  # nothing of it is needed
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(ENDING)
 
     def change(self, index: int) -> None:
         """The labels of a photograph changed."""

@@ -53,7 +53,7 @@ CROWD = [*RIGHT, suggestion("fig", [400, 0, 500, 60]), WRONG]
         (RIGHT, as_boxes([]), {"accept": 1}),  # all at once
         ([*RIGHT, WRONG], as_boxes([]), {"accept": 2}),  # one by one
         ([*RIGHT[:1], NEARLY], as_boxes([]), {"accept": 1, "walk or drag": 2}),
-        ([*RIGHT[:1], NEARLY], FIT, {"accept": 1, "walk or drag": 2}),  # FIT comes after NEARLY
+        ([*RIGHT[:1], NEARLY], FIT, {"accept": 1, "click": 1}),
         (CROWD, as_boxes([]), {"accept": 1, "correct": 2, "delete": 1}),
         ([suggestion("apple", [0, 0, 100, 100])], FIT, {"click": 2}),  # of the wrong class
         ([WRONG] * 5, FIT, {"click": 2}),
@@ -75,14 +75,18 @@ def test_the_choices_under_a_point_are_the_pages(actions: ModuleType) -> None:
     point = np.array([50.0, 50.0])
     none = as_boxes([])
     boxes = as_boxes([[0, 0, 120, 120], [0, 0, 100, 100], [2, 2, 98, 98], [40, 40, 60, 60]])
-    assert actions.choices_at(point, none, boxes, None).tolist() == boxes[[1, 3, 0]].tolist()
-    scores = np.array([0.1, 0.2, 0.3, 0.9])
-    assert actions.choices_at(point, none, boxes, scores)[0].tolist() == boxes[3].tolist()
-    assert len(actions.choices_at(np.array([500.0, 0.0]), none, boxes, None)) == 0
+    assert actions.choices_at(point, none, [], boxes, None).tolist() == boxes[[1, 3, 0]].tolist()
+    scores = np.array([0.9, 0.2, 0.3, 0.9])
+    assert actions.choices_at(point, none, [], boxes, scores)[0].tolist() == boxes[3].tolist()
+    scores = np.array([0.9, 0.2, 0.3, 0.0])  # the first one is 0.083 of its sides away
+    kept = actions.choices_at(point, none, [], boxes, scores).tolist()
+    assert kept == boxes[[2, 0, 3]].tolist()
+    assert len(actions.choices_at(np.array([500.0, 0.0]), none, [], boxes, None)) == 0
     suggested = as_boxes([[10, 0, 120, 120]])
-    first, second = actions.choices_at(point, suggested, boxes, None)[:2].tolist()
-    assert first == suggested[0].tolist()
-    assert second == boxes[1].tolist()  # the proposal that is a duplicate of it is not offered
+    scores = np.array([0.9, 0.2, 0.3, 0.0])
+    kept = actions.choices_at(point, suggested, [0.9], boxes, scores).tolist()
+    assert kept == [boxes[2].tolist(), suggested[0].tolist(), boxes[3].tolist()]
+    assert boxes[0].tolist() not in kept  # the proposal is a duplicate of it
 
 
 @pytest.mark.parametrize(

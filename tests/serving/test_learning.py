@@ -11,7 +11,7 @@ import torch
 
 from sppdet.boxes import as_boxes, iou
 from sppdet.detector import Detector
-from sppdet.serving.ahead import Ahead
+from sppdet.serving.ahead import LEAST, Ahead
 from sppdet.serving.learning.exchange import Learned, put, take
 from sppdet.serving.learning.folding import Honest, fold
 from sppdet.serving.learning.learner import FEWEST, Learner
@@ -176,6 +176,45 @@ def test_folds_that_disagree_make_a_photograph_teach_more(
     assert found[0].boxes == found[2].boxes
     assert found[0].uncertainty == pytest.approx(found[1].uncertainty)
     assert found[2].uncertainty > found[1].uncertainty + 0.01
+
+
+@torch.inference_mode()
+def test_choices_are_the_proposals_scored_and_moved(
+    learner: Learner, scenes12: Any, photos: PreparedPhotos
+) -> None:
+    learner.change(lessons(scenes12, 8))
+    assert learner.learn()
+    path = scenes12.folder / sorted(scenes12.truths)[10]
+    ahead = Ahead([path], photos)
+    assert ahead.choices(0) is None
+    ahead.use(1, Learned(learner.detector()))
+    raw = ahead.choices(0)
+    assert raw is not None
+    assert raw.boxes.tolist() == photos.proposals(path).tolist()
+    for _ in fold(learner):
+        pass
+    assert learner.regression is not None
+    detector = learner.detector()
+    ahead.use(2, Learned(detector))
+    moved = ahead.choices(0)
+    assert moved is not None
+    rows = np.flatnonzero(moved.scores >= LEAST)
+    others = np.flatnonzero(moved.scores < LEAST)
+    assert len(rows)
+    assert moved.boxes[others].tolist() == raw.boxes[others].tolist()
+    photo = photos.get(path)
+    regions = photo.regions(photos.extractor, photo.proposals)
+    best = int(np.argmax(moved.scores))
+    features = regions.features(regions.keys[[best]])
+    score = detector.scorer.score(features).numpy()[0]
+    likely = [
+        float(detector.scorer.probabilities(score[[label]], np.array([label]))[0])
+        for label in range(len(scenes12.classes))
+    ]
+    assert moved.scores[best] == pytest.approx(max(likely), abs=1e-3)
+    label = np.array([int(np.argmax(likely))])
+    wanted = learner.regression.move(regions, photo.proposals, label, np.array([best]), photo.size)
+    assert moved.boxes[best] == pytest.approx(wanted[0], abs=0.1)
 
 
 def until(condition: Any, seconds: float = 300) -> None:

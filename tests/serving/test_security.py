@@ -47,7 +47,7 @@ def test_the_name_must_be_this_servers(host: str, listening: str, status: int) -
 
 @pytest.mark.parametrize(("host", "status"), [("vm:9105", 200), ("VM", 200), ("other", 403)])
 def test_the_address_that_is_printed_is_accepted(host: str, status: int) -> None:
-    guard = Guard(client("0.0.0.0").app._app, "0.0.0.0", None, 1000, "Vm")
+    guard = Guard(client("0.0.0.0").app._app, "0.0.0.0", None, 1000, ("Vm",))
     assert TestClient(guard).get("/", headers={"Host": host}).status_code == status
 
 
