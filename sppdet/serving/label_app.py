@@ -20,6 +20,7 @@ from sppdet.runtime.outputs import check_outputs
 from sppdet.serving.ahead import Ahead
 from sppdet.serving.answers import Refused, in_thread, static_routes
 from sppdet.serving.model_app import check_sides
+from sppdet.serving.neighbours import LabelledObjects
 from sppdet.serving.photos import shown, thumbnail
 from sppdet.serving.prepared import PreparedPhotos
 from sppdet.serving.session import Session
@@ -56,6 +57,7 @@ class LabelApp:
         self.photos = photos
         self.ahead = ahead
         self.trainer = trainer
+        self._objects = LabelledObjects(session, photos)
 
     def routes(self) -> list[Route]:
         """All routes."""
@@ -175,9 +177,10 @@ class LabelApp:
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT})
 
     def explain(self, request: Request, content: dict[str, Any]) -> Response:
-        """What the score of a box consists of; the detector of the page keeps no neighbours."""
-        path = self.session.folder.images[self._id(request)]
-        return JSONResponse(explained(self._detector(), path, content))
+        """What the score of a box consists of, and which labelled objects are like it."""
+        index = self._id(request)
+        why = explained(self._detector(), self.session.folder.images[index], content)
+        return JSONResponse(why | self._objects.nearest(index, content["label"], content["box"]))
 
     def _detector(self) -> Detector:
         detector = self.ahead.detector
@@ -245,7 +248,6 @@ def explained(detector: Detector, path: Path, content: dict[str, Any]) -> dict[s
         "parts": found.parts.astype(float).tolist(),
         "window": list(found.window),
         "map": list(found.map_size),
-        "neighbours": [],
     }
 
 

@@ -16,6 +16,7 @@ from sppdet.serving.learning.exchange import Learned, put, take
 from sppdet.serving.learning.folding import Honest, fold
 from sppdet.serving.learning.learner import FEWEST, Learner
 from sppdet.serving.learning.lessons import Lesson
+from sppdet.serving.neighbours import SHOWN, LabelledObjects
 from sppdet.serving.prepared import PreparedPhotos
 from sppdet.serving.uncertainty import uncertainty
 from sppdet.training.unseen import FOLDS
@@ -263,6 +264,60 @@ def test_labels_become_suggestions_a_model_and_a_report(running: Any, scenes12: 
     assert len(why["parts"]) == sum(level * level for level in why["levels"])
     assert why["score"] == pytest.approx(why["bias"] + sum(why["parts"]), abs=1e-4)
     assert 0 <= why["window"][0] < why["window"][2] <= why["map"][1]
+    near = why["neighbours"]
+    assert why["compared"] == sum(len(scenes12.truths[name]) for name in names[:10])
+    assert [one["positive"] for one in near] == [one["label"] == given["label"] for one in near]
+    assert all(0 < one["similarity"] <= 1 for one in near)
+    assert near[0]["box"] in [one["box"] for one in scenes12.truths[names[near[0]["photo"]]]]
     for wrong in ({**given, "label": "nobody"}, {**given, "box": [9, 9, 1, 1]}, {"box": "all"}):
         answer = client.post("/api/photos/11/explain", json=wrong)
         assert (answer.status_code, set(answer.json())) == (400, {"error"})
+
+
+def cosines(running: Any, scenes: Any, photos: PreparedPhotos, feature: torch.Tensor) -> dict:
+    """Of all labelled objects, the slow and obvious way: photograph and place, similarity."""
+    found = {}
+    for index, name in enumerate(sorted(scenes.truths)):
+        photo = photos.get(scenes.folder / name)
+        for place, one in enumerate(scenes.truths[name]):
+            regions = photo.regions(photos.extractor, as_boxes([one["box"]]))
+            other = regions.features(regions.keys)[0]
+            cosine = torch.dot(feature, other) / (feature.norm() * other.norm())
+            found[index, place] = float(cosine)
+    return found
+
+
+def test_the_nearest_objects_are_those_of_the_slow_search(
+    running: Any, scenes12: Any, photos: PreparedPhotos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = sorted(scenes12.truths)
+    for label in scenes12.classes:
+        running.client.post("/api/classes", json={"name": label})
+    for index, name in enumerate(names):
+        running.put(index, scenes12.truths[name])
+    objects = LabelledObjects(running.session, photos)
+    own = scenes12.truths[names[4]][0]
+    photo = photos.get(scenes12.folder / names[4])
+    regions = photo.regions(photos.extractor, as_boxes([own["box"]]))
+    with torch.inference_mode():
+        everything = cosines(running, scenes12, photos, regions.features(regions.keys)[0])
+        found = objects.nearest(4, own["label"], own["box"])
+    wanted = []
+    for same in (True, False):
+        kind = [
+            (index, place)
+            for index, place in everything
+            if (scenes12.truths[names[index]][place]["label"] == own["label"]) is same
+            and (index, place) != (4, 0)
+        ]
+        wanted += sorted(kind, key=lambda one: -everything[one])[:SHOWN]
+    similar = [one["similarity"] for one in found["neighbours"]]
+    assert similar == pytest.approx([everything[one] for one in wanted], abs=2e-3)
+    assert found["compared"] == len(everything) - 1
+    running.put(7, [])  # its objects are gone
+    left = objects.nearest(4, own["label"], own["box"])
+    assert left["compared"] == found["compared"] - len(scenes12.truths[names[7]])
+    assert 7 not in [one["photo"] for one in left["neighbours"]]
+    fresh = LabelledObjects(running.session, photos)
+    monkeypatch.setattr("sppdet.serving.neighbours.PATIENCE", -1.0)
+    assert fresh.nearest(4, own["label"], own["box"]) == {"neighbours": [], "compared": 0}

@@ -137,6 +137,27 @@ def test_boxes_are_drawn_moved_and_snapped(modules: Run, call: str, wanted: list
     assert modules(f'const B = await load("boxes.js"); return B.{call};') == wanted
 
 
+@pytest.mark.parametrize(
+    ("value", "signed", "short"),
+    [
+        (0, "0.00", "0"),
+        (-0.0, "0.00", "0"),
+        (-0.004, "0.00", "0"),
+        (0.04, "+0.04", "0"),
+        (-0.04, "−0.04", "0"),
+        (-0.25, "−0.25", "−.3"),
+        (0.5, "+0.50", ".5"),
+        (-1.25, "−1.25", "−1.3"),
+        (10, "+10.00", "10.0"),
+    ],
+)
+def test_parts_of_a_score_are_written_with_one_zero(
+    modules: Run, value: float, signed: str, short: str
+) -> None:
+    script = 'const W = await load("why.js"); return [W.signed(given[0]), W.short(given[0])];'
+    assert modules(script, value) == [signed, short]
+
+
 def test_undo_and_redo_are_those_of_a_list_of_versions(modules: Run) -> None:
     """Random steps; the twin keeps all versions in one list and an index."""
     steps = np.random.default_rng(6).choice(["commit", "undo", "redo"], 200).tolist()
