@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 LINE = "interrupted; finished work is kept, run the command again to go on"
 CODE = 130
@@ -89,9 +89,14 @@ def _ignore(numbers: list[signal.Signals]) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def end(number: int) -> NoReturn:
+    """Print the line and end the process directly, as after signal ``number``."""
     os.write(2, f"error: {LINE}\n".encode())
     os._exit(128 + number)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    end(number)
 
 
 def _end_import_or_raise(number: int, frame: FrameType | None) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sppdet.cli.options import Host, MaxPixels, Quiet
+from sppdet.cli.options import AllowHost, Host, MaxPixels, Quiet
 
 
 def label(
@@ -17,6 +17,7 @@ def label(
         int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")
     ] = 8377,
     host: Host = "127.0.0.1",
+    allow_host: AllowHost = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     max_pixels: MaxPixels = None,
     quiet: Quiet = False,
@@ -31,8 +32,11 @@ def label(
       sppdet label photos
     """
     from sppdet.cli.common import limit_pixels
+    from sppdet.cli.interrupt import end
     from sppdet.serving.label import label_folder
+    from sppdet.serving.run import Access
 
     limit_pixels(max_pixels)
     announce = partial(typer.echo, err=quiet)  # a page whose address is not told is of no use
-    label_folder(folder, host, port, browser, typer.echo, announce)
+    access = Access(host, tuple(allow_host or ()))
+    label_folder(folder, access, port, browser, typer.echo, announce, end)

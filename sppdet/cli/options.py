@@ -179,6 +179,15 @@ Host = Annotated[
         "is required.",
     ),
 ]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="NAME",
+        help="Name of a reverse proxy in front of the server, which may stand in the address too; "
+        "a token in the address is required then. May be repeated.",
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="Print errors only; no progress, results and summary.")
 ]

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from sppdet.cli.options import Device, Host, Quiet, Workers
+from sppdet.cli.options import AllowHost, Device, Host, Quiet, Workers
 
 
 def serve(
     model: Annotated[Path, typer.Argument(help="A file that tools/train.py wrote.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8378,
     host: Host = "127.0.0.1",
+    allow_host: AllowHost = None,
     queue: Annotated[
         int, typer.Option(min=0, help="Images that may wait; others are answered with 503.")
     ] = 16,
@@ -37,14 +38,17 @@ def serve(
       sppdet serve fruit.safetensors
     """
     from sppdet.cli.common import choose_device, images_at_a_time
+    from sppdet.cli.interrupt import end
     from sppdet.detector import Detector
     from sppdet.serving.answers import make_app
     from sppdet.serving.model_app import ModelApp
-    from sppdet.serving.run import listen, run_server
+    from sppdet.serving.run import Access, listen, run_server
 
     where = choose_device(device)
     detector = Detector.load(model, where)
+    access = Access(host, tuple(allow_host or ()))
     listener = listen(host, port)
     count = images_at_a_time(where, workers)
     app = make_app(ModelApp(detector, count, queue, max_bytes, max_pixels).routes())
-    run_server(app, listener, host, max_bytes + 100_000, partial(typer.echo, err=quiet))
+    announce = partial(typer.echo, err=quiet)
+    run_server(app, listener, access, max_bytes + 100_000, announce, end)

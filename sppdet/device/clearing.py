@@ -16,6 +16,7 @@ from sppdet.trunks.geometry import (
     is_pointwise,
     square,
 )
+from sppdet.trunks.tracing import Tracer
 
 Masks = list[tuple[Tensor | None, Tensor | None]]
 """For each size that is cleared, which of the last rows and which of the last columns lie behind
@@ -46,7 +47,7 @@ def clear(maps: Tensor, masks: Masks, place: int, value: float) -> Tensor:
     return maps
 
 
-class _Tracer(fx.Tracer):
+class _Tracer(Tracer):
     """Keeps the layers of sppdet whole that have a rule here."""
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:

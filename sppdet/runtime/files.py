@@ -24,6 +24,8 @@ _LOCK_SECONDS = 5.0
 _STALE_SECONDS = 24 * 3600
 """Age from which a temporary file of another machine is taken for a leftover."""
 
+_unfinished: set[Path] = set()
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -60,6 +62,7 @@ def atomic_paths(*paths: str | os.PathLike[str]) -> Iterator[tuple[Path, ...]]:
     try:
         for at in targets:
             temporaries.append(_new_temporary(at))
+            _unfinished.add(temporaries[-1])
             modes.append(stat.S_IMODE(temporaries[-1].stat().st_mode))
         at = targets[0]
         yield tuple(temporaries)
@@ -77,6 +80,7 @@ def atomic_paths(*paths: str | os.PathLike[str]) -> Iterator[tuple[Path, ...]]:
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)
+            _unfinished.discard(temporary)
 
 
 @contextmanager
@@ -97,6 +101,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         remove_leftovers(target.parent)
         temporary = target.parent / _temporary_name(Path(target.name.replace(".", "_")))
         temporary.mkdir()
+        _unfinished.add(temporary)
         yield temporary
         if target.is_dir():  # it may be open, or the working folder: it stays
             for entry in temporary.iterdir():
@@ -113,6 +118,17 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+            _unfinished.discard(temporary)
+
+
+def remove_unfinished() -> None:
+    """Remove the temporary files and folders of this process, which ends at once."""
+    for path in list(_unfinished):
+        with suppress(OSError):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _new_temporary(target: Path) -> Path:

@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sppdet.boxes import Boxes
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.heads.path import find, score_regions
-from sppdet.serving.prepared import PreparedPhotos, Recent
+from sppdet.serving.learning.exchange import Learned
+from sppdet.serving.prepared import PreparedPhoto, PreparedPhotos, Recent
+from sppdet.serving.uncertainty import COUNTED, fold_probabilities, uncertainty
 
 NEAR = 4
 """Photographs behind the present one that are prepared."""
@@ -27,9 +30,6 @@ POOL = 150
 LEAST = 0.05
 """Probability from which a detection counts for the uncertainty of its photograph."""
 
-COUNTED = 10
-"""Detections of a photograph that count, the likeliest."""
-
 
 @dataclass(frozen=True)
 class Suggestion:
@@ -38,13 +38,28 @@ class Suggestion:
     Attributes:
         generation: of the detector; 0 without one.
         boxes: for the page: label, box and score, the likeliest first.
-        uncertainty: how much the labels of the photograph teach: the sum of p (1 - p) over its
-            detections of probability p.
+        uncertainty: how much the labels of the photograph teach, see
+            :func:`sppdet.serving.uncertainty.uncertainty`.
     """
 
     generation: int
     boxes: list[dict[str, Any]]
     uncertainty: float
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The proposals of a photograph, of which a click takes one.
+
+    Attributes:
+        generation: of the detector.
+        boxes: (N, 4), in the order of the search.
+        scores: (N,), for each the probability of its likeliest class.
+    """
+
+    generation: int
+    boxes: Boxes
+    scores: NDArray[np.float32]
 
 
 class Ahead:
@@ -58,9 +73,9 @@ class Ahead:
     def __init__(self, images: Sequence[Path], photos: PreparedPhotos) -> None:
         self._images = images
         self._photos = photos
-        self._detector: tuple[int, Detector | None] = (0, None)
+        self._detector: tuple[int, Learned | None] = (0, None)
         self._found: dict[int, Suggestion] = {}
-        self._scores: Recent[tuple[int, list[float]]] = Recent(8)
+        self._choices: Recent[Choices] = Recent(8)
         self._failed: set[int] = set()
         self._present = 0
         self._unlabelled: list[int] = list(range(len(images)))
@@ -94,12 +109,13 @@ class Ahead:
     @property
     def detector(self) -> Detector | None:
         """The present detector."""
-        return self._detector[1]
+        learned = self._detector[1]
+        return None if learned is None else learned.detector
 
-    def use(self, generation: int, detector: Detector) -> None:
-        """Take another detector."""
+    def use(self, generation: int, learned: Learned) -> None:
+        """Take another detector, and its folds."""
         with self._wake:
-            self._detector = (generation, detector)
+            self._detector = (generation, learned)
             self._wake.notify_all()
 
     def suggested(self, index: int) -> bool:
@@ -118,15 +134,16 @@ class Ahead:
         Raises:
             SppdetError, OSError: it cannot be read.
         """
-        generation, detector = self._detector
-        if detector is None:
+        generation, learned = self._detector
+        if learned is None:
             return Suggestion(0, [], 0.0)
+        detector = learned.detector
         known = self._found.get(index)
         if known is not None and known.generation == generation:
             return known
         photo = self._photos.get(self._images[index])
         self._prepared.add(index)
-        boxes, labels, likely = detections(self._photos, detector, photo, LEAST)
+        boxes, labels, likely, of_folds = detections(self._photos, learned, photo, LEAST)
         worth = likely >= np.asarray(detector.thresholds, np.float32)[labels]
         places = boxes[worth].astype(np.float64).round(2).tolist()
         shown = [
@@ -135,36 +152,28 @@ class Ahead:
                 places, labels[worth].tolist(), likely[worth].tolist(), strict=True
             )
         ]
-        counted = likely[:COUNTED].astype(np.float64)
-        found = Suggestion(generation, shown, float((counted * (1 - counted)).sum()))
+        found = Suggestion(generation, shown, uncertainty(likely, of_folds))
         self._found[index] = found
         return found
 
     @torch.inference_mode()
-    def scores(self, index: int) -> list[float] | None:
-        """For each proposal of a photograph the probability of its likeliest class.
-
-        None without a detector.
+    def choices(self, index: int) -> Choices | None:
+        """The proposals of a photograph as the present detector sees them; None without one.
 
         Raises:
             SppdetError, OSError: the photograph cannot be read.
         """
-        generation, detector = self._detector
-        if detector is None:
+        generation, learned = self._detector
+        if learned is None:
             return None
-        known = self._scores.get(index)
-        if known is not None and known[0] == generation:
-            return known[1]
+        known = self._choices.get(index)
+        if known is not None and known.generation == generation:
+            return known
         photo = self._photos.get(self._images[index])
-        regions = photo.regions(self._photos.extractor, photo.proposals)
-        scores = score_regions(regions, detector.scorer)[regions.keys]
-        likely = [
-            np.nan_to_num(detector.scorer.probabilities(column, np.full(len(column), label)))
-            for label, column in enumerate(scores.T)
-        ]
-        best = np.max(likely, axis=0).astype(np.float64).round(4).tolist() if len(scores) else []
-        self._scores.put(index, (generation, best))
-        return best
+        boxes, scores = scored_proposals(self._photos, learned.detector, photo)
+        found = Choices(generation, boxes, scores)
+        self._choices.put(index, found)
+        return found
 
     def _work(self) -> None:
         with suppress(OSError, AttributeError):
@@ -225,20 +234,51 @@ class Ahead:
 
 
 def detections(
-    photos: PreparedPhotos, detector: Detector, photo: Any, least: float
-) -> tuple[Boxes, Any, Any]:
+    photos: PreparedPhotos, learned: Learned, photo: PreparedPhoto, least: float
+) -> tuple[Boxes, NDArray[np.int64], NDArray[np.float32], NDArray[np.float32] | None]:
     """What a detector finds among the proposals of a prepared photograph.
 
     Returns:
-        Boxes (N, 4), labels (N,) and probabilities (N,) of at least ``least``, the likeliest first.
+        Boxes (N, 4), labels (N,) and probabilities (N,) of at least ``least``, the likeliest first;
+        and what the folds say of the first ones.
     """
-    boxes = photo.proposals
+    boxes, detector = photo.proposals, learned.detector
+    scorer = detector.scorer
     regions = photo.regions(photos.extractor, boxes)
     limits = np.full(len(detector.classes), least, np.float32)
     selection = detector.settings.selection
-    found = find(
-        regions, boxes, photo.size, detector.scorer, detector.regression, selection, limits
-    )
-    likely = detector.scorer.probabilities(found.scores, found.labels)
+    found = find(regions, boxes, photo.size, scorer, detector.regression, selection, limits)
+    likely = scorer.probabilities(found.scores, found.labels)
     order = np.argsort(-likely, kind="stable")
-    return found.boxes[order], found.labels[order], likely[order]
+    first = order[:COUNTED]
+    of_folds = fold_probabilities(
+        regions, found.rows[first], found.labels[first], scorer, learned.folds
+    )
+    return found.boxes[order], found.labels[order], likely[order], of_folds
+
+
+def scored_proposals(
+    photos: PreparedPhotos, detector: Detector, photo: PreparedPhoto
+) -> tuple[Boxes, NDArray[np.float32]]:
+    """The proposals (N, 4) and the probability (N,) of the likeliest class of each.
+
+    Those of a probability of at least :data:`LEAST` are moved by the box regression of that class.
+    """
+    boxes = photo.proposals
+    if not len(boxes):
+        return boxes, np.zeros(0, np.float32)
+    regions = photo.regions(photos.extractor, boxes)
+    scores = score_regions(regions, detector.scorer)[regions.keys]
+    likely = np.stack(
+        [
+            np.nan_to_num(detector.scorer.probabilities(column, np.full(len(column), label)))
+            for label, column in enumerate(scores.T)
+        ]
+    )
+    best, labels = likely.max(axis=0), likely.argmax(axis=0)
+    rows = np.flatnonzero(best >= LEAST)
+    if detector.regression is not None and len(rows):
+        moved = detector.regression.move(regions, boxes, labels[rows], rows, photo.size)
+        boxes = boxes.copy()
+        boxes[rows] = moved
+    return boxes, best

@@ -2,16 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
+from sppdet.runtime.cache import cache_dir
+from sppdet.runtime.files import remove_leftovers
 from sppdet.serving.ahead import Ahead
 from sppdet.serving.answers import make_app
+from sppdet.serving.claim import Claim
 from sppdet.serving.folder import PhotoFolder
 from sppdet.serving.label_app import LabelApp
 from sppdet.serving.prepared import PreparedPhotos
-from sppdet.serving.run import listen, run_server
+from sppdet.serving.run import Access, address_of, listen, run_server
 from sppdet.serving.session import Session
+from sppdet.serving.state import state_folder
 from sppdet.serving.trainer import Trainer
 
 MOST_BYTES = 64 << 20
@@ -20,26 +25,32 @@ MOST_BYTES = 64 << 20
 
 def label_folder(
     path: Path,
-    host: str,
+    access: Access,
     port: int,
     browser: bool,
     say: Callable[[str], None],
     announce: Callable[[str], None],
-) -> None:
+    end: Callable[[int], NoReturn],
+) -> NoReturn:
     """Serve the labelling page of a folder until Ctrl-C.
 
     Args:
         path: the folder.
-        host, port: where to listen; port 0 takes a free one.
+        access: where to listen, and who may reach it.
+        port: 0 takes a free one.
         browser: whether to open the page.
         say: is told what is in the folder.
         announce: is told the address.
+        end: ends the process, with the number of a signal.
 
     Raises:
-        SppdetError: the folder cannot be labelled, or the port cannot be used.
+        SppdetError: the folder cannot be labelled, another process labels it, or the port cannot
+            be used.
     """
     folder = PhotoFolder(path)
-    listener = listen(host, port)
+    claim = Claim(state_folder(folder.root), path)
+    listener = listen(access.host, port)
+    claim.tell(address_of(access, listener)[1])
     torch.set_num_threads(1)  # one core for the pages, one for the training
     session, photos = Session(folder), PreparedPhotos()
     ahead = Ahead(folder.images, photos)
@@ -47,11 +58,18 @@ def label_folder(
     say(f"{len(folder.images)} photographs, {len(session.counts)} labelled ({folder.files.format})")
     trainer = Trainer(session, photos, ahead)
     session.on_change = trainer.change
-    trainer.start()
-    ahead.start()
-    try:
-        app = make_app(LabelApp(session, photos, ahead, trainer).routes())
-        run_server(app, listener, host, MOST_BYTES, announce, browser)
-    finally:
+
+    def stop() -> None:
         ahead.stop()
         trainer.stop()
+        for place in (session.state.folder, cache_dir() / "maps"):
+            remove_leftovers(place)  # of the training, which was killed
+
+    try:
+        trainer.start()
+        ahead.start()
+        app = make_app(LabelApp(session, photos, ahead, trainer).routes())
+        run_server(app, listener, access, MOST_BYTES, announce, end, browser=browser, at_end=stop)
+    finally:
+        stop()
+        claim.end()

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sppdet.boxes import Boxes
 from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
@@ -19,6 +20,7 @@ from sppdet.runtime.outputs import check_outputs
 from sppdet.serving.ahead import Ahead
 from sppdet.serving.answers import Refused, in_thread, static_routes
 from sppdet.serving.model_app import check_sides
+from sppdet.serving.neighbours import LabelledObjects
 from sppdet.serving.photos import shown, thumbnail
 from sppdet.serving.prepared import PreparedPhotos
 from sppdet.serving.session import Session
@@ -55,6 +57,7 @@ class LabelApp:
         self.photos = photos
         self.ahead = ahead
         self.trainer = trainer
+        self._objects = LabelledObjects(session, photos)
 
     def routes(self) -> list[Route]:
         """All routes."""
@@ -137,12 +140,14 @@ class LabelApp:
         return Response(content, media_type="image/jpeg", headers=PRIVATE)
 
     def proposals(self, request: Request) -> Response:
-        """The proposals, in the order of the search, with their scores where there are some."""
+        """The proposals, in the order of the search; the detector scores and moves them."""
         index = self._id(request)
-        path = self.session.folder.images[index]
-        boxes = self.photos.proposals(path).astype(np.float64).round(2).tolist()
-        scores = self.ahead.scores(index)
-        return JSONResponse({"boxes": boxes, **({} if scores is None else {"scores": scores})})
+        found = self.ahead.choices(index)
+        if found is None:
+            boxes = self.photos.proposals(self.session.folder.images[index])
+            return JSONResponse({"boxes": as_lists(boxes)})
+        scores = found.scores.astype(np.float64).round(4).tolist()
+        return JSONResponse({"boxes": as_lists(found.boxes), "scores": scores})
 
     def suggestions(self, request: Request) -> Response:
         """What the detector finds."""
@@ -172,9 +177,10 @@ class LabelApp:
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT})
 
     def explain(self, request: Request, content: dict[str, Any]) -> Response:
-        """What the score of a box consists of; the detector of the page keeps no neighbours."""
-        path = self.session.folder.images[self._id(request)]
-        return JSONResponse(explained(self._detector(), path, content))
+        """What the score of a box consists of, and which labelled objects are like it."""
+        index = self._id(request)
+        why = explained(self._detector(), self.session.folder.images[index], content)
+        return JSONResponse(why | self._objects.nearest(index, content["label"], content["box"]))
 
     def _detector(self) -> Detector:
         detector = self.ahead.detector
@@ -190,6 +196,12 @@ class LabelApp:
         if count is not None:
             return "labelled" if count else "background"
         return "suggested" if self.ahead.suggested(index) else "empty"
+
+
+def as_lists(boxes: Boxes) -> list[list[float]]:
+    """Boxes (N, 4) in hundredths of a pixel, for JSON."""
+    found: list[list[float]] = boxes.astype(np.float64).round(2).tolist()
+    return found
 
 
 def model_path(folder: Path, name: Any) -> Path:
@@ -236,7 +248,6 @@ def explained(detector: Detector, path: Path, content: dict[str, Any]) -> dict[s
         "parts": found.parts.astype(float).tolist(),
         "window": list(found.window),
         "map": list(found.map_size),
-        "neighbours": [],
     }
 
 

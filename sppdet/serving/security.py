@@ -9,7 +9,7 @@ must be the server itself (CSRF), and so must be what the browser says in Sec-Fe
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -50,15 +50,24 @@ class Guard:
         host: the address that the server listens on.
         token: what requests must carry in ``X-Token`` or ``?token=``; None without.
         most_bytes: of the body of a request.
-        name: the name in the address that users are told.
+        names: what Host may say besides: the name in the address that users are told, and those of
+            reverse proxies.
+        proxies: the names of reverse proxies, whose pages may send requests.
     """
 
     def __init__(
-        self, app: ASGIApp, host: str, token: str | None, most_bytes: int, name: str = ""
+        self,
+        app: ASGIApp,
+        host: str,
+        token: str | None,
+        most_bytes: int,
+        names: Collection[str] = (),
+        proxies: Collection[str] = (),
     ) -> None:
         self._app = app
         self._host = host
-        self._names = {host.casefold(), name.casefold()} - {""}
+        self._names = {name.casefold().strip("[]") for name in (host, *names)}
+        self._proxies = {name.casefold().strip("[]") for name in proxies}
         self._token = token
         self._most = most_bytes
 
@@ -80,7 +89,7 @@ class Guard:
         headers = Headers(scope=scope)
         if not self._is_own(headers.get("host", "")):
             return 403, "the address in Host is not this server's"
-        foreign = origin_problem(headers, scope["method"])
+        foreign = origin_problem(headers, scope["method"], self._proxies)
         if foreign is not None:
             return 403, foreign
         if self._token is not None and not scope["path"].startswith(OPEN):
@@ -113,13 +122,21 @@ class Guard:
         return f"the request is too large; {self._most / 1e6:.0f} MB are accepted"
 
 
-def origin_problem(headers: Mapping[str, str], method: str) -> str | None:
-    """Why a request comes from another site's page; None where it does not."""
+def origin_problem(
+    headers: Mapping[str, str], method: str, proxies: Collection[str] = ()
+) -> str | None:
+    """Why a request comes from another site's page; None where it does not.
+
+    Args:
+        headers, method: of the request.
+        proxies: names of reverse proxies, in lower case; their pages are this server's.
+    """
     origin = headers.get("origin")
     if origin is not None:
         try:
             parts = urlsplit(origin)
-            same = parts.scheme in ("http", "https") and parts.netloc == headers.get("host")
+            own = parts.netloc == headers.get("host") or parts.hostname in proxies
+            same = parts.scheme in ("http", "https") and own
         except ValueError:
             same = False
         if not same:

@@ -19,6 +19,12 @@ MOST_REJECTED = 50
 """Rejected boxes that are kept of a photograph, the last ones."""
 
 
+def state_folder(root: Path) -> Path:
+    """Where the state of a folder is kept."""
+    name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+    return cache_dir() / "labelling" / name
+
+
 class State:
     """The state of one folder.
 
@@ -27,8 +33,7 @@ class State:
     """
 
     def __init__(self, root: Path) -> None:
-        name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-        self.folder = cache_dir() / "labelling" / name
+        self.folder = state_folder(root)
         self._lock = threading.Lock()
         read = _read(self.folder / "state.json")
         self._classes = [str(one) for one in read.get("classes", [])]

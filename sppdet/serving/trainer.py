@@ -25,6 +25,9 @@ STARTS = 3
 
 REPORT_SECONDS = 120
 
+ENDING = 0.5
+"""Seconds for the end of the process, which was killed."""
+
 
 class Trainer:
     """Starts the process, sends it what changed, and takes its detectors.
@@ -69,7 +72,8 @@ class Trainer:
         process = self._process
         if process is not None:
             process.kill()  # nothing of it is needed
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(ENDING)
 
     def change(self, index: int) -> None:
         """The labels of a photograph changed."""
@@ -189,8 +193,8 @@ class Trainer:
                 else "there is nothing to tell the objects from yet; label another photograph"
             )
         elif kind == "detector":
-            detector = take(Path(event["file"]), self._photos)
-            self._ahead.use(self._ahead.generation + 1, detector)
+            learned = take(Path(event["file"]), self._photos)
+            self._ahead.use(self._ahead.generation + 1, learned)
             self._training = False
             if event["seconds"] is not None:
                 self._seconds = round(event["seconds"], 3)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from sppdet.trunks.tracing import Tracer
+
 POINTWISE_LAYERS = (
     nn.BatchNorm2d
     | nn.Dropout
@@ -106,7 +108,7 @@ _EVERYWHERE = None
 """In place of a geometry: a value that belongs to the whole image, such as a global average."""
 
 
-class _Tracer(fx.Tracer):
+class _Tracer(Tracer):
     """Keeps a :class:`Doubled` whole."""
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:

@@ -6,17 +6,23 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from sppdet.cli import main
+
+SLACK = 3.0
+"""Seconds more on a machine that does other work."""
 
 
 class Process:
@@ -106,6 +112,78 @@ def test_ctrl_c_is_one_line(server: Process) -> None:
     assert "Traceback" not in out + error
 
 
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Photographs whose search takes long."""
+    random = np.random.default_rng(0)
+    for number in range(6):
+        small = random.integers(0, 256, (75, 100, 3), np.uint8)
+        Image.fromarray(small).resize((2000, 1500)).save(tmp_path / f"{number}.png")
+    return tmp_path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(
+    ("number", "code", "wait"),
+    [(signal.SIGINT, 130, 0.0), (signal.SIGTERM, 143, 0.5), (signal.SIGTERM, 143, 4.0)],
+)
+def test_the_end_is_quick_whatever_is_in_progress(
+    large: Path, number: int, code: int, wait: float
+) -> None:
+    started = Process(large)
+    try:
+        started.ask("POST", "api/classes", {"name": "pear"})
+        objects = [
+            {"label": "pear", "box": [90 * k, 20, 90 * k + 80, 200], "difficult": False}
+            for k in range(6)
+        ]
+        content = {"revision": "none", "objects": objects, "background": False}
+        started.ask("PUT", "api/photos/0", content)
+
+        def look() -> None:
+            with suppress(OSError):
+                started.ask("GET", "api/photos/5/proposals")
+
+        threading.Thread(target=look, daemon=True).start()
+        time.sleep(wait)
+        children = training_of(started.process)
+        begin = time.monotonic()
+        started.process.send_signal(number)
+        out, error = started.process.communicate(timeout=60)
+        taken = time.monotonic() - begin
+    finally:
+        started.process.kill()
+        started.process.wait()
+    assert taken < 2 + SLACK
+    assert started.process.returncode == code
+    assert error.splitlines()[-1].startswith("error: interrupted")
+    assert "Traceback" not in out + error
+    assert children
+    assert not any(Path(f"/proc/{child}/cmdline").exists() for child in children)
+    names = sorted(path.name for path in large.iterdir())
+    assert names == ["0.png", "0.xml", *(f"{k}.png" for k in range(1, 6))]
+
+
+def second(folder: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "sppdet", "label", str(folder), "--port", "0", "--no-browser"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_second_server_says_which_is_the_first(server: Process, folder: Path) -> None:
+    refused = second(folder)
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines() == [
+        f"error: {folder}: is being labelled by process {server.process.pid} at {server.address}; "
+        "open that page, or end it first"
+    ]
+    server.process.send_signal(signal.SIGKILL)
+    server.process.wait()
+    again = Process(folder)  # a killed server blocks nothing
+    again.process.kill()
+    again.process.wait()
+
+
 def test_the_address_is_told_with_quiet_too(folder: Path) -> None:
     """On the standard error, with the token that nobody could know otherwise; nothing else is."""
     started = Process(folder, "--quiet", "--host", "0.0.0.0")
@@ -138,6 +216,7 @@ def test_another_address_needs_a_token(folder: Path) -> None:
         (["{folder}/0.png"], "give the folder"),
         (["{folder}", "--host", "203.0.113.9"], "--port"),
         (["{folder}", "--host", "no such host"], "is not an address"),
+        (["{folder}", "--allow-host", "https://labels.example"], "give a name such as"),
     ],
 )
 def test_bad_input_is_one_line(

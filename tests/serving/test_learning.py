@@ -1,6 +1,7 @@
 """The training in the background: incremental, honest, and handed over as a file."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ import torch
 
 from sppdet.boxes import as_boxes, iou
 from sppdet.detector import Detector
-from sppdet.serving.learning.exchange import put, take
+from sppdet.serving.ahead import LEAST, Ahead
+from sppdet.serving.learning.exchange import Learned, put, take
 from sppdet.serving.learning.folding import Honest, fold
 from sppdet.serving.learning.learner import FEWEST, Learner
 from sppdet.serving.learning.lessons import Lesson
+from sppdet.serving.neighbours import SHOWN, LabelledObjects
 from sppdet.serving.prepared import PreparedPhotos
+from sppdet.serving.uncertainty import uncertainty
+from sppdet.training.unseen import FOLDS
 
 
 def lesson(scenes: Any, name: str, keep: int | None = None, annotated: bool = True) -> Lesson:
@@ -117,12 +122,100 @@ def test_folds_calibrate_and_tell_only_what_they_know(
     assert set(content["classes"] if content else ()) == enough
     assert honest.enough == (len(enough) == sum(count > 0 for count in counts.values()))
     detector = learner.detector()
-    put(tmp_path / "learned.safetensors", detector)
-    same = take(tmp_path / "learned.safetensors", learner.photos)
+    put(tmp_path / "learned.safetensors", Learned(detector, learner.folds))
+    taken = take(tmp_path / "learned.safetensors", learner.photos)
+    same = taken.detector
+    assert len(taken.folds) == len(learner.folds) == FOLDS
+    for given, own in zip(taken.folds, learner.folds, strict=True):
+        assert torch.equal(given.weight, own.weight)
+        assert torch.equal(given.bias.isnan(), own.bias.isnan())
     path = scenes12.folder / sorted(scenes12.truths)[0]
     one, other = detector.detect(path), same.detect(path)
     assert one.boxes.tolist() == other.boxes.tolist()
     assert one.scores.tolist() == other.scores.tolist()
+
+
+NOT = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("likely", "of_folds", "expected"),
+    [
+        ([], None, 0.0),
+        ([0.5], None, 0.25),
+        ([0.5, 1.0, 0.1], None, 0.34),
+        ([0.5], [[0.5], [0.5], [0.5]], 0.25),
+        ([0.5], [[0.0], [0.0], [1.0]], 0.25 + 2 / 9),
+        ([1.0], [[0.6], [NOT], [0.4]], 0.01),  # a fold without the class
+        ([1.0], [[NOT], [NOT], [NOT]], 0.0),
+        ([0.5] * 12, [[0.0] * 10, [1.0] * 10], 10 * 0.5),  # the likeliest ten
+    ],
+)
+def test_uncertainty_is_variance_and_disagreement(
+    likely: list[float], of_folds: list[list[float]] | None, expected: float
+) -> None:
+    folds = None if of_folds is None else np.array(of_folds, np.float32)
+    assert uncertainty(np.array(likely, np.float32), folds) == pytest.approx(expected, abs=1e-6)
+
+
+@torch.inference_mode()
+def test_folds_that_disagree_make_a_photograph_teach_more(
+    learner: Learner, scenes12: Any, photos: PreparedPhotos
+) -> None:
+    learner.change(lessons(scenes12, 8))
+    assert learner.learn()
+    detector = learner.detector()
+    images = [scenes12.folder / name for name in sorted(scenes12.truths)]
+    ahead = Ahead(images, photos)
+    scorer = learner.scorer
+    assert scorer is not None
+    against = replace(scorer, weight=-scorer.weight, bias=-scorer.bias)
+    found = []
+    for generation, folds in enumerate([(), (scorer, scorer), (scorer, against)], 1):
+        ahead.use(generation, Learned(detector, folds))
+        found.append(ahead.suggestion(10))
+    assert found[0].boxes == found[2].boxes
+    assert found[0].uncertainty == pytest.approx(found[1].uncertainty)
+    assert found[2].uncertainty > found[1].uncertainty + 0.01
+
+
+@torch.inference_mode()
+def test_choices_are_the_proposals_scored_and_moved(
+    learner: Learner, scenes12: Any, photos: PreparedPhotos
+) -> None:
+    learner.change(lessons(scenes12, 8))
+    assert learner.learn()
+    path = scenes12.folder / sorted(scenes12.truths)[10]
+    ahead = Ahead([path], photos)
+    assert ahead.choices(0) is None
+    ahead.use(1, Learned(learner.detector()))
+    raw = ahead.choices(0)
+    assert raw is not None
+    assert raw.boxes.tolist() == photos.proposals(path).tolist()
+    for _ in fold(learner):
+        pass
+    assert learner.regression is not None
+    detector = learner.detector()
+    ahead.use(2, Learned(detector))
+    moved = ahead.choices(0)
+    assert moved is not None
+    rows = np.flatnonzero(moved.scores >= LEAST)
+    others = np.flatnonzero(moved.scores < LEAST)
+    assert len(rows)
+    assert moved.boxes[others].tolist() == raw.boxes[others].tolist()
+    photo = photos.get(path)
+    regions = photo.regions(photos.extractor, photo.proposals)
+    best = int(np.argmax(moved.scores))
+    features = regions.features(regions.keys[[best]])
+    score = detector.scorer.score(features).numpy()[0]
+    likely = [
+        float(detector.scorer.probabilities(score[[label]], np.array([label]))[0])
+        for label in range(len(scenes12.classes))
+    ]
+    assert moved.scores[best] == pytest.approx(max(likely), abs=1e-3)
+    label = np.array([int(np.argmax(likely))])
+    wanted = learner.regression.move(regions, photo.proposals, label, np.array([best]), photo.size)
+    assert moved.boxes[best] == pytest.approx(wanted[0], abs=0.1)
 
 
 def until(condition: Any, seconds: float = 300) -> None:
@@ -171,6 +264,60 @@ def test_labels_become_suggestions_a_model_and_a_report(running: Any, scenes12: 
     assert len(why["parts"]) == sum(level * level for level in why["levels"])
     assert why["score"] == pytest.approx(why["bias"] + sum(why["parts"]), abs=1e-4)
     assert 0 <= why["window"][0] < why["window"][2] <= why["map"][1]
+    near = why["neighbours"]
+    assert why["compared"] == sum(len(scenes12.truths[name]) for name in names[:10])
+    assert [one["positive"] for one in near] == [one["label"] == given["label"] for one in near]
+    assert all(0 < one["similarity"] <= 1 for one in near)
+    assert near[0]["box"] in [one["box"] for one in scenes12.truths[names[near[0]["photo"]]]]
     for wrong in ({**given, "label": "nobody"}, {**given, "box": [9, 9, 1, 1]}, {"box": "all"}):
         answer = client.post("/api/photos/11/explain", json=wrong)
         assert (answer.status_code, set(answer.json())) == (400, {"error"})
+
+
+def cosines(running: Any, scenes: Any, photos: PreparedPhotos, feature: torch.Tensor) -> dict:
+    """Of all labelled objects, the slow and obvious way: photograph and place, similarity."""
+    found = {}
+    for index, name in enumerate(sorted(scenes.truths)):
+        photo = photos.get(scenes.folder / name)
+        for place, one in enumerate(scenes.truths[name]):
+            regions = photo.regions(photos.extractor, as_boxes([one["box"]]))
+            other = regions.features(regions.keys)[0]
+            cosine = torch.dot(feature, other) / (feature.norm() * other.norm())
+            found[index, place] = float(cosine)
+    return found
+
+
+def test_the_nearest_objects_are_those_of_the_slow_search(
+    running: Any, scenes12: Any, photos: PreparedPhotos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = sorted(scenes12.truths)
+    for label in scenes12.classes:
+        running.client.post("/api/classes", json={"name": label})
+    for index, name in enumerate(names):
+        running.put(index, scenes12.truths[name])
+    objects = LabelledObjects(running.session, photos)
+    own = scenes12.truths[names[4]][0]
+    photo = photos.get(scenes12.folder / names[4])
+    regions = photo.regions(photos.extractor, as_boxes([own["box"]]))
+    with torch.inference_mode():
+        everything = cosines(running, scenes12, photos, regions.features(regions.keys)[0])
+        found = objects.nearest(4, own["label"], own["box"])
+    wanted = []
+    for same in (True, False):
+        kind = [
+            (index, place)
+            for index, place in everything
+            if (scenes12.truths[names[index]][place]["label"] == own["label"]) is same
+            and (index, place) != (4, 0)
+        ]
+        wanted += sorted(kind, key=lambda one: -everything[one])[:SHOWN]
+    similar = [one["similarity"] for one in found["neighbours"]]
+    assert similar == pytest.approx([everything[one] for one in wanted], abs=2e-3)
+    assert found["compared"] == len(everything) - 1
+    running.put(7, [])  # its objects are gone
+    left = objects.nearest(4, own["label"], own["box"])
+    assert left["compared"] == found["compared"] - len(scenes12.truths[names[7]])
+    assert 7 not in [one["photo"] for one in left["neighbours"]]
+    fresh = LabelledObjects(running.session, photos)
+    monkeypatch.setattr("sppdet.serving.neighbours.PATIENCE", -1.0)
+    assert fresh.nearest(4, own["label"], own["box"]) == {"neighbours": [], "compared": 0}

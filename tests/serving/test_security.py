@@ -7,6 +7,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from sppdet.errors import SppdetError
+from sppdet.serving.run import Access
 from sppdet.serving.security import Guard, new_token
 
 
@@ -47,8 +49,56 @@ def test_the_name_must_be_this_servers(host: str, listening: str, status: int) -
 
 @pytest.mark.parametrize(("host", "status"), [("vm:9105", 200), ("VM", 200), ("other", 403)])
 def test_the_address_that_is_printed_is_accepted(host: str, status: int) -> None:
-    guard = Guard(client("0.0.0.0").app._app, "0.0.0.0", None, 1000, "Vm")
+    guard = Guard(client("0.0.0.0").app._app, "0.0.0.0", None, 1000, ("Vm",))
     assert TestClient(guard).get("/", headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "labels.example", "Origin": "https://labels.example"}, 200),
+        ({"Host": "Labels.Example:443", "Origin": "https://labels.example"}, 200),
+        ({"Host": "127.0.0.1:8377", "Origin": "https://labels.example:8443"}, 200),
+        ({"Host": "127.0.0.1:8377", "Origin": "ftp://labels.example"}, 403),
+        ({"Host": "labels.example", "Origin": "https://evil.example"}, 403),
+        ({"Host": "labels.example", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Host": "x.labels.example"}, 403),
+        ({"Host": "[2001:db8::1]:80", "Origin": "http://[2001:db8::1]"}, 200),
+    ],
+)
+def test_a_proxy_has_its_own_name(headers: dict[str, str], status: int) -> None:
+    names = ("Labels.example", "[2001:DB8::1]")
+    guard = Guard(client().app._app, "127.0.0.1", None, 1000, names, names)
+    assert TestClient(guard).put("/", headers=headers).status_code == status
+    if headers["Host"] != "127.0.0.1:8377":
+        assert client().put("/", headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("labels.example.org", True),
+        ("nas", True),
+        ("192.0.2.7", True),
+        ("[2001:db8::1]", True),
+        ("http://labels.example", False),
+        ("labels.example:443", False),
+        ("*", False),
+        ("", False),
+        ("a b", False),
+    ],
+)
+def test_the_name_of_a_proxy_is_that_of_a_host(name: str, good: bool) -> None:
+    if good:
+        assert Access("127.0.0.1", (name,)).needs_token
+        return
+    with pytest.raises(SppdetError, match="--allow-host"):
+        Access("127.0.0.1", (name,))
+
+
+def test_a_token_is_needed_where_others_come() -> None:
+    assert not Access("127.0.0.1").needs_token
+    assert Access("0.0.0.0").needs_token
 
 
 @pytest.mark.parametrize(

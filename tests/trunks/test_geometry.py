@@ -1,4 +1,5 @@
 import functools
+import threading
 
 import pytest
 import torch
@@ -183,3 +184,32 @@ def test_every_trunk_gives_a_map_of_every_image(name: str, size: tuple[int, int]
 @functools.cache
 def random_trunk(name: str) -> Trunk:
     return build_trunk(name, None)
+
+
+def test_another_thread_runs_networks_while_one_is_traced() -> None:
+    """PyTorch's tracer takes the place of every module's call, in all threads."""
+    image, other = torch.zeros(1, 3, 32, 32), nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    wanted, begun, errors = other(image), threading.Event(), []
+
+    class Slow(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+            return self.layer(pixels)
+
+    def run() -> None:
+        begun.set()
+        try:
+            assert torch.equal(other(image), wanted)
+        except Exception as error:
+            errors.append(error)
+
+    geometry = map_geometry(Slow())
+    assert begun.is_set()
+    assert not errors
+    assert geometry.stride == 2

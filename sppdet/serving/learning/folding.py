@@ -101,6 +101,7 @@ def fold(learner: Learner) -> Iterator[Honest | None]:
     if not enough:
         return
     seen: list[Unseen] = []
+    scorers: list[LinearScorer] = []
     records = []
     for number, part in enumerate(parts):
         scorer: LinearScorer | None = None
@@ -109,6 +110,7 @@ def fold(learner: Learner) -> Iterator[Honest | None]:
             scorer = learner.heads.fit(others, [label], scorer)
             yield None
         assert scorer is not None
+        scorers.append(scorer)
         tried = Fold(part, scorer, regressions[1 + number])
         share = -(-LOOKED_AT // FOLDS)
         chosen = part[np.linspace(0, len(part) - 1, min(share, len(part))).astype(int)]
@@ -127,6 +129,7 @@ def fold(learner: Learner) -> Iterator[Honest | None]:
     learner.calibration = decided.scorer.calibration
     learner.thresholds = tuple(one.threshold for one in decided.thresholds)
     learner.selection = decided.selection
+    learner.folds = tuple(scorers)
     learner.card = card(dataset, decided, len(labelled), learner.settings, FOLDS, len(seen))
     thresholds = dict(zip(learner.classes, learner.thresholds, strict=True))
     yield Honest(dataset, decided.result, thresholds)

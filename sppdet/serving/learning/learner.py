@@ -65,7 +65,7 @@ class Learner:
         scorer: the SVMs; None before the first fit.
         settings: of the training.
         decided: calibration, thresholds and selection of the last folds.
-        regression: the last one.
+        regression, folds: the last box regression, and the SVMs of the last folds.
         failures: photographs that cannot be read, a line each.
     """
 
@@ -88,6 +88,7 @@ class Learner:
         self.selection: SelectionSettings = photos.settings.selection
         self.calibration: NDArray[np.float32] | None = None
         self.thresholds: tuple[float, ...] = (UNKNOWN,) * len(self.classes)
+        self.folds: tuple[LinearScorer, ...] = ()
         self.card: dict[str, object] = {}
         self.failures: dict[int, str] = {}
         self._mined: dict[int, int] = {}
@@ -111,7 +112,7 @@ class Learner:
     @property
     def ready(self) -> bool:
         """Whether there is enough to learn from."""
-        return self.objects().sum() >= FEWEST
+        return bool(self.objects().sum() >= FEWEST)
 
     def change(self, lessons: dict[int, Lesson]) -> None:
         """Note the labels of photographs that changed; they are learned by :meth:`learn`."""

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 import torch
 
 from sppdet.errors import SppdetError
-from sppdet.serving.learning.exchange import put
+from sppdet.serving.learning.exchange import Learned, put
 from sppdet.serving.learning.folding import Honest, fold
 from sppdet.serving.learning.learner import FEWEST, Learner
 from sppdet.serving.learning.lessons import Lesson
@@ -116,7 +116,7 @@ class Process:
         assert self._learner is not None
         self._generation += 1
         path = self._folder / f"learned-{self._generation % 2}.safetensors"
-        put(path, self._learner.detector())
+        put(path, Learned(self._learner.detector(), self._learner.folds))
         failures = list(self._learner.failures.values())
         self._tell("detector", file=str(path), seconds=seconds, failures=failures)
 

@@ -86,10 +86,7 @@ function selectNext(state, direction) {
   const next = (from + direction + number) % number;
   state.byKeyboard = true;
   state.select(next < objects ? next : null);
-  if (next >= objects) {
-    const [x1, y1, x2, y2] = open[next - objects].box;
-    state.pointAt([(x1 + x2) / 2, (y1 + y2) / 2]);
-  }
+  if (next >= objects) state.pointAtSuggestion(next - objects);
 }
 
 function arrow({ state, stage, view }, [x, y], steps) {

@@ -86,11 +86,15 @@ export function reject(state, { label, box }) {
 
 /** Reject the suggestion under the pointer, or else delete the selected object or that under it. */
 export function remove(state) {
-  const { lit, selected, byKeyboard } = state;
+  const { lit, selected, byKeyboard, choices } = state;
   const isSuggestion = lit && lit.kind === "suggestion";
   if (isSuggestion && (selected === null || !byKeyboard)) reject(state, state.open[lit.index]);
   else if (selected !== null) removeObject(state, selected);
   else if (lit && lit.kind === "object") removeObject(state, lit.index);
+  else {
+    const under = choices.find(({ kind }) => kind === "suggestion"); // a proposal fits better
+    if (under) reject(state, state.open[under.index]);
+  }
 }
 
 function removeObject(state, index) {

@@ -5,18 +5,23 @@ import { area, contains, iou, offCentre } from "./boxes.js";
 const NEAR_DUPLICATE = 0.75; // IoU over which two choices are one
 const MOST = 15; // choices that one can walk through
 const MIDDLE = 0.35; // a point is in the middle of a box this near to its centre, in units of its sides
+const STEEP = 20; // what a distance of one side from the centre costs, in units of the logarithm of a score
+const LEAST = 1e-4; // a score that is as good as none
 
 /**
  * The choices under a point.
  *
- * Objects and suggestions come first if the point is in their middle. All other boxes follow, the
- * most concentric one first. Where a detector has scored the proposals, those that have the point in
- * their middle follow by score, before the others. Of two choices with an IoU over 0.75 only the
- * first one stays.
+ * Objects come first if the point is in their middle. Where a detector has scored the proposals,
+ * suggestions and proposals with the point in their middle follow, the greatest
+ * ln(score) - 20 distance first; without one there are no suggestions. All other boxes are last, the
+ * most concentric one first. Of two choices with an IoU over 0.75 only the first one stays, but a
+ * proposal never stands for an object or a suggestion.
+ *
+ * `likely` are the scores of the suggestions, `scores` those of the proposals or null.
  *
  * Returns [{kind: "object" | "suggestion" | "proposal", index, box}].
  */
-export function choicesAt(point, { objects, suggestions, proposals, scores }) {
+export function choicesAt(point, { objects, suggestions, likely, proposals, scores }) {
   const ranked = [];
   const add = (kind, boxes, rank) => {
     boxes.forEach((box, index) => {
@@ -25,12 +30,13 @@ export function choicesAt(point, { objects, suggestions, proposals, scores }) {
       ranked.push({ kind, index, box, distance, rank: rank(distance, index) });
     });
   };
-  const known = (distance) => [distance <= MIDDLE ? 0 : 2, distance];
-  add("object", objects, known);
-  add("suggestion", suggestions, known);
-  add("proposal", proposals, (distance, index) => {
-    return scores && distance <= MIDDLE ? [1, -scores[index]] : [2, distance];
-  });
+  const within = (distance, score) => {
+    if (score === undefined || distance > MIDDLE) return [2, distance];
+    return [1, STEEP * distance - Math.log(Math.max(score, LEAST))];
+  };
+  add("object", objects, (distance) => [distance <= MIDDLE ? 0 : 2, distance]);
+  add("suggestion", suggestions, (distance, index) => within(distance, likely[index]));
+  add("proposal", proposals, (distance, index) => within(distance, scores?.[index]));
   ranked.sort((a, b) => a.rank[0] - b.rank[0] || a.rank[1] - b.rank[1] || a.distance - b.distance);
   const kept = [];
   for (const { kind, index, box } of ranked) {

@@ -79,6 +79,16 @@ export class State extends EventTarget {
     this.hovered();
   }
 
+  /** The pointer goes to the middle of a suggestion, which lights up whatever else is there. */
+  pointAtSuggestion(index) {
+    const [x1, y1, x2, y2] = this.open[index].box;
+    this.#find([(x1 + x2) / 2, (y1 + y2) / 2], 0);
+    const own = this.choices.findIndex((one) => one.kind === "suggestion" && one.index === index);
+    this.choice = Math.max(0, own);
+    this.#walkedFrom = this.point;
+    this.hovered();
+  }
+
   #find(point, reach) {
     const before = this.lit;
     const from = this.#walkedFrom;
@@ -97,6 +107,7 @@ export class State extends EventTarget {
     return choicesAt(point, {
       objects: this.labels.objects.map(({ box }) => box),
       suggestions: this.open.map(({ box }) => box),
+      likely: this.open.map(({ score }) => score),
       proposals: this.proposals,
       scores: this.scores,
     });

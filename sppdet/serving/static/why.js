@@ -23,12 +23,23 @@ export async function explanation(image, size, object, why) {
   return [
     element("p", { textContent: text }),
     element("div", { className: "why" }, windowFigure(image, size, object.box, why), ...figures),
-    ...(why.neighbours.length ? [element("h3", { textContent: "Nearest training examples" })] : []),
+    ...(why.neighbours.length ? [element("h3", { textContent: nearest(why) })] : []),
     element("div", { className: "examples" }, ...(await Promise.all(why.neighbours.map(example)))),
   ];
 }
 
-const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
+const nearest = ({ label, compared }) =>
+  `The nearest of ${compared} labelled objects: of ${label}, then of other classes`;
+
+/** A number with its sign; what rounds to zero has none. */
+export function signed(value, digits = 2) {
+  const text = Math.abs(value).toFixed(digits);
+  if (Number(text) === 0) return text;
+  return (value < 0 ? "−" : "+") + text;
+}
+
+/** A number in little space: no plus sign, no zero before the point. */
+export const short = (value) => signed(value, 1).replace("+", "").replace(/^(−?)0\./, "$1.").replace(/^\.0$/, "0");
 
 function figureOf(canvas, caption, className = "") {
   canvas.setAttribute("role", "img");
@@ -83,7 +94,7 @@ function levelFigure(image, box, level, parts, limit) {
     context.strokeStyle = "rgb(255 255 255 / 60%)";
     context.lineWidth = 1;
     context.strokeRect(x, y, side, side);
-    const text = level > 3 ? part.toFixed(1).replace(/^(-?)0/, "$1") : signed(part);
+    const text = level > 3 ? short(part) : signed(part);
     context.lineWidth = 3;
     context.strokeStyle = "rgb(0 0 0 / 75%)";
     context.strokeText(text, x + side / 2, y + side / 2);
@@ -94,9 +105,9 @@ function levelFigure(image, box, level, parts, limit) {
   return figureOf(canvas, `${level} × ${level} bins: ${signed(sum)}`);
 }
 
-async function example({ positive, similarity, photo, box }) {
+async function example({ label, positive, similarity, photo, box }) {
   const canvas = element("canvas", { width: 110, height: 90 });
-  const caption = `${positive ? "Positive" : "Negative"}, similarity ${similarity.toFixed(2)}`;
+  const caption = `${label}, ${similarity.toFixed(2)}`;
   const image = new Image();
   image.src = imageAddress(photo);
   try {

@@ -88,6 +88,8 @@ def is_at(page: Any, box: list[float]) -> bool:
     return f"({width} × {height}," in page.hint
 
 
+BOX = [0, 0, 9, 9]
+
 EXPLAIN = """
 const { explanation } = await load("why.js");
 const image = document.createElement("canvas");
@@ -108,7 +110,23 @@ def test_an_explanation_names_its_parts(modules: Callable[..., Any]) -> None:
         "parts": [0.5, *[0.25, -0.5, 0.25, 0.5], *[0.0] * 9, *[0.25] * 1, *[0.0] * 35],
         "window": [2, 1, 6, 4],
         "map": [15, 20],
-        "neighbours": [{"positive": False, "similarity": 0.875, "photo": 3, "box": [0, 0, 9, 9]}],
+        "compared": 7,
+        "neighbours": [
+            {
+                "label": "apple",
+                "positive": True,
+                "similarity": 0.995,
+                "photo": 1,
+                "box": [0, 0, 9, 9],
+            },
+            {
+                "label": "fig",
+                "positive": False,
+                "similarity": 0.375,
+                "photo": 3,
+                "box": [0, 0, 9, 9],
+            },
+        ],
     }
     text, *captions = modules(EXPLAIN, [320, 240], why)
     assert "0.25: +1.25 from 50 bins and −1.00 from the bias" in text
@@ -116,9 +134,10 @@ def test_an_explanation_names_its_parts(modules: Callable[..., Any]) -> None:
         "The box (white) and its window of 4 × 3 cells on the feature map of 20 × 15 cells",
         "1 × 1 bins: +0.50",
         "2 × 2 bins: +0.50",
-        "3 × 3 bins: +0.00",
+        "3 × 3 bins: 0.00",
         "6 × 6 bins: +0.25",
-        "Negative, similarity 0.88",
+        "apple, 0.99",
+        "fig, 0.38",
     ]
 
 

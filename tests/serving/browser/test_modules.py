@@ -1,5 +1,6 @@
 """The modules of the page in chromium: arithmetic against Python, undo, and saving."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ def choices_at(
     point: Sequence[float],
     objects: list[list[float]],
     suggestions: list[list[float]],
+    likely: list[float],
     proposals: list[list[float]],
     scores: list[float] | None,
 ) -> list[tuple[str, int]]:
@@ -46,10 +48,12 @@ def choices_at(
             dy = (point[1] - (y1 + y2) / 2) / (y2 - y1)
             distance = float(np.hypot(dx, dy))
             middle = distance <= 0.35
-            if kind == "proposal":
-                rank = (1, -scores[index]) if scores and middle else (2, distance)
-            else:
-                rank = (0 if middle else 2, distance)
+            score = {"suggestion": likely, "proposal": scores}.get(kind)
+            rank = (2, distance)
+            if kind == "object" and middle:
+                rank = (0, distance)
+            elif score and middle:
+                rank = (1, 20 * distance - math.log(max(score[index], 1e-4)))
             ranked.append((*rank, distance, order, index, kind))
     kept: list[tuple[str, int]] = []
     for *_, index, kind in sorted(ranked):
@@ -64,8 +68,8 @@ def choices_at(
 
 CHOICES = """
 const { choicesAt } = await load("proposals.js");
-const [points, objects, suggestions, proposals, scores] = given;
-return points.map((point) => choicesAt(point, { objects, suggestions, proposals, scores })
+const [points, objects, suggestions, likely, proposals, scores] = given;
+return points.map((point) => choicesAt(point, { objects, suggestions, likely, proposals, scores })
   .map(({ kind, index }) => [kind, index]));
 """
 
@@ -77,21 +81,24 @@ def test_choices_are_those_of_the_slow_search(modules: Run, scored: bool) -> Non
     scores = random.random(300).tolist() if scored else None
     points = random.uniform((0, 0), SIZE, (30, 2)).tolist()
     objects, suggestions = random_boxes(6, seed=3), random_boxes(6, seed=4)
-    found = modules(CHOICES, points, objects, suggestions, proposals, scores)
-    wanted = [choices_at(one, objects, suggestions, proposals, scores) for one in points]
+    likely = random.random(6).round(4).tolist()
+    given = (objects, suggestions, likely, proposals, scores)
+    found = modules(CHOICES, points, *given)
+    wanted = [choices_at(one, *given) for one in points]
     assert [[tuple(choice) for choice in one] for one in found] == wanted
     assert sum(map(len, wanted)) > 100
 
 
 def test_no_box_under_the_point_gives_no_choice(modules: Run) -> None:
-    assert modules(CHOICES, [[5, 5]], [], [], [[10, 10, 20, 20], [0, 0, 5, 5]], None) == [[]]
+    assert modules(CHOICES, [[5, 5]], [], [], [], [[10, 10, 20, 20], [0, 0, 5, 5]], None) == [[]]
 
 
 def test_the_most_concentric_box_is_first_and_sizes_are_walked(modules: Run) -> None:
     script = """
     const { choicesAt, walkSize, walkFit } = await load("proposals.js");
     const proposals = [[0, 0, 100, 100], [40, 40, 80, 80], [55, 55, 65, 65], [20, 20, 90, 90]];
-    const found = choicesAt([60, 60], { objects: [], suggestions: [], proposals, scores: null });
+    const none = { objects: [], suggestions: [], likely: [], scores: null };
+    const found = choicesAt([60, 60], { ...none, proposals });
     const walked = [0];
     for (const step of [1, 1, 1, 1, -1]) walked.push(walkSize(found, walked.at(-1), step));
     const order = walked.map((choice) => found[choice].index);
@@ -128,6 +135,27 @@ def test_iou_is_that_of_the_package(modules: Run) -> None:
 )
 def test_boxes_are_drawn_moved_and_snapped(modules: Run, call: str, wanted: list[float]) -> None:
     assert modules(f'const B = await load("boxes.js"); return B.{call};') == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "signed", "short"),
+    [
+        (0, "0.00", "0"),
+        (-0.0, "0.00", "0"),
+        (-0.004, "0.00", "0"),
+        (0.04, "+0.04", "0"),
+        (-0.04, "−0.04", "0"),
+        (-0.25, "−0.25", "−.3"),
+        (0.5, "+0.50", ".5"),
+        (-1.25, "−1.25", "−1.3"),
+        (10, "+10.00", "10.0"),
+    ],
+)
+def test_parts_of_a_score_are_written_with_one_zero(
+    modules: Run, value: float, signed: str, short: str
+) -> None:
+    script = 'const W = await load("why.js"); return [W.signed(given[0]), W.short(given[0])];'
+    assert modules(script, value) == [signed, short]
 
 
 def test_undo_and_redo_are_those_of_a_list_of_versions(modules: Run) -> None:
