@@ -60,10 +60,15 @@ class Server:
     def ask(self, method: str, path: str, content: Any = None) -> Any:
         """The answer to a request."""
         body = None if content is None else json.dumps(content).encode()
+        return json.loads(self.fetch(path, body, method))
+
+    def fetch(self, path: str, body: bytes | None = None, method: str = "GET") -> bytes:
+        """The content of the answer to a request."""
         request = urllib.request.Request(self.address + path, body, method=method)
         request.add_header("Content-Type", "application/json")
         with urllib.request.urlopen(request, timeout=600) as answer:
-            return json.loads(answer.read())
+            found: bytes = answer.read()
+            return found
 
     def settle(self, seconds: float = 600) -> None:
         """Wait until the labels that were saved are learned."""

@@ -8,6 +8,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from xml.parsers import expat
 
 from sppdet.datasets.base import Problem, RawObject
 from sppdet.datasets.files import read_bytes
@@ -16,8 +17,14 @@ from sppdet.datasets.shapes import turned
 from sppdet.errors import SppdetError
 
 DECLARATION = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["'][^>]*\?>""")
+DECLARED = '<?xml version="1.0" encoding="utf-8"?>'
+"""What a file begins with that is written again, if it began with a declaration."""
+
 NATIVE = ("utf-8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "utf8")
 """Encodings that the XML parser reads itself."""
+
+TAG = re.compile(rb"""(?:[^>"']|"[^"]*"|'[^']*')*>""")
+"""The rest of a tag: a value in quotes may contain the sign that ends it."""
 
 PRESERVE = "{http://www.w3.org/XML/1998/namespace}space"
 """The attribute ``xml:space``: with "preserve", the spaces at the ends of a name belong to it."""
@@ -39,16 +46,70 @@ def parse_xml(path: Path, keep_comments: bool = False) -> ET.Element:
 def parsed(path: Path, content: bytes, keep_comments: bool = False) -> ET.Element:
     """As :func:`parse_xml`, of content that was read; ``path`` is for the message."""
     try:
-        declared = DECLARATION.match(content.removeprefix(b"\xef\xbb\xbf"))
-        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return _root(_without_declaration(content.decode("utf-16")), keep_comments)
-        if declared and declared[1].decode().casefold() not in NATIVE:
-            encoding = declared[1].decode().casefold()
-            encoding = {"gb2312": "gb18030", "gbk": "gb18030"}.get(encoding, encoding)
-            return _root(_without_declaration(content.decode(encoding)), keep_comments)
-        return _root(content, keep_comments)
+        text = _decoded(content)
+        return _root(content if text is None else _without_declaration(text), keep_comments)
     except (ET.ParseError, ValueError, LookupError, RecursionError) as error:
         raise SppdetError(f"{path}: is not readable XML ({error})") from None
+
+
+def around_root(path: Path, content: bytes) -> tuple[str, str]:
+    """What stands before and behind the root of XML: comments, processing instructions, spaces.
+
+    An XML declaration names UTF-8 then, for a file that is written again.
+
+    Raises:
+        SppdetError: it cannot be read.
+    """
+    try:
+        text = _decoded(content)
+        if text is None:
+            declared = DECLARATION.match(content.removeprefix(b"\xef\xbb\xbf"))
+            text = content.decode(declared[1].decode() if declared else "utf-8")
+        text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+        told = re.match(r"\s*<\?xml[^>]*\?>", text)
+        whole = text[told.end() :] if told else text
+        start, end = _span_of_root(whole)
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        raise SppdetError(f"{path}: is not readable XML ({error})") from None
+    return (DECLARED if told else "") + whole[:start], whole[end:]
+
+
+def _span_of_root(text: str) -> tuple[int, int]:
+    """The first character of the root element, and the one behind it."""
+    content = text.encode()
+    parser, depth, places = expat.ParserCreate("utf-8"), 0, [0, 0]
+
+    def opened(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        if depth == 0:
+            places[0] = parser.CurrentByteIndex
+        depth += 1
+
+    def closed(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        if depth == 0:
+            at = parser.CurrentByteIndex
+            empty = content[at : at + 2] != b"</"  # expat is at its start, or behind it
+            tag = TAG.match(content, places[0] if empty else at)
+            assert tag is not None  # or it would not be XML
+            places[1] = tag.end()
+
+    parser.StartElementHandler, parser.EndElementHandler = opened, closed
+    parser.Parse(content, True)
+    return len(content[: places[0]].decode()), len(content[: places[1]].decode())
+
+
+def _decoded(content: bytes) -> str | None:
+    """The text of XML in an encoding that the XML parser does not read; None of another one."""
+    declared = DECLARATION.match(content.removeprefix(b"\xef\xbb\xbf"))
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16")
+    if declared and declared[1].decode().casefold() not in NATIVE:
+        encoding = declared[1].decode().casefold()
+        encoding = {"gb2312": "gb18030", "gbk": "gb18030"}.get(encoding, encoding)
+        return content.decode(encoding)
+    return None
 
 
 def _root(text: str | bytes, keep_comments: bool) -> ET.Element:

@@ -118,7 +118,8 @@ def large(tmp_path: Path) -> Path:
     random = np.random.default_rng(0)
     for number in range(6):
         small = random.integers(0, 256, (75, 100, 3), np.uint8)
-        Image.fromarray(small).resize((2000, 1500)).save(tmp_path / f"{number}.png")
+        picture = Image.fromarray(small).resize((2000, 1500))
+        picture.save(tmp_path / f"{number}.png", compress_level=1)
     return tmp_path
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from sppdet.datasets import read_dataset
+from sppdet.datasets.voc_xml import DECLARED, around_root
 from sppdet.errors import SppdetError
 from sppdet.serving.folder import PhotoFolder
 from sppdet.serving.labels.base import ChangedElsewhere, Label, matched
@@ -171,6 +172,51 @@ def test_foreign_fields_of_voc_stay(tmp_path: Path) -> None:
     said = folder.files.write(image, SIZE, [], False, said.revision)
     assert said.annotated  # its other fields would be lost with the file
     assert "<owner>someone</owner>" in path.read_text()
+
+
+AROUND = """<?xml version="1.0" encoding="{encoding}"?>
+<!-- made by Käthe > on {encoding} -->
+<?tool keep="yes"?>
+<annotation note='a > b'><object><name>pear</name>
+  <bndbox><xmin>2</xmin><ymin>3</ymin><xmax>20</xmax><ymax>30</ymax></bndbox></object></annotation >
+<!-- checked </annotation> -->
+
+"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16", "windows-1252", "utf-8-sig"])
+def test_what_stands_around_the_root_of_voc_stays(encoding: str, tmp_path: Path) -> None:
+    named = encoding.removesuffix("-sig")
+    photographs(tmp_path, "a.png")
+    path = tmp_path / "a.xml"
+    path.write_bytes(AROUND.format(encoding=named).encode(encoding))
+    files = PhotoFolder(tmp_path).files
+    read = files.read(tmp_path / "a.png", SIZE)
+    assert [one.name for one in read.objects] == ["pear"]
+    new = [Label("fig", (4.0, 5.0, 20.0, 30.0))]
+    files.write(tmp_path / "a.png", SIZE, new, False, read.revision)
+    text = path.read_text("utf-8")
+    assert text.startswith('<?xml version="1.0" encoding="utf-8"?>\n<!-- made by Käthe > on ')
+    assert '-->\n<?tool keep="yes"?>\n<annotation note="a &gt; b">' in text
+    assert text.endswith("</annotation>\n<!-- checked </annotation> -->\n\n")
+    again = files.read(tmp_path / "a.png", SIZE)
+    assert [one.name for one in again.objects] == ["fig"]
+    files.write(tmp_path / "a.png", SIZE, [], False, again.revision)
+    assert "checked" in path.read_text("utf-8")  # the file says more than its objects
+
+
+@pytest.mark.parametrize(
+    ("content", "around"),
+    [
+        (b"<annotation/>", ("", "")),
+        (b"<annotation a='/>'/>\n", ("", "\n")),
+        (b"\n<!-- x --><annotation><a/></annotation>", ("\n<!-- x -->", "")),
+        (b"<?xml version='1.0'?><annotation></annotation\n>", (DECLARED, "")),
+        ("<!--ü--><annotation>ü</annotation><!--é-->".encode(), ("<!--ü-->", "<!--é-->")),
+    ],
+)
+def test_what_is_around_a_root(content: bytes, around: tuple[str, str]) -> None:
+    assert around_root(Path("a.xml"), content) == around
 
 
 def test_lines_of_yolo_that_do_not_change_stay(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from sppdet.boxes import as_boxes
 from sppdet.datasets.base import Annotations
 from sppdet.datasets.files import read_bytes
-from sppdet.datasets.voc_xml import object_of, parsed
+from sppdet.datasets.voc_xml import DECLARED, around_root, object_of, parsed
 from sppdet.datasets.writers.common import Picture, check_names
 from sppdet.datasets.writers.voc import ALLOWED, annotation, object_lines, voc_corners
 from sppdet.errors import SppdetError
@@ -82,14 +82,15 @@ class VocLabels(FilePerImage):
                 _change(known[index][0], known[index][1], one)
         if len(root):
             root[-1].tail = "\n"
-        text = ET.tostring(root, encoding="unicode") + "\n"
-        if content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<?xml"):
-            text = '<?xml version="1.0" encoding="utf-8"?>\n' + text
+        before, after = around_root(path, content)
+        text = before + ET.tostring(root, encoding="unicode") + (after or "\n")
         return text.encode()
 
     def bare(self, path: Path, content: bytes) -> bool:
         """See :class:`FilePerImage`."""
-        return all(child.tag in OWN for child in _root(path, content))
+        before, after = around_root(path, content)
+        alone = not before.removeprefix(DECLARED).strip()
+        return alone and not after.strip() and all(one.tag in OWN for one in _root(path, content))
 
 
 def _root(path: Path, content: bytes) -> ET.Element:
