@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 from sppdet.classification.checkpoints import load_state
-from sppdet.classification.networks import build_network
+from sppdet.classification.data import LabelledImages
+from sppdet.classification.image_sizes import check_size
+from sppdet.classification.networks import NETWORKS, build_network
 from sppdet.classification.settings import ClassifySettings
 from sppdet.errors import SppdetError
 from sppdet.runtime.tensor_files import damage_of, load_tensors, save_tensors
@@ -61,11 +63,56 @@ def load_classifier(path: str | os.PathLike[str], device: torch.device) -> Class
             classes = tuple(state["classes"])
             tensors = groups.get("average") or groups["model"]
         check_fit(settings, classes, tensors)
-        network = build_network(settings.network, len(classes), settings.levels, settings.dropout)
+        network = network_of(settings, len(classes))
         network.load_state_dict(tensors)
     network.eval().requires_grad_(False)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Classifier(network, classes, settings)
+
+
+def network_of(settings: ClassifySettings, classes: int) -> nn.Module:
+    """The network of these settings with the random weights of their seed."""
+    return build_network(
+        settings.network,
+        classes,
+        settings.levels,
+        settings.dropout,
+        settings.seed,
+        settings.stem,
+    )
+
+
+def shapes_of(settings: ClassifySettings, classes: int) -> nn.Module:
+    """:func:`network_of` without memory for the weights, on PyTorch's device ``meta``."""
+    try:
+        with torch.device("meta"):
+            return network_of(settings, classes)
+    except NotImplementedError:  # RegNet computes its widths with tensors
+        return network_of(settings, classes).to("meta")
+
+
+def check_sizes(
+    settings: ClassifySettings, classes: int, images: LabelledImages | None = None
+) -> None:
+    """Compare the image sizes of the settings with those that the network takes.
+
+    Args:
+        settings: of a training.
+        classes: their number.
+        images: of the test; their own size counts where they have one and are tested as they are.
+
+    Raises:
+        SppdetError: the network does not take images of a size.
+    """
+    network = shapes_of(settings, classes)
+    name = settings.network
+    cifar = settings.stem == "own" and name not in NETWORKS
+    for side in settings.sizes:
+        check_size(network, name, side, side, "--stem cifar, or --sizes" if cifar else "--sizes")
+    if settings.test_size is not None:
+        check_size(network, name, settings.test_size, settings.test_size, "--test-size")
+    elif images is not None and images.packed is not None:
+        check_size(network, name, *images.packed.shape[1:3], "--test-size")
 
 
 def check_fit(
@@ -79,8 +126,7 @@ def check_fit(
     """
     if not classes or not all(isinstance(name, str) for name in classes):
         raise ValueError("its classes are not names")
-    with torch.device("meta"):
-        network = build_network(settings.network, len(classes), settings.levels, settings.dropout)
+    network = shapes_of(settings, len(classes))
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
     given = {name: tensor.shape for name, tensor in tensors.items()}
     # Exported weights leave out what is not a floating-point number: counters.

@@ -1,4 +1,4 @@
-"""Classification networks by name: this project's, NIN, ZF-5 with a pyramid, and torchvision's."""
+"""Classification networks by name: this project's, LeNet-5, NIN, ZF-5, and torchvision's."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from sppdet.classification.stems import shrink_later
 from sppdet.errors import SppdetError
 from sppdet.features.pyramid import SpatialPyramidPool
 from sppdet.trunks.small import SMALL_CHANNELS, ConvBlock, small_trunk
@@ -185,6 +186,33 @@ def nin(classes: int, levels: Levels, dropout: float) -> nn.Module:
     return PyramidClassifier(nn.Sequential(*layers), pool, nn.Identity())
 
 
+def lenet5(classes: int, levels: Levels, dropout: float) -> nn.Module:
+    """LeNet-5 (LeCun et al., 1998, section II) for colour images of 32 x 32 pixels only.
+
+    Two convolutions with mean pooling behind each, a third one of 5 x 5 whose map has one cell, a
+    layer of 84, and one score per class. Where it differs from the paper: three input channels,
+    every map of the second convolution sees all maps of the first, the pooling has no weights, and
+    the scores are linear in place of distances to drawn characters.
+    """
+    layers = OrderedDict(
+        conv1=nn.Conv2d(3, 6, 5),
+        tanh1=nn.Tanh(),
+        pool1=nn.AvgPool2d(2),
+        conv2=nn.Conv2d(6, 16, 5),
+        tanh2=nn.Tanh(),
+        pool2=nn.AvgPool2d(2),
+        conv3=nn.Conv2d(16, 120, 5),
+        tanh3=nn.Tanh(),
+    )
+    head = OrderedDict(
+        fc4=nn.Linear(120, 84),
+        tanh4=nn.Tanh(),
+        drop4=nn.Dropout(dropout),
+        fc5=nn.Linear(84, classes),
+    )
+    return PyramidClassifier(nn.Sequential(layers), FixedFlatten(1), nn.Sequential(head))
+
+
 def zf5_spp(classes: int, levels: Levels, dropout: float) -> nn.Module:
     """ZF-5 with a pyramid and two layers of 4096 (SPP-net paper, section 3.1.1)."""
     pool = SpatialPyramidPool(levels or (1, 2, 3, 6))
@@ -208,6 +236,7 @@ NETWORKS: dict[str, Builder] = {
     "spp5-wide": spp5_wide,
     "spp5-average": spp5_average,
     "spp5-flatten": spp5_flatten,
+    "lenet5": lenet5,
     "nin": nin,
     "zf5-spp": zf5_spp,
 }
@@ -223,6 +252,7 @@ def build_network(
     levels: Levels = None,
     dropout: float = 0.0,
     seed: int = 0,
+    stem: str = "own",
 ) -> nn.Module:
     """Build a network with random weights, the same ones for the same seed.
 
@@ -232,12 +262,17 @@ def build_network(
         levels: the pyramid's levels; None for the network's own.
         dropout: probability, for networks of this project.
         seed: of the weights.
+        stem: ``"cifar"`` for a network of torchvision that sees small images, see
+            :func:`sppdet.classification.stems.shrink_later`; ``"own"`` for its own first layers.
 
     Raises:
-        SppdetError: an unknown name, or levels for a network without a pyramid.
+        SppdetError: an unknown name, levels for a network without a pyramid, or a stem for one that
+            is not torchvision's.
     """
     if levels and name not in WITH_LEVELS:
         raise SppdetError(f"--levels: {name} has no pyramid; {', '.join(WITH_LEVELS)} have one")
+    if stem != "own" and name in NETWORKS:
+        raise SppdetError(f"--stem {stem}: is for networks of torchvision, not for {name}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if name in NETWORKS:
@@ -250,4 +285,9 @@ def build_network(
         options = {}
         if name in ("googlenet", "inception_v3"):
             options = {"aux_logits": False, "init_weights": True}
-        return torchvision.models.get_model(name, weights=None, num_classes=classes, **options)
+        network: nn.Module = torchvision.models.get_model(
+            name, weights=None, num_classes=classes, **options
+        )
+        if stem == "cifar":
+            shrink_later(network, name)
+        return network

@@ -13,6 +13,9 @@ SCHEDULES = ("cosine", "linear", "step")
 LARGEST_LEVEL, LARGEST_SIDE = 64, 20_000
 """Bins per side of a pyramid, and pixels: a damaged checkpoint must not ask for all memory."""
 
+STEMS = ("own", "cifar")
+"""First layers of a network, see :func:`sppdet.classification.networks.build_network`."""
+
 SIZE_ORDERS = ("epoch", "batch", "rising")
 """When which image size is used, see :func:`sppdet.classification.schedule.image_size`."""
 
@@ -60,6 +63,7 @@ class ClassifySettings:
     Attributes:
         network: a name for :func:`sppdet.classification.networks.build_network`.
         levels: the pyramid, or None for the network's own.
+        stem: ``"cifar"`` lets a network of torchvision shrink small images later.
         epochs, batch_size: length of the training.
         sizes: sides of the training images in pixels; ``size_order`` says when which is used.
         test_size: shorter side of the test images; None for the images as they are.
@@ -78,6 +82,7 @@ class ClassifySettings:
 
     network: str
     levels: tuple[int, ...] | None = None
+    stem: str = "own"
     epochs: int = 20
     batch_size: int = 128
     sizes: tuple[int, ...] = (32,)
@@ -99,6 +104,8 @@ class ClassifySettings:
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
             raise ValueError(f"--schedule {self.schedule}: choose {', '.join(SCHEDULES)}")
+        if self.stem not in STEMS:
+            raise ValueError(f"--stem {self.stem}: choose {', '.join(STEMS)}")
         if self.size_order not in SIZE_ORDERS:
             raise ValueError(f"--size-order {self.size_order}: choose {', '.join(SIZE_ORDERS)}")
         for name in ("warmup", "momentum", "label_smoothing", "dropout", "average"):

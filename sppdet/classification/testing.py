@@ -10,6 +10,7 @@ from torch.nn.functional import nll_loss
 from sppdet.classification.batches import Normalizer, test_batches
 from sppdet.classification.data import LabelledImages
 from sppdet.classification.device_batches import ResidentImages, can_stay
+from sppdet.classification.image_sizes import scores_of
 from sppdet.classification.views import Views, multi_view_scores
 from sppdet.errors import SppdetError
 from sppdet.trunks.weights import Preprocessing
@@ -125,5 +126,4 @@ def _resident_scores(
 def _probabilities(network: nn.Module, images: Tensor, views: Views | None) -> Tensor:
     if views:
         return multi_view_scores(network, images, views.view, views.flip)
-    output = network(images)
-    return getattr(output, "logits", output).float().softmax(dim=1)
+    return scores_of(network, images).float().softmax(dim=1)

@@ -12,11 +12,10 @@ from torch import nn
 
 from sppdet.classification.batches import training_batches
 from sppdet.classification.checkpoints import WeightAverage, load_state, save_state
-from sppdet.classification.classifier import check_fit
+from sppdet.classification.classifier import check_fit, check_sizes, network_of
 from sppdet.classification.data import LabelledImages
 from sppdet.classification.device_batches import EpochBatches, ResidentImages, can_stay
 from sppdet.classification.distributed import ALONE, Processes
-from sppdet.classification.networks import build_network
 from sppdet.classification.schedule import image_size, learning_rate
 from sppdet.classification.settings import ClassifySettings
 from sppdet.classification.steps import GraphedCalls, Stepper, tuned_convolutions
@@ -59,6 +58,9 @@ class Training:
         classes: their names.
         device: where to train.
         processes: which train together, see :mod:`sppdet.classification.distributed`.
+
+    Raises:
+        SppdetError: the network is unknown, or does not take images of the settings' sizes.
     """
 
     def __init__(
@@ -73,9 +75,8 @@ class Training:
         self.device = device
         self.processes = processes
         self.history: list[Epoch] = []
-        network = build_network(
-            settings.network, len(classes), settings.levels, settings.dropout, settings.seed
-        )
+        network = network_of(settings, len(classes))
+        check_sizes(settings, len(classes))
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = processes.prepare(network)
         self.average = WeightAverage(self.network, settings.average) if settings.average else None

@@ -6,7 +6,7 @@ OpenCV; a help text must not wait for these. A test compares both.
 
 from typing import get_args
 
-from sppdet.classification.settings import SCHEDULES, SIZE_ORDERS
+from sppdet.classification.settings import SCHEDULES, SIZE_ORDERS, STEMS
 from sppdet.settings import CropMode
 from sppdet.trunks.specs import SPECS
 
@@ -27,6 +27,7 @@ __all__ = [
     "SAVES",
     "SCHEDULES",
     "SIZE_ORDERS",
+    "STEMS",
     "TRUNKS",
     "WRITERS",
 ]
@@ -101,5 +102,14 @@ SAVES = ("pictures", "json", "jsonl", "csv", "txt", "voc", "coco", "crops", "par
 DATA_SETS = ("voc2007", "voc2012", "coco-val2017", "cifar10")
 """Data sets of :mod:`sppdet.datasets.download`."""
 
-NETWORKS = ("small", "spp5", "spp5-wide", "spp5-average", "spp5-flatten", "nin", "zf5-spp")
+NETWORKS = (
+    "small",
+    "spp5",
+    "spp5-wide",
+    "spp5-average",
+    "spp5-flatten",
+    "lenet5",
+    "nin",
+    "zf5-spp",
+)
 """Classification networks of this project, see :mod:`sppdet.classification.networks`."""

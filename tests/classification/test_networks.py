@@ -8,7 +8,7 @@ from sppdet.trunks.geometry import MapGeometry, map_geometry
 from sppdet.trunks.small import small_trunk
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "zf5-spp"])
+@pytest.mark.parametrize("name", [n for n in NETWORKS if n not in ("zf5-spp", "lenet5")])
 @pytest.mark.parametrize("size", [(32, 32), (40, 24), (24, 57)])
 def test_any_size(name: str, size: tuple[int, int]) -> None:
     network = build_network(name, 7).eval()
@@ -50,6 +50,13 @@ def test_seeds() -> None:
 def test_torchvision_by_name(name: str) -> None:
     network = build_network(name, 5).eval()
     assert network(torch.rand(1, 3, 64, 64)).shape == (1, 5)
+
+
+def test_lenet5_has_the_sizes_of_its_paper() -> None:
+    network = build_network("lenet5", 10).eval()
+    shapes = [tuple(p.shape) for p in network.parameters() if p.ndim > 1]
+    assert shapes == [(6, 3, 5, 5), (16, 6, 5, 5), (120, 16, 5, 5), (84, 120), (10, 84)]
+    assert network(torch.rand(2, 3, 32, 32)).shape == (2, 10)
 
 
 def test_unknown_names() -> None:

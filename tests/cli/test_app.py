@@ -131,6 +131,7 @@ OPTIONS = [
     ("export model -o file", "--to", choices.EXPORT_TARGETS),
     ("classify train data -o run", "--schedule", choices.SCHEDULES),
     ("classify train data -o run", "--size-order", choices.SIZE_ORDERS),
+    ("classify train data -o run", "--stem", choices.STEMS),
 ]
 
 

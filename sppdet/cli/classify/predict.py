@@ -77,6 +77,7 @@ def _scores(
     import torch
 
     from sppdet.classification.batches import normalized, whole_image
+    from sppdet.classification.image_sizes import scores_of
     from sppdet.classification.views import multi_view_scores
     from sppdet.images import read_image
 
@@ -86,5 +87,4 @@ def _scores(
     with torch.inference_mode():
         if view:
             return multi_view_scores(classifier.network, batch, view, flip=True)[0].cpu()
-        output = classifier.network(batch)
-        return getattr(output, "logits", output)[0].float().softmax(dim=0).cpu()
+        return scores_of(classifier.network, batch)[0].float().softmax(dim=0).cpu()

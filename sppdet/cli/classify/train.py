@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sppdet.classification.settings import Augmentation, ClassifySettings, command_line
-from sppdet.cli.choices import NETWORKS, SCHEDULES, SIZE_ORDERS
+from sppdet.cli.choices import NETWORKS, SCHEDULES, SIZE_ORDERS, STEMS
 from sppdet.cli.classify.options import Data
 from sppdet.cli.options import Device, NoCache, Quiet, one_of, parse_numbers
 from sppdet.errors import SppdetError
@@ -42,6 +42,15 @@ def train(
     levels: Annotated[
         str | None, typer.Option(help="Pyramid levels, such as 4,2,1 or 1,2,3,6.")
     ] = None,
+    stem: Annotated[
+        str,
+        one_of(
+            "--stem",
+            STEMS,
+            "First layers of a network of torchvision; cifar shrinks images of 32 px later. "
+            "Choices",
+        ),
+    ] = "own",
     epochs: Annotated[
         int, typer.Option(min=1, help="Epochs. A run that goes on may get another number.")
     ] = 20,
@@ -121,6 +130,7 @@ def train(
     """
     import torch
 
+    from sppdet.classification.classifier import check_sizes
     from sppdet.classification.data import open_split
     from sppdet.classification.distributed import join_processes, leave_processes
     from sppdet.classification.report import summary
@@ -135,6 +145,7 @@ def train(
         settings = ClassifySettings(
             network=network,
             levels=parse_numbers(levels, "--levels") if levels else None,
+            stem=stem,
             epochs=epochs,
             batch_size=batch,
             sizes=parse_numbers(sizes, "--sizes"),
@@ -165,6 +176,7 @@ def train(
     training = _start(
         output / "last.safetensors", settings, training_data.classes, where, processes
     )
+    check_sizes(settings, len(test_data.classes), test_data)
     parameters = sum(p.numel() for p in training.network.parameters())
     console.print(
         f"{network}: {parameters:,} parameters, {len(training_data)} images of "
