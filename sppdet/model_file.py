@@ -13,7 +13,7 @@ from torch import Tensor
 from sppdet import __version__
 from sppdet.errors import SppdetError
 from sppdet.features.rcnn import RcnnRegionFeatures
-from sppdet.features.regions import RegionExtractor
+from sppdet.features.regions import LATER, RegionExtractor
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.base import Recipe, Scorer
 from sppdet.heads.connected import Connected, ConnectedSvms, LayeredSvms, SoftmaxScorer
@@ -29,7 +29,7 @@ from sppdet.trunks.specs import TIMM
 from sppdet.trunks.timm_stage import restore_timm
 from sppdet.trunks.weights import Weights
 
-FORMAT = 4
+FORMAT = 5
 """Version of the file format; it grows when an older version cannot read a newer file."""
 
 OLDEST = 2
@@ -89,8 +89,9 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
     tensors |= model.kept.tensors() if model.kept is not None else {}
     if trunk.rebuildable and not _is_installed(trunk):
         tensors |= {f"trunk.{name}": tensor for name, tensor in trunk.state().items()}
+    seen = model.extractor.to_json()
     description = {
-        "format": FORMAT,
+        "format": FORMAT if LATER.keys() & seen.keys() else 4,
         "version": __version__,
         "classes": model.classes,
         "trunk": {
@@ -101,7 +102,7 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
             "preprocessing": trunk.preprocessing.to_json(),
             "geometry": asdict(trunk.geometry),
         },
-        "extractor": model.extractor.to_json(),
+        "extractor": seen,
         "heads": model.scorer.name,
         "settings": asdict(model.settings),
         "thresholds": model.thresholds,

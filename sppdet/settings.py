@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 
 def _whole_numbers(name: str, values: object, least: int) -> None:
@@ -19,8 +19,25 @@ def _whole_numbers(name: str, values: object, least: int) -> None:
         raise ValueError(f"{name}={values!r}: give a tuple of whole numbers from {least} up")
 
 
+def _one_of(name: str, value: object, choices: object) -> None:
+    """Refuse what is not one of the names of a ``Literal``.
+
+    Raises:
+        ValueError: the message names the setting.
+    """
+    if value not in get_args(choices):
+        raise ValueError(f"{name}={value!r}: give one of {', '.join(get_args(choices))}")
+
+
 CropMode = Literal["warp", "tight"]
 """How R-CNN crops: stretch the box to a square, or take the smallest square around it."""
+
+
+Pooling = Literal["max", "average"]
+"""What a bin of a pyramid takes of its cells."""
+
+WindowMapping = Literal["paper", "code", "nearest"]
+"""How a box becomes a window of cells, see :func:`sppdet.features.windows.map_windows`."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +53,20 @@ class SppSettings:
             see :attr:`sppdet.trunks.Trunk.levels`.
         normalize_levels: scale each level's part of the vector to L2 norm 1, so that the many bins
             of the finest level do not drown the others.
+        pooling: ``"max"`` (paper) or ``"average"``.
+        mapping: from boxes to windows: ``"paper"``, ``"code"`` or ``"nearest"``.
     """
 
     scales: tuple[int, ...] = (688,)
     longest_side: int = 2000
     levels: tuple[int, ...] = (1, 2, 3, 6)
     normalize_levels: bool = False
+    pooling: Pooling = "max"
+    mapping: WindowMapping = "paper"
 
     def __post_init__(self) -> None:
+        _one_of("pooling", self.pooling, Pooling)
+        _one_of("mapping", self.mapping, WindowMapping)
         _whole_numbers("scales", self.scales, 1)
         _whole_numbers("longest_side", (self.longest_side,), 1)
         _whole_numbers("levels", self.levels, 1)
@@ -58,7 +81,7 @@ class RcnnSettings:
         context: pixels around the box, at crop scale (paper: 16).
         mode: ``"warp"``, or ``"tight"`` for the smallest square around the box.
         levels: the pyramid over the crop's map, bins per side: the same features as SPP-net's.
-        normalize_levels: as :class:`SppSettings`.
+        normalize_levels, pooling: as :class:`SppSettings`.
     """
 
     size: int = 227
@@ -66,8 +89,10 @@ class RcnnSettings:
     mode: CropMode = "warp"
     levels: tuple[int, ...] = (1, 2, 3, 6)
     normalize_levels: bool = False
+    pooling: Pooling = "max"
 
     def __post_init__(self) -> None:
+        _one_of("pooling", self.pooling, Pooling)
         _whole_numbers("size", (self.size,), 1)
         _whole_numbers("context", (self.context,), 0)
         _whole_numbers("levels", self.levels, 1)

@@ -82,6 +82,33 @@ def test_a_saved_detector_is_the_same(tmp_path: Path, regression: bool, method: 
     assert [path.name for path in tmp_path.iterdir()] == ["d.safetensors"]
 
 
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        (SppRegionFeatures, SppSettings((128,), levels=(1, 2), pooling="average")),
+        (SppRegionFeatures, SppSettings((128,), levels=(1, 2), mapping="code")),
+        (RcnnRegionFeatures, RcnnSettings(64, 4, levels=(1, 2), pooling="average")),
+    ],
+)
+def test_pooling_and_mapping_are_stored_in_format_5(tmp_path: Path, method, settings) -> None:
+    path = tmp_path / "d.safetensors"
+    detector = make_detector(extractor=method(build_trunk("small", None), settings))
+    detector.save(path)
+    again = Detector.load(path, "cpu")
+    assert again.extractor.settings == settings
+    same(again, detector)
+    described = json.loads(safetensors.safe_open(str(path), "pt").metadata()["sppdet"])
+    assert described["format"] == 5
+
+
+def test_the_default_pooling_is_written_as_earlier_versions_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "d.safetensors"
+    make_detector().save(path)
+    described = json.loads(safetensors.safe_open(str(path), "pt").metadata()["sppdet"])
+    assert described["format"] == 4
+    assert not {"pooling", "mapping"} & described["extractor"].keys()
+
+
 def test_equal_detectors_are_equal_files(tmp_path: Path) -> None:
     make_detector().save(tmp_path / "a")
     make_detector().save(tmp_path / "b")

@@ -112,7 +112,8 @@ def check_sizes(
     if settings.test_size is not None:
         check_size(network, name, settings.test_size, settings.test_size, "--test-size")
     elif images is not None and images.packed is not None:
-        check_size(network, name, *images.packed.shape[1:3], "--test-size")
+        height, width = images.packed.shape[1:3]
+        check_size(network, name, height, width, "--test-size")
 
 
 def check_fit(

@@ -56,9 +56,9 @@ def shrink_later(network: nn.Module, name: str) -> None:
         assert isinstance(layers, nn.Sequential)
         first = layers[0]
         assert isinstance(first, nn.Linear)
-        layers[0] = nn.Linear(first.in_features // 49, first.out_features)
-        nn.init.normal_(layers[0].weight, 0, 0.01)
-        nn.init.zeros_(layers[0].bias)
+        layers[0] = new = nn.Linear(first.in_features // 49, first.out_features)
+        nn.init.normal_(new.weight, 0, 0.01)
+        nn.init.zeros_(new.bias)
 
 
 def _replace_first_convolution(network: nn.Module) -> None:

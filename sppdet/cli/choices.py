@@ -7,7 +7,7 @@ OpenCV; a help text must not wait for these. A test compares both.
 from typing import get_args
 
 from sppdet.classification.settings import SCHEDULES, SIZE_ORDERS, STEMS
-from sppdet.settings import CropMode
+from sppdet.settings import CropMode, Pooling, WindowMapping
 from sppdet.trunks.specs import SPECS
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "LAYERS",
     "METHODS",
     "NETWORKS",
+    "POOLINGS",
     "PROPOSALS",
     "PROPOSAL_FILES",
     "SAVES",
@@ -29,6 +30,7 @@ __all__ = [
     "SIZE_ORDERS",
     "STEMS",
     "TRUNKS",
+    "WINDOW_MAPPINGS",
     "WRITERS",
 ]
 
@@ -37,6 +39,12 @@ TRUNKS = tuple(SPECS)
 
 LAYERS = ("pyramid", "pool5", "fc6", "fc7")
 """Which values are the features of a region; see :func:`sppdet.cli.common.layer_settings`."""
+
+POOLINGS = get_args(Pooling)
+"""What a bin takes of its cells."""
+
+WINDOW_MAPPINGS = get_args(WindowMapping)
+"""From boxes to windows, see :func:`sppdet.features.windows.map_windows`."""
 
 HEADS = ("svm", "connected", "connected-svm")
 """What learns from the features; see :func:`sppdet.cli.common.recipe_of`."""

@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from sppdet.cli.choices import SAVES
-from sppdet.cli.options import BoxBase, BoxOrder, Device, MaxPixels, Quiet, parse_names
+from sppdet.cli.options import (
+    BoxBase,
+    BoxOrder,
+    Device,
+    Levels,
+    MaxPixels,
+    Pooling,
+    Quiet,
+    WindowMapping,
+    parse_names,
+)
 from sppdet.errors import SppdetError
 
 
@@ -66,6 +76,9 @@ def detect(
     ] = None,
     box_order: BoxOrder = None,
     box_base: BoxBase = None,
+    levels: Levels = None,
+    pooling: Pooling = None,
+    window_mapping: WindowMapping = None,
     skip_existing: Annotated[
         bool,
         typer.Option("--skip-existing", help="Leave out images whose outputs are there already."),
@@ -121,6 +134,7 @@ def detect(
 
     from sppdet.cli.common import choose_device, images_at_a_time, limit_pixels
     from sppdet.cli.detecting import Choice, Job, given_proposals, plan, run
+    from sppdet.cli.region_options import with_choices
     from sppdet.cli.saving import Saver
     from sppdet.detector import Detector
     from sppdet.pipeline.stream import Pipeline
@@ -130,6 +144,7 @@ def detect(
     folder = Path(output)
     inputs = plan(images, folder, kinds, recursive, every, [model, proposals], json)
     detector = Detector.load(model or shipped_model(), where)
+    detector = with_choices(detector, levels, pooling, window_mapping)
     chosen = Choice(
         parse_thresholds(threshold or [], detector.classes),
         parse_names(classes, "--classes", detector.classes) if classes else None,

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,7 +50,7 @@ def ensemble(
     Example:
       sppdet ensemble lite0.safetensors small.safetensors --data photos
     """
-    from sppdet.cli.evaluate_models import run_model
+    from sppdet.cli.evaluate_models import Choices, run_model
     from sppdet.cli.progress import finish_batch, tell_dataset
     from sppdet.datasets import read_dataset
     from sppdet.evaluation.ensemble import combine
@@ -71,11 +70,9 @@ def ensemble(
     if not any(len(entry) for entry in truths):
         raise SppdetError(f"{data}: has no annotated object to evaluate against")
     check_outputs([json_file, export], [*models, dataset.annotation_file])
-    singles, failures = [], set()
-    for model in models:
-        found, failed, _ = run_model(model, dataset, device, workers)
-        singles.append(found)
-        failures.update(failed)
+    runs = [run_model(model, dataset, Choices(device, workers)) for model in models]
+    failures = {line for run in runs for line in run.failures}
+    singles = [run.found for run in runs]
     together = [combine(entries) for entries in zip(*singles, strict=True)]
     titles = [str(model) for model in models] + ["together"]
     results = [evaluate_voc(found, truths, dataset.classes, iou) for found in (*singles, together)]
@@ -87,8 +84,8 @@ def ensemble(
         "images": count,
         "detectors": [
             {
-                "model": title,
-                "sha256": sha256(models[k].read_bytes()).hexdigest() if k < len(models) else None,
+                "title": title,
+                "model": runs[k].about if k < len(runs) else None,
                 **result.to_json(),
                 "intervals_95": {
                     name: asdict(one) for name, one in bootstrap(result, count, intervals).items()

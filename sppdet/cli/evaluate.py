@@ -13,9 +13,12 @@ from sppdet.cli.options import (
     Device,
     Format,
     JsonFile,
+    Levels,
     MaxPixels,
     NoCache,
+    Pooling,
     Quiet,
+    WindowMapping,
     Workers,
     one_of,
 )
@@ -53,7 +56,11 @@ def evaluate(
     coco: Annotated[bool, typer.Option("--coco", help="Add the figures of pycocotools.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for an HTML report.")] = None,
     compare: Annotated[
-        Path | None, typer.Option(help="Results of a second detector: is it better than the first?")
+        Path | None,
+        typer.Option(
+            help="A second detector, its file or its results: is it better than the first, and for "
+            "which classes?"
+        ),
     ] = None,
     intervals: Annotated[
         int, typer.Option(min=0, help="Bootstrap samples for 95 % intervals. 0 leaves them out.")
@@ -73,6 +80,9 @@ def evaluate(
     boxes: Annotated[
         str, one_of("--boxes", BOX_STYLES, "What the four numbers of a box in text files are")
     ] = "xyxy",
+    levels: Levels = None,
+    pooling: Pooling = None,
+    window_mapping: WindowMapping = None,
     format: Format = None,
     quiet: Quiet = False,
     max_pixels: MaxPixels = None,
@@ -93,13 +103,12 @@ def evaluate(
     if [model, results, proposals].count(None) != 2:
         raise SppdetError("give one of --model, --results and --proposals")
     from sppdet.cli.common import limit_pixels
-    from sppdet.cli.evaluate_models import run_model
+    from sppdet.cli.evaluate_models import Choices, about, is_model, run_model
     from sppdet.cli.evaluate_tables import print_figures
     from sppdet.cli.progress import console, finish_batch, tell_dataset
     from sppdet.datasets import read_dataset
     from sppdet.evaluation.export import export, export_files
-    from sppdet.evaluation.intervals import bootstrap
-    from sppdet.evaluation.intervals import compare as compare_results
+    from sppdet.evaluation.intervals import bootstrap, compare_classes
     from sppdet.evaluation.report import FILES, write_report
     from sppdet.evaluation.results import read_results
     from sppdet.evaluation.voc import evaluate_voc
@@ -107,6 +116,9 @@ def evaluate(
     from sppdet.runtime.outputs import check_outputs
 
     limit_pixels(max_pixels)
+    choices = Choices(device, workers, levels, pooling, window_mapping)
+    if any(choices[2:]) and model is None:
+        raise SppdetError("--levels, --pooling and --window-mapping belong to --model")
     chosen = split or test_split(data, format)
     dataset = read_dataset(data, chosen, format=format, background=background)
     tell_dataset(dataset)
@@ -122,7 +134,7 @@ def evaluate(
         [model, *_result_files(results), *_result_files(compare), dataset.annotation_file],
     )
     failures: list[str] = []
-    thresholds = None
+    thresholds = seen = None
     count = len(dataset.images)
     if proposals is not None:
         failures = _proposals(dataset, proposals, iou, json_file, workers)
@@ -130,7 +142,7 @@ def evaluate(
         return
     records = None
     if model is not None:
-        found, failures, thresholds = run_model(model, dataset, device, workers)
+        found, failures, thresholds, seen = run_model(model, dataset, choices)
     else:
         assert results is not None
         read = read_results(results, dataset, boxes)
@@ -139,6 +151,7 @@ def evaluate(
         found, records = read.detections, read.records
     figures = evaluate_voc(found, dataset.all_annotations(), dataset.classes, iou)
     content: dict[str, Any] = figures.to_json()
+    content["about"] = about(dataset, chosen, iou, intervals, seen)
     if coco:
         from sppdet.evaluation.coco import evaluate_coco
 
@@ -148,12 +161,22 @@ def evaluate(
         ranges = bootstrap(figures, count, intervals)
         content["intervals_95"] = {name: asdict(interval) for name, interval in ranges.items()}
     if compare is not None:
-        second = read_results(compare, dataset, boxes)
-        for note in second.notes:
-            console.print(f"note: {compare.name}: {note}", markup=False, soft_wrap=True)
-        other = evaluate_voc(second.detections, dataset.all_annotations(), dataset.classes, iou)
-        changes = compare_results(figures, other, count, intervals or 1000)
-        content["comparison"] = {name: change.to_json() for name, change in changes.items()}
+        other: dict[str, Any] = {}
+        if is_model(compare):
+            second, lost, _, other = run_model(compare, dataset, choices)
+            failures += [line for line in lost if line not in failures]
+        else:
+            read = read_results(compare, dataset, boxes)
+            second = read.detections
+            for note in read.notes:
+                console.print(f"note: {compare.name}: {note}", markup=False, soft_wrap=True)
+        others = evaluate_voc(second, dataset.all_annotations(), dataset.classes, iou)
+        means, changes = compare_classes(figures, others, count, intervals or 1000)
+        content["comparison"] = {
+            **{name: change.to_json() for name, change in means.items()},
+            "classes": {name: change.to_json() for name, change in changes.items()},
+            "b": {**others.to_json(), "model": other or None},
+        }
     if report is not None:
         subject = f"Detections of {(model or results).name}"  # type: ignore[union-attr]
         page = write_report(report, dataset, figures, content, ranges, subject, thresholds)

@@ -1,36 +1,77 @@
-"""A detector of a file on every image of a data set, for the commands that evaluate."""
+"""The models of ``sppdet evaluate``: their detections, and what the JSON says about them."""
 
+import hashlib
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sppdet.cli.common import choose_device, images_at_a_time
-from sppdet.cli.progress import console, progress_bar
-from sppdet.datasets import Dataset
-from sppdet.detections import Detections
-from sppdet.detector import Detector
 from sppdet.errors import SppdetError
-from sppdet.evaluation.detecting import detect_all
-from sppdet.proposals.cache import ProposalCache
+
+if TYPE_CHECKING:
+    from sppdet.datasets import Dataset
+    from sppdet.detections import Detections
+    from sppdet.detector import Detector
+
+MODEL_SUFFIX = ".safetensors"
+"""A file of this kind after ``--compare`` is a model; others are results."""
+
+MEASURES = {
+    "ap_11": "PASCAL VOC 2007: mean of the best precisions at recall 0, 0.1, ..., 1",
+    "ap_area": "PASCAL VOC 2010: area under the precision-recall curve",
+    "map_11, map_area": "means of the classes that have objects; difficult objects and crowds do "
+    "not count",
+}
+"""Which average precision is which."""
 
 
-def run_model(
-    path: Path, dataset: Dataset, device: str | None, workers: int | None
-) -> tuple[list[Detections], list[str], dict[str, float]]:
-    """The detections of every image, the failures, and the thresholds by class.
+class Choices(NamedTuple):
+    """Options that decide how models see images."""
 
-    Args:
-        path: of the detector.
-        dataset: whose images it runs on.
-        device: as given on the command line.
-        workers: images at a time, as given.
+    device: str | None = None
+    workers: int | None = None
+    levels: str | None = None
+    pooling: str | None = None
+    mapping: str | None = None
+
+
+class Run(NamedTuple):
+    """What a model found.
+
+    Attributes:
+        found: the detections of every image.
+        failures: a line for each image that cannot be read.
+        thresholds: by class.
+        about: the model, for the JSON.
+    """
+
+    found: "list[Detections]"
+    failures: list[str]
+    thresholds: dict[str, float]
+    about: dict[str, Any]
+
+
+def run_model(path: Path, dataset: "Dataset", choices: Choices) -> Run:
+    """Detect on every image of a data set, without a threshold.
 
     Raises:
-        SppdetError: the file is no detector, or shares no class with the data.
+        SppdetError: the file is no model, an option does not suit it, or it shares no class with
+            the data.
     """
-    where = choose_device(device)
+    from sppdet.cli.common import choose_device, images_at_a_time
+    from sppdet.cli.progress import progress_bar
+    from sppdet.cli.region_options import with_choices
+    from sppdet.detector import Detector
+    from sppdet.evaluation.detecting import detect_all
+    from sppdet.proposals.cache import ProposalCache
+
+    where = choose_device(choices.device)
     cache = ProposalCache()
     detector = Detector.load(path, where)
+    detector = with_choices(detector, choices.levels, choices.pooling, choices.mapping)
     _check_classes(path, detector.classes, dataset)
-    count = images_at_a_time(where, workers) if where.type == "cpu" else workers
+    count = choices.workers
+    if where.type == "cpu":
+        count = images_at_a_time(where, choices.workers)
     with progress_bar() as bar:
         task = bar.add_task("detecting", total=len(dataset.images))
         found, failures = detect_all(
@@ -38,10 +79,62 @@ def run_model(
         )
     for line in cache.disk.summary("proposals"):
         bar.console.print(line, markup=False, soft_wrap=True)
-    return found, failures, dict(zip(detector.classes, detector.thresholds, strict=True))
+    thresholds = dict(zip(detector.classes, detector.thresholds, strict=True))
+    return Run(found, failures, thresholds, _about(path, detector))
 
 
-def _check_classes(model: Path, known: tuple[str, ...], dataset: Dataset) -> None:
+def _about(path: Path, detector: "Detector") -> dict[str, Any]:
+    trunk, card = detector.extractor.trunk, detector.card
+    return {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "seed": card.get("settings", {}).get("seed"),
+        "trained_on": card.get("data"),
+        "trunk": {"name": trunk.name, "layer": trunk.layer, "digest": trunk.digest},
+        "features": detector.extractor.to_json(),
+        "heads": detector.scorer.name,
+        "box_regression": detector.regression is not None
+        or detector.scorer.name.startswith("connected"),
+        "settings": asdict(detector.settings),
+    }
+
+
+def about(
+    dataset: "Dataset", split: str | None, iou: float, intervals: int, model: dict[str, Any] | None
+) -> dict[str, Any]:
+    """What the figures are: which AP, of which model on which data.
+
+    Args:
+        dataset: that was evaluated.
+        split: its part; None for all.
+        iou: least IoU of a true positive.
+        intervals: bootstrap samples.
+        model: :attr:`Run.about`; None for results.
+    """
+    from sppdet import __version__
+    from sppdet.training.folds import data_digest
+
+    return {
+        "version": __version__,
+        "measures": MEASURES,
+        "iou": iou,
+        "bootstrap": {"samples": intervals, "seed": 0} if intervals else None,
+        "data": {
+            "name": dataset.path.name,
+            "split": split,
+            "images": len(dataset.images),
+            "digest": data_digest(dataset),
+        },
+        "model": model,
+    }
+
+
+def is_model(path: Path | None) -> bool:
+    """Whether the file after ``--compare`` is a model rather than results."""
+    return path is not None and path.suffix.lower() == MODEL_SUFFIX
+
+
+def _check_classes(model: Path, known: tuple[str, ...], dataset: "Dataset") -> None:
     """Say which classes only the model or only the data has.
 
     Raises:
@@ -52,6 +145,8 @@ def _check_classes(model: Path, known: tuple[str, ...], dataset: Dataset) -> Non
             f"{model}: finds {_some(known)}, but the data have {_some(dataset.classes)}; "
             "no class is the same"
         )
+    from sppdet.cli.progress import console
+
     only_data = [name for name in dataset.classes if name not in known]
     only_model = [name for name in known if name not in dataset.classes]
     if only_data:

@@ -48,9 +48,29 @@ def print_figures(figures: VocResult, content: dict[str, Any]) -> None:
             highlight=False,
             soft_wrap=True,
         )
+        out.print(_changes(content))
     if "coco" in content:
         shown = [f"{k} {percent(v)}" for k, v in content["coco"].items() if k != "classes"]
         out.print("COCO: " + ", ".join(shown), markup=False, highlight=False, soft_wrap=True)
+
+
+def _changes(content: dict[str, Any]) -> Table:
+    """The area AP of each class in A and in B."""
+    table = Table(box=None, header_style="bold")
+    for title in ("class", "AP area A", "AP area B", "B - A", "95 % interval", "better"):
+        table.add_column(title, justify="left" if title in ("class", "better") else "right")
+    others = content["comparison"]["b"]["classes"]
+    for name, change in content["comparison"]["classes"].items():
+        better = "B" if change["low"] > 0 else "A" if change["high"] < 0 else "-"
+        table.add_row(
+            name,
+            percent(content["classes"][name]["ap_area"]),
+            percent(others[name]["ap_area"]),
+            f"{100 * change['difference']:+.1f}",
+            f"{100 * change['low']:+.1f} to {100 * change['high']:+.1f}",
+            better,
+        )
+    return table
 
 
 def print_recall(method: str, content: dict[str, Any]) -> None:

@@ -1,12 +1,12 @@
 """Options that several commands have, and options that take one of a few names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sppdet.cli.choices import BOX_ORDERS, FORMATS, LAYERS, TRUNKS
+from sppdet.cli.choices import BOX_ORDERS, FORMATS, LAYERS, POOLINGS, TRUNKS, WINDOW_MAPPINGS
 from sppdet.errors import SppdetError
 from sppdet.trunks.specs import TIMM
 
@@ -17,6 +17,7 @@ def one_of(
     help: str,
     other: str | None = None,
     files: Sequence[str] = (),
+    callback: Callable[..., Any] | None = None,
 ) -> Any:
     """An option whose value is one of ``names``; the help and the shell's completion list them.
 
@@ -26,11 +27,14 @@ def one_of(
         help: what the option is; the choices are added.
         other: how other values may begin; None allows none.
         files: suffixes, without full stops, of files that may be named instead.
+        callback: is called with the value before the other options are read.
 
     Another value raises SppdetError, one line with the choices, while the command line is parsed.
     """
     more = _more(other, files)
     choice = _choice(option, names, other, files)
+    if callback is not None:
+        choice |= {"callback": callback, "is_eager": True}
     return typer.Option(option, help=f"{help}: {', '.join(names)}{more}.", **choice)
 
 
@@ -154,6 +158,24 @@ Layer = Annotated[
         "--layer",
         LAYERS,
         "Features of a region: the pyramid of 50 bins, or a layer of alexnet or vgg16. Choices",
+    ),
+]
+Levels = Annotated[
+    str | None,
+    typer.Option("--levels", help="Pyramid levels, bins a side, such as 1,2,4. Default: 1,2,3,6."),
+]
+Pooling = Annotated[
+    str | None,
+    one_of("--pooling", POOLINGS, "What a bin takes of its cells. Default: max. Choices"),
+]
+WindowMapping = Annotated[
+    str | None,
+    one_of(
+        "--window-mapping",
+        WINDOW_MAPPINGS,
+        "Which cells of the map belong to a box: those with their centre inside (paper), the "
+        "released code's, or from the cell nearest one corner to that nearest the other. Default: "
+        "paper. Choices",
     ),
 ]
 MaxPixels = Annotated[

@@ -1,8 +1,9 @@
 """``sppdet propose``: the boxes of selective search per image, and how many objects they find."""
 
 import json as json_format
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,6 +37,17 @@ def propose(
         Path | None,
         typer.Option(help="Print how many objects of this data set the proposals find."),
     ] = None,
+    also: Annotated[
+        str | None,
+        typer.Option(help="Further methods for --recall, with commas, to compare with --method."),
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the recall against IoU and against the number of boxes to this PNG file, "
+            "for --method and --also."
+        ),
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the data of --recall.")] = None,
     iou: Annotated[
         float, typer.Option(min=0.01, max=1, help="Overlap from which an object is found.")
@@ -62,6 +74,9 @@ def propose(
     if not images and recall is None:
         raise SppdetError("propose: name images to search, or a data set with --recall DATA")
     kinds = parse_names(save, "--save", PROPOSAL_FILES)
+    if recall is None and (also is not None or figure is not None):
+        raise SppdetError("--also and --figure belong to --recall DATA")
+    methods = [method, *(parse_names(also, "--also", PROPOSALS) if also else ())]
 
     from sppdet.cli.common import limit_pixels
     from sppdet.cli.progress import console, finish_batch, progress_bar
@@ -118,7 +133,7 @@ def propose(
         if not found:
             finish_batch(failures, total, 2)
     if recall is not None:
-        failed, number = _recall(recall, split, method, boxes, iou, count, json)
+        failed, number = _recall(recall, split, methods, boxes, iou, count, json, figure)
         failures += failed
         total += number
     finish_batch(failures, total)
@@ -135,29 +150,39 @@ def _target(output: Path, kind: str) -> Path:
 def _recall(
     data: Path,
     split: str | None,
-    method: str,
+    methods: list[str],
     boxes: int,
     iou: float,
     workers: int,
     json: Path | None,
+    figure: Path | None,
 ) -> tuple[list[str], int]:
-    """Print the table of a data set; returns the failures and the number of images."""
+    """Print the table of each method; returns the failures and the number of images."""
     from sppdet.cli.evaluate_tables import print_recall
     from sppdet.cli.progress import progress_bar, tell_dataset
     from sppdet.datasets import read_dataset
     from sppdet.evaluation.proposals import evaluate_proposals
+    from sppdet.evaluation.recall_figure import draw_recall
     from sppdet.runtime.files import write_text
     from sppdet.runtime.outputs import check_outputs
 
-    check_outputs([json])
+    check_outputs([json, figure])
     dataset = read_dataset(data, split)
     tell_dataset(dataset)
+    contents: dict[str, dict[str, Any]] = {}
     with progress_bar() as bar:
-        task = bar.add_task("recall", total=len(dataset.images))
-        content, failures = evaluate_proposals(
-            dataset, method, iou, boxes, workers, lambda: bar.advance(task)
-        )
+        for method in dict.fromkeys(methods):
+            task = bar.add_task(f"recall of {method}", total=len(dataset.images))
+            contents[method], failures = evaluate_proposals(
+                dataset, method, iou, boxes, workers, partial(bar.advance, task)
+            )
+    content = contents[methods[0]]
+    if len(contents) > 1:
+        content = {**content, "also": {name: contents[name] for name in list(contents)[1:]}}
+    if figure is not None:
+        draw_recall(figure, contents)
     if json is not None:
         write_text(json, json_format.dumps(content, indent=1) + "\n")
-    print_recall(method, content)
+    for method, one in contents.items():
+        print_recall(method, one)
     return failures, len(dataset.images)

@@ -17,25 +17,27 @@ from sppdet.cli.options import (
     Format,
     JsonFile,
     Layer,
+    Levels,
     MaxPixels,
     NoCache,
+    Pooling,
     Quiet,
     Stage,
     TrainingSplit,
     Trunk,
     Weights,
+    WindowMapping,
     Workers,
     one_of,
     parse_numbers,
 )
+from sppdet.cli.presets import PRESETS, apply
 from sppdet.cli.splits import split_doubts, training_split
 from sppdet.errors import SppdetError
 from sppdet.settings import (
     CropMode,
     DetectorSettings,
     MiningSettings,
-    RcnnSettings,
-    SelectionSettings,
     SppSettings,
     SvmSettings,
     TrainSettings,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         Path,
         typer.Argument(
@@ -78,6 +81,9 @@ def train(
         int, typer.Option(min=64, help="Limit for the longer side of the image in pixels.")
     ] = 2000,
     layer: Layer = "pyramid",
+    levels: Levels = None,
+    pooling: Pooling = None,
+    window_mapping: WindowMapping = None,
     crop: Annotated[
         CropMode,
         one_of(
@@ -155,6 +161,16 @@ def train(
             "MB: small pictures and features, which sppdet explain shows.",
         ),
     ] = False,
+    preset: Annotated[
+        str | None,
+        one_of(
+            "--preset",
+            PRESETS,
+            "Give all options that are not on the command line the papers' values, and print them. "
+            "Choices",
+            callback=apply,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
     json_file: JsonFile = None,
     quiet: Quiet = False,
@@ -176,18 +192,17 @@ def train(
         choose_device,
         images_at_a_time,
         layer_of_heads,
-        layer_settings,
         limit_pixels,
         made_by,
         recipe_of,
         with_stage,
     )
     from sppdet.cli.info import tell_card, write_description
+    from sppdet.cli.presets import lines, mining, regression, selection
     from sppdet.cli.progress import Bars, console, finish_batch, progress_bar, tell_dataset
+    from sppdet.cli.region_options import pyramid_settings, rcnn_extractor, spp_extractor
     from sppdet.datasets import read_dataset
     from sppdet.datasets.doubts import doubts
-    from sppdet.features.rcnn import RcnnRegionFeatures
-    from sppdet.features.spp import SppRegionFeatures
     from sppdet.heads.linear import LinearSvms
     from sppdet.proposals.files import read_proposals
     from sppdet.runtime.outputs import check_outputs
@@ -196,9 +211,9 @@ def train(
     from sppdet.trunks import load_trunk
 
     if keep_examples and (heads != "svm" or method != "spp" or layer in ("fc6", "fc7")):
-        raise SppdetError(
-            "--keep-examples: belongs to --method spp, --heads svm and --layer pyramid"
-        )
+        raise SppdetError("--keep-examples: belongs to --method spp, --heads svm, --layer pyramid")
+    for line in lines(context, method) if preset else ():
+        console.print(line, markup=False, soft_wrap=True)
     limit_pixels(max_pixels)
     start = time.perf_counter()
     file = Path(proposals) if proposals is not None and proposals not in PROPOSALS else None
@@ -227,32 +242,28 @@ def train(
         used = ", ".join(f"{name} {value}" for name, value in own.items() if value is not None)
         instead = f"; used instead: {used}" if used else ""
         console.print(f"from the labels: {fitted.reason}{instead}", markup=False, soft_wrap=True)
-    features = {"normalize_levels": normalize_levels, **layer_settings(layer, trunk)}
+    features = pyramid_settings(layer, loaded, levels, pooling)
+    features["normalize_levels"] = normalize_levels
     extractor: RegionExtractor
     if method == "rcnn":
-        if scales is not None:
-            raise SppdetError("--scales belongs to SPP-net; R-CNN sees every box at one size")
-        cropping = RcnnSettings(loaded.spec.crop, loaded.spec.context, crop, **features)
-        extractor = RcnnRegionFeatures(loaded, cropping)
-        seen = f"R-CNN, {loaded.name} on {cropping.mode} crops of {cropping.size} px"
+        for name, value in (("--scales", scales), ("--window-mapping", window_mapping)):
+            if value is not None and not preset:
+                raise SppdetError(f"{name} belongs to SPP-net; R-CNN sees every box at one size")
+        extractor = rcnn_extractor(loaded, mode=crop, **features)
+        seen = f"R-CNN, {loaded.name} on {crop} crops of {loaded.spec.crop} px"
     else:
         sides = fitted.scales if fitted else loaded.spec.scales
         sides = parse_numbers(scales, "--scales") if scales else sides
-        if not 32 <= min(sides) <= max(sides) <= longest_side:
-            raise SppdetError(
-                f"--scales {scales}: give sides from 32 px to the longer side's limit, "
-                f"--longest-side {longest_side}"
-            )
-        extractor = SppRegionFeatures(
-            loaded, SppSettings(sides, longest_side=longest_side, **features)
-        )
+        features |= {"longest_side": longest_side, "mapping": window_mapping or "paper"}
+        extractor = spp_extractor(loaded, sides, **features)
         seen = f"SPP-net, {loaded.name} at {','.join(map(str, sides))} px"
     settings = TrainSettings(
-        mining=MiningSettings(positive_iou=positive_iou),
+        mining=mining(preset, positive_iou),
+        regression=regression(preset, method),
         detector=DetectorSettings(
             proposals=proposals or (fitted.proposals if fitted else "fast"),
             max_boxes=boxes or (fitted.max_boxes if fitted else 2000),
-            selection=SelectionSettings() if box_voting else SelectionSettings(voter_iou=1),
+            selection=selection(preset, box_voting),
         ),
         seed=seed,
         workers=at_once,

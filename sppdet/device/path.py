@@ -111,6 +111,8 @@ def is_supported(detector: Detecting) -> bool:
         isinstance(extractor, SppRegionFeatures)
         and extractor.trunk.head is None
         and not extractor.settings.normalize_levels
+        and extractor.settings.pooling == "max"
+        and extractor.settings.mapping == "paper"
         and isinstance(detector.scorer, LinearScorer)
         and (regression is None or regression.layers is None)
     )

@@ -78,17 +78,41 @@ def compare(
     Raises:
         ValueError: the results have different classes.
     """
+    return compare_classes(a, b, images, samples, seed)[0]
+
+
+def compare_classes(
+    a: VocResult, b: VocResult, images: int, samples: int = 1000, seed: int = 0
+) -> tuple[dict[str, Comparison], dict[str, Comparison]]:
+    """As :func:`compare`, and the area AP of every class that has objects, under its name.
+
+    A sample in which a class has no object does not count for it.
+
+    Raises:
+        ValueError: the results have different classes.
+    """
     if [entry.name for entry in a.classes] != [entry.name for entry in b.classes]:
         raise ValueError("the results have different classes")
     both = [_sampled(result, images, samples, seed) for result in (a, b)]
     comparisons = {}
     for k, measure in enumerate(MEASURES):
         change = _row_means(both[1][k]) - _row_means(both[0][k])
-        interval = _interval(change)
         actual = (getattr(b, measure) or 0.0) - (getattr(a, measure) or 0.0)
-        better = float(np.mean((change > 0) + 0.5 * (change == 0)))
-        comparisons[measure] = Comparison(actual, interval.low, interval.high, better)
-    return comparisons
+        comparisons[measure] = _comparison(actual, change)
+    changes = both[1][1] - both[0][1]
+    classes = {
+        one.name: _comparison((other.ap_area or 0.0) - (one.ap_area or 0.0), changes[:, k])
+        for k, (one, other) in enumerate(zip(a.classes, b.classes, strict=True))
+        if one.truths
+    }
+    return comparisons, classes
+
+
+def _comparison(actual: float, change: NDArray[np.float64]) -> Comparison:
+    """Of the difference itself and the differences of the samples, NaN where there is none."""
+    interval, known = _interval(change), change[~np.isnan(change)]
+    better = float(np.mean((known > 0) + 0.5 * (known == 0))) if len(known) else 0.5
+    return Comparison(actual, interval.low, interval.high, better)
 
 
 def _sampled(
@@ -142,6 +166,7 @@ def _row_means(table: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _interval(values: NDArray[np.float64]) -> Interval:
+    """0 to 1, all that an AP can be, where no value is known."""
     known = values[~np.isnan(values)]
     if len(known) == 0:
         return Interval(0.0, 1.0)

@@ -14,6 +14,12 @@ from sppdet.proposals.cache import ProposalCache
 from sppdet.proposals.recall import NUMBERS, measure_recall
 from sppdet.runtime.threads import ordered_map
 
+IOUS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
+"""Least IoUs of the recall's curve."""
+
+FINE = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""Numbers of proposals of the recall's curve."""
+
 Entry = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
 
 
@@ -41,8 +47,10 @@ def evaluate_proposals(
 
     Returns:
         ``{"method", "numbers": (K,), "recall": {IOU: (K,)}, "mean_best_overlap": (K,),
-        "mean_average_best_overlap": (K,), "average_best_overlap": {CLASS: (K,)}}``, and a line for
-        each image that cannot be read (its objects are left out).
+        "mean_average_best_overlap": (K,), "average_best_overlap": {CLASS: (K,)}, "curves"}``, and
+        a line for each image that cannot be read (its objects are left out). The curves are those
+        of :func:`sppdet.evaluation.recall_figure.draw_recall`: ``recall_against_iou`` at ``ious``,
+        with all proposals; ``recall_at_0.5`` and ``average_recall`` at ``numbers``.
 
     Raises:
         SppdetError: unknown method, or no object to reach.
@@ -70,7 +78,9 @@ def evaluate_proposals(
                 yield result
 
     numbers = [*(number for number in NUMBERS if number < max_boxes), max_boxes]
-    measured = measure_recall(entries(), numbers)
+    fine = sorted({number for number in FINE if number < max_boxes} | set(numbers))
+    every = measure_recall(entries(), fine)
+    measured = every.at(numbers)
     if not measured.labels.size:
         raise SppdetError(f"{dataset.path}: no image that can be read has an object to propose")
     return {
@@ -82,5 +92,12 @@ def evaluate_proposals(
         "average_best_overlap": {
             dataset.classes[label]: values.tolist()
             for label, values in measured.average_best_overlap().items()
+        },
+        "curves": {
+            "ious": list(IOUS),
+            "recall_against_iou": [float(measured.recall(t)[-1]) for t in IOUS],
+            "numbers": fine,
+            "recall_at_0.5": every.recall(0.5).tolist(),
+            "average_recall": every.average_recall().tolist(),
         },
     }, failures

@@ -127,6 +127,11 @@ def _supported(detector: Detector) -> SppRegionFeatures:
             f"export to ONNX: the detector sees images at {len(scales)} scales; train one with one "
             f"of them, such as --scales {scales[0]}"
         )
+    if (extractor.settings.pooling, extractor.settings.mapping) != ("max", "paper"):
+        raise SppdetError(
+            f"export to ONNX: the detector has --pooling {extractor.settings.pooling} and "
+            f"--window-mapping {extractor.settings.mapping}; max and paper can be exported"
+        )
     if not isinstance(detector.scorer, LinearScorer | SoftmaxScorer | LayeredSvms):
         raise SppdetError(
             f"export to ONNX: the heads {detector.scorer.name} are your own; heads of sppdet can "

@@ -1,6 +1,5 @@
 """R-CNN's region features: one pass of the network per box (Girshick et al., 2014, section 2.1)."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from sppdet.boxes import Boxes
 from sppdet.features.pyramid import SpatialPyramidPool, bin_count
-from sppdet.features.regions import check_levels_of
+from sppdet.features.regions import check_levels_of, check_pooling_of, described
 from sppdet.features.spp import normalize_levels
 from sppdet.features.warp import crop_windows, warp
 from sppdet.images import Rgb
@@ -41,9 +40,10 @@ class RcnnRegionFeatures:
         self.trunk = trunk
         self.settings = settings or RcnnSettings(trunk.spec.crop, trunk.spec.context)
         check_levels_of(trunk, self.settings.levels)
+        check_pooling_of(trunk, self.settings.pooling)
         self.batch = batch or (CPU_BATCH if trunk.device.type == "cpu" else GPU_BATCH)
         self.dimension = trunk.feature_length(bin_count(self.settings.levels))
-        self._pyramid = SpatialPyramidPool(self.settings.levels)
+        self._pyramid = SpatialPyramidPool(self.settings.levels, self.settings.pooling)
 
     def maps(self, image: Rgb, clock: Clock) -> list[Tensor]:
         """None: R-CNN has nothing to compute before it knows the boxes."""
@@ -99,7 +99,7 @@ class RcnnRegionFeatures:
 
     def to_json(self) -> dict[str, Any]:
         """See :class:`sppdet.features.regions.RegionExtractor`."""
-        return {"method": "rcnn", **asdict(self.settings)}
+        return described("rcnn", self.settings)
 
 
 class RcnnRegions:

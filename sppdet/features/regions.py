@@ -4,6 +4,7 @@ An extractor prepares an image with its boxes once; the result gives feature vec
 boxes, as often as asked. Training, mining, regression and detection see only this interface.
 """
 
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +14,11 @@ from torch import Tensor
 from sppdet.boxes import Boxes
 from sppdet.images import Rgb
 from sppdet.runtime.timing import Clock
+from sppdet.settings import RcnnSettings, SppSettings
 from sppdet.trunks import Trunk
+
+LATER = {"pooling": "max", "mapping": "paper"}
+"""Settings that are written only where they have another value, since format 5 of model files."""
 
 
 def check_levels_of(trunk: Trunk, levels: tuple[int, ...]) -> None:
@@ -26,6 +31,26 @@ def check_levels_of(trunk: Trunk, levels: tuple[int, ...]) -> None:
         raise ValueError(
             f"levels {tuple(levels)}: {trunk.layer} of {trunk.name} takes levels={trunk.levels}"
         )
+
+
+def check_pooling_of(trunk: Trunk, pooling: str) -> None:
+    """Refuse means below fully connected layers that were trained on maxima.
+
+    Raises:
+        ValueError: the trunk has such layers.
+    """
+    if trunk.levels is not None and pooling != "max":
+        raise ValueError(f"pooling {pooling}: {trunk.layer} of {trunk.name} takes maxima")
+
+
+def described(method: str, settings: SppSettings | RcnnSettings) -> dict[str, Any]:
+    """The method and the settings as JSON values. Settings that earlier versions do not know are
+    left out where they are the default, so that these can read the file."""
+    values = asdict(settings)
+    for name, default in LATER.items():
+        if values.get(name) == default:
+            del values[name]
+    return {"method": method, **values}
 
 
 class Regions(Protocol):

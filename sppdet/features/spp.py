@@ -1,7 +1,6 @@
 """SPP-net's region features: windows of one map (He et al., 2014, sections 2.2 and 4.1)."""
 
 import copy
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,9 @@ from torch import Tensor
 
 from sppdet.boxes import Boxes
 from sppdet.features.pyramid import bin_count
-from sppdet.features.regions import check_levels_of
+from sppdet.features.regions import check_levels_of, check_pooling_of, described
 from sppdet.features.streaming import to_device
+from sppdet.features.window_averaging import average_windows, average_windows_torch
 from sppdet.features.window_pooling import pool_windows
 from sppdet.features.window_pooling_torch import pool_windows_torch
 from sppdet.features.window_scoring import score_windows
@@ -34,6 +34,7 @@ class SppRegionFeatures:
 
     def __init__(self, trunk: Trunk, settings: SppSettings) -> None:
         check_levels_of(trunk, settings.levels)
+        check_pooling_of(trunk, settings.pooling)
         self.trunk = trunk
         self.settings = settings
         self.dimension = trunk.feature_length(bin_count(settings.levels))
@@ -73,7 +74,12 @@ class SppRegionFeatures:
         for index, (scale, one) in enumerate(zip(scales, maps, strict=True)):
             mine = chosen == index
             windows[mine, 1:] = map_windows(
-                boxes[mine], scale, self.trunk.geometry, one.shape[0], one.shape[1]
+                boxes[mine],
+                scale,
+                self.trunk.geometry,
+                one.shape[0],
+                one.shape[1],
+                self.settings.mapping,
             )
         return SppRegions(maps, *distinct_windows(windows), self)
 
@@ -91,7 +97,7 @@ class SppRegionFeatures:
 
     def to_json(self) -> dict[str, Any]:
         """See :class:`RegionExtractor`."""
-        return {"method": "spp", **asdict(self.settings)}
+        return described("spp", self.settings)
 
 
 class SppRegions:
@@ -127,17 +133,20 @@ class SppRegions:
     def linear(self, keys: NDArray[np.int64], weight: Tensor, clock: Clock) -> Tensor | None:
         """See :class:`sppdet.features.streaming.ScoresRegions`: on a CPU, of pooled features."""
         on_cpu = self.maps[0].device.type == "cpu"
-        if not on_cpu or self._head is not None or self._settings.normalize_levels:
+        chosen = self._settings
+        if not on_cpu or self._head is not None or chosen.normalize_levels:
+            return None
+        if chosen.pooling != "max":
             return None
         result = np.empty((len(keys), len(weight)), np.float32)
         with clock.stage("pooling"):
-            chosen = self.windows[keys]
+            windows = self.windows[keys]
             for index, one in enumerate(self.maps):
-                mine = np.flatnonzero(chosen[:, 0] == index)
+                mine = np.flatnonzero(windows[:, 0] == index)
                 result[mine] = score_windows(
                     one.numpy(),
-                    chosen[mine, 1:],
-                    self._settings.levels,
+                    windows[mine, 1:],
+                    chosen.levels,
                     weight.numpy(),
                     torch.get_num_threads(),
                 )
@@ -154,7 +163,9 @@ class SppRegions:
             if len(mine) == 0:
                 continue
             windows = chosen[mine, 1:]
-            if device.type == "cpu":
+            if self._settings.pooling == "average":
+                pooled[to_device(mine, device)] = self._averages(one, windows).float()
+            elif device.type == "cpu":
                 whole = len(mine) == len(keys)
                 out = pooled.numpy() if whole else None
                 threads = torch.get_num_threads()
@@ -166,6 +177,12 @@ class SppRegions:
             else:
                 pooled[to_device(mine, device)] = pool_windows_torch(one, windows, levels)
         return pooled
+
+    def _averages(self, one: Tensor, windows: NDArray[np.int32]) -> Tensor:
+        if one.device.type == "cpu":
+            means = average_windows(one.numpy(), windows, self._settings.levels)
+            return torch.from_numpy(means)
+        return average_windows_torch(one, windows, self._settings.levels)
 
     @property
     def nbytes(self) -> int:

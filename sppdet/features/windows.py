@@ -7,10 +7,14 @@ from sppdet.boxes import Boxes
 from sppdet.features.scales import Scale
 from sppdet.features.scales import image_scales as image_scales
 from sppdet.features.scales import resize as resize
+from sppdet.settings import WindowMapping
 from sppdet.trunks.geometry import MapGeometry
 
 WINDOW_SIDE = 224
 """Side of the square, in pixels of the resized image, whose area a window's area should be near."""
+
+CODE_OFFSET, CODE_STRIDE = 6.5, 16
+"""Pixels of the released code's corner mapping, and the stride of the network they are for."""
 
 _BITS = 12
 """A map has in general fewer cells than this power of two along a side."""
@@ -28,17 +32,33 @@ def choose_scale(boxes: Boxes, scales: list[Scale]) -> NDArray[np.int64]:
 
 
 def map_windows(
-    boxes: Boxes, scale: Scale, geometry: MapGeometry, rows: int, columns: int
+    boxes: Boxes,
+    scale: Scale,
+    geometry: MapGeometry,
+    rows: int,
+    columns: int,
+    mapping: WindowMapping = "paper",
 ) -> NDArray[np.int32]:
     """The cells of a (rows, columns) map whose centres lie strictly inside each box.
 
-    With o = the coordinate of the first cell's centre and S = the stride, the first cell of a box
-    is floor((x1 - o) / S) + 1 and the last ceil((x2 - o) / S) - 1: the paper's corner mapping
-    (appendix A). A box without a centre inside gets the cell nearest its own centre. Everything is
-    clamped to the map.
+    That is the mapping ``"paper"``. With o = the coordinate of the first cell's centre and S = the
+    stride, the first cell of a box is floor((x1 - o) / S) + 1 and the last
+    ceil((x2 - o) / S) - 1: the paper's corner mapping (appendix A). A box without a centre inside
+    gets the cell nearest its own centre. Everything is clamped to the map.
+
+    The mapping ``"code"`` is the released code's. It counts whole pixels: a box is from the centre
+    of its first pixel to that of its last one. With c = the index of the pixel at the first cell's
+    centre and p = 6.5 S / 16 (6.5 px at the code's stride of 16, in place of S / 2), the first cell
+    is floor((x1 - c + p) / S + 1 / 2) and the last ceil((x2 - 1 - c - p) / S - 1 / 2), so that
+    windows reach 1.5 px further on each side; where the last is before the first, both become
+    their midpoint, rounded down.
+
+    The mapping ``"nearest"`` takes the cells whose centres are nearest to the corners, as the first
+    version of the paper says it (ECCV 2014, appendix A); of two equally near ones the first.
 
     Args:
         boxes: (N, 4), pixels of the original image.
+        mapping: which cells belong to a box.
 
     Returns:
         (N, 4) int32: first column, first row, end column, end row; ends are exclusive.
@@ -51,19 +71,39 @@ def map_windows(
         >>> map_windows(box, Scale(96, 64, 1.0, 1.0), geometry, rows=4, columns=6)
         array([[1, 0, 3, 1]], dtype=int32)
     """
-    first_center = geometry.first_center + 0.5  # pixel index to half-open coordinate
     factors = np.array([scale.x, scale.y], np.float64)
+    limit = np.array([columns, rows]) - 1
+    if mapping == "code":
+        first, last = _as_the_code(boxes, factors, geometry)
+        first, last = np.clip(first, 0, limit), np.clip(last, 0, limit)
+        return np.concatenate([first, last + 1], axis=1).astype(np.int32)
+    first_center = geometry.first_center + 0.5  # pixel index to half-open coordinate
     low = (boxes[:, :2] * factors - first_center) / geometry.stride
     high = (boxes[:, 2:] * factors - first_center) / geometry.stride
+    if mapping == "nearest":
+        ends = [np.clip(np.ceil(end - 0.5), 0, limit).astype(np.int32) for end in (low, high)]
+        return np.concatenate([ends[0], ends[1] + 1], axis=1)
     first = np.floor(low).astype(np.int64) + 1
     last = np.ceil(high).astype(np.int64) - 1
     nearest = np.ceil((low + high) / 2 - 0.5).astype(np.int64)
     inverted = first > last
     first = np.where(inverted, nearest, first)
     last = np.where(inverted, nearest, last)
-    limit = np.array([columns, rows]) - 1
     first, last = np.clip(first, 0, limit), np.clip(last, 0, limit)
     return np.concatenate([first, last + 1], axis=1).astype(np.int32)
+
+
+def _as_the_code(
+    boxes: Boxes, factors: NDArray[np.float64], geometry: MapGeometry
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first and the last cell of each box in the released code's mapping, (N, 2) each."""
+    offset = CODE_OFFSET * geometry.stride / CODE_STRIDE
+    low = boxes[:, :2] * factors - geometry.first_center
+    high = boxes[:, 2:] * factors - 1 - geometry.first_center
+    first = np.floor((low + offset) / geometry.stride + 0.5).astype(np.int64)
+    last = np.ceil((high - offset) / geometry.stride - 0.5).astype(np.int64)
+    inverted, middle = first > last, (first + last) // 2
+    return np.where(inverted, middle, first), np.where(inverted, middle, last)
 
 
 def distinct_windows(windows: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -25,9 +25,19 @@ class Recall:
     overlaps: NDArray[np.float32]
     labels: NDArray[np.int64]
 
+    def at(self, numbers: Sequence[int]) -> "Recall":
+        """The same for some of the numbers of proposals."""
+        rows = [self.numbers.index(number) for number in numbers]
+        return Recall(tuple(numbers), self.overlaps[rows], self.labels)
+
     def recall(self, threshold: float = 0.5) -> NDArray[np.float64]:
         """(K,) share of the objects with an overlap of at least ``threshold``; NaN without any."""
         return _mean(self.overlaps >= threshold)
+
+    def average_recall(self) -> NDArray[np.float64]:
+        """(K,) twice the area under the recall from IoU 0.5 to 1, in 0 to 1 (Hosang et al., 2016,
+        section 5.4): the mean of 2 max(overlap - 0.5, 0); NaN without objects."""
+        return _mean(2 * np.maximum(self.overlaps - 0.5, 0))
 
     def mean_best_overlap(self) -> NDArray[np.float64]:
         """(K,) mean over all objects; NaN without any."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sppdet.cli import main
 from sppdet.datasets.scenes import write_scenes
@@ -59,6 +60,29 @@ def test_recall(scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert figures["numbers"] == [100, 300]
     assert 0 < figures["recall"]["0.5"][-1] <= 1
     assert "300" in capsys.readouterr().out
+    curves = figures["curves"]
+    assert curves["numbers"] == [1, 2, 5, 10, 20, 50, 100, 200, 300]
+    assert curves["recall_against_iou"][0] == figures["recall"]["0.5"][-1]
+    assert curves["recall_at_0.5"] == sorted(curves["recall_at_0.5"])
+
+
+def test_the_figure_of_recall(
+    scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figure, file = tmp_path / "recall.png", tmp_path / "r.json"
+    command = ("propose", "--recall", scenes, "--boxes", 200, "--also", "tiny", "--json", file)
+    assert call(*command, "--figure", figure) == 0
+    with Image.open(figure) as picture:
+        assert picture.format == "PNG"
+        assert picture.width > 1000
+    figures = json.loads(file.read_text())
+    assert figures["method"] == "fast"
+    assert figures["also"]["tiny"]["method"] == "tiny"
+    said = capsys.readouterr().out
+    assert "proposals (fast)" in said
+    assert "proposals (tiny)" in said
+    assert call("propose", scenes, "--figure", figure) == 2
+    assert "--also and --figure belong to --recall DATA" in capsys.readouterr().err
 
 
 def test_detect_takes_them(

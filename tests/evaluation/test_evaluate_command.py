@@ -60,7 +60,13 @@ def test_report_export_and_comparison(data, results, tmp_path, capsys):
     first, second = (json.loads((tmp_path / f"{k}.json").read_text()) for k in "ab")
     assert first["classes"] == second["classes"]
     assert first["comparison"]["map_area"]["difference"] == 0
-    assert "do not show" in capsys.readouterr().out
+    assert set(first["comparison"]["classes"]) == {"cat", "owl"}
+    assert first["comparison"]["b"]["classes"] == first["classes"]
+    assert first["about"]["data"]["split"] == "test"
+    assert first["about"]["model"] is None
+    said = capsys.readouterr().out
+    assert "do not show" in said
+    assert "95 % interval" in said
 
 
 @pytest.mark.parametrize(
@@ -70,6 +76,8 @@ def test_report_export_and_comparison(data, results, tmp_path, capsys):
         (["--results", "nowhere"], "nowhere: no such file"),
         (["--results", "{results}", "--split", "val"], "has no split val; it has test, train"),
         (["--model", "{results}"], "results.json"),
+        (["--results", "{results}", "--levels", "1,2"], "--window-mapping belong to --model"),
+        (["--results", "{results}", "--compare", "b.safetensors"], "b.safetensors: no such model"),
     ],
 )
 def test_bad_input_is_one_line(data, results, options, message, capsys):

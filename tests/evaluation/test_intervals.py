@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sppdet.evaluation.intervals import bootstrap, compare
+from sppdet.evaluation.intervals import bootstrap, compare, compare_classes
 from sppdet.evaluation.voc import evaluate_voc
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -67,3 +67,22 @@ def test_nothing_found():
     nothing = [f.select(slice(0, 0)) for f in found]
     interval = bootstrap(evaluate_voc(nothing, annotations, CLASSES), len(found), 50)["map_area"]
     assert (interval.low, interval.high) == (0, 0)
+
+
+def test_differences_of_classes_are_those_of_the_same_drawn_images():
+    found, annotations = random_case(5, images=25, levels=10**6)
+    half = [f.select(slice(None, None, 2)) for f in found]
+    a, b = (evaluate_voc(one, annotations, CLASSES) for one in (found, half))
+    means, classes = compare_classes(a, b, 25, samples=40, seed=3)
+    assert means == compare(a, b, 25, samples=40, seed=3)
+    drawn = [list(slow_samples(one, annotations, 40, 3)) for one in (found, half)]
+    for k, (one, other) in enumerate(zip(a.classes, b.classes, strict=True)):
+        if not one.truths:
+            assert one.name not in classes
+            continue
+        pairs = [(x.classes[k].ap_area, y.classes[k].ap_area) for x, y in zip(*drawn, strict=True)]
+        changes = [y - x for x, y in pairs if x is not None]
+        low, high = np.percentile(changes, [2.5, 97.5])
+        change = classes[one.name]
+        assert change.difference == pytest.approx(other.ap_area - one.ap_area)
+        assert (change.low, change.high) == pytest.approx((low, high), abs=1e-9)

@@ -29,6 +29,9 @@ SETTINGS = [
     SppSettings((160,)),
     SppSettings((160,), normalize_levels=True),
     SppSettings((128, 256), levels=(1, 2)),
+    SppSettings((128, 256), levels=(1, 3), pooling="average"),
+    SppSettings((160,), pooling="average", mapping="code", normalize_levels=True),
+    SppSettings((160,), mapping="nearest"),
 ]
 
 
@@ -45,14 +48,36 @@ def test_features_equal_those_made_box_by_box(
     for box, vector in zip(boxes(), found, strict=True):
         index = choose_scale(box[None], scales)[0]
         rows, columns, _ = maps[index].shape
-        x1, y1, x2, y2 = map_windows(box[None], scales[index], trunk.geometry, rows, columns)[0]
+        x1, y1, x2, y2 = map_windows(
+            box[None], scales[index], trunk.geometry, rows, columns, settings.mapping
+        )[0]
         cells = maps[index][y1:y2, x1:x2].permute(2, 0, 1)[None]
         parts = []
         for level in settings.levels:
-            part = torch.nn.functional.adaptive_max_pool2d(cells, level)[0]
+            pool = {
+                "max": torch.nn.functional.adaptive_max_pool2d,
+                "average": torch.nn.functional.adaptive_avg_pool2d,
+            }[settings.pooling]
+            part = pool(cells, level)[0]
             part = part.flatten(1).T.flatten()
             parts.append(part / part.norm() if settings.normalize_levels else part)
-        torch.testing.assert_close(vector, torch.cat(parts))
+        torch.testing.assert_close(vector, torch.cat(parts), rtol=1e-4, atol=1e-5)
+    weight = torch.randn(3, extractor.dimension)
+    scores = stream(regions, np.arange(regions.count), Linear(weight, torch.zeros(3)), 3)
+    expected = regions.features(np.arange(regions.count)) @ weight.T
+    np.testing.assert_allclose(scores, expected.numpy(), rtol=1e-3, atol=1e-3)
+
+
+def test_layers_that_were_trained_on_maxima_refuse_means() -> None:
+    alexnet = build_trunk("alexnet", None, layer="fc6")
+    with pytest.raises(ValueError, match="fc6 of alexnet takes maxima"):
+        SppRegionFeatures(alexnet, SppSettings((96,), levels=(6,), pooling="average"))
+
+
+@pytest.mark.parametrize("wrong", [{"pooling": "median"}, {"mapping": "mine"}])
+def test_unknown_names_are_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="give one of"):
+        SppSettings(**wrong)  # type: ignore[arg-type]
 
 
 def test_boxes_on_the_same_cells_are_one(trunk: Trunk, image: np.ndarray) -> None:

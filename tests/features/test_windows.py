@@ -99,3 +99,59 @@ def test_distinct_windows_are_the_sorted_rows(most: int, count: int) -> None:
     np.testing.assert_array_equal(found, np.array(expected, np.int32).reshape(-1, 5))
     np.testing.assert_array_equal(found[keys], windows)
     assert (found.dtype, keys.dtype) == (np.int32, np.int64)
+
+
+def slow_code_window(box: list[float], geometry: MapGeometry) -> list[int]:
+    """The released code's formula with its own numbers: pixels and cells are counted from 1."""
+    stride, offset = geometry.stride, 6.5
+    first_centre = geometry.first_center + 1
+    ends = []
+    for low, high in ((box[0], box[2]), (box[1], box[3])):
+        first_pixel, last_pixel = low + 1, high  # half-open to 1-based and inclusive
+        first = math.floor((first_pixel - first_centre + offset) / stride + 0.5) + 1
+        last = math.ceil((last_pixel - first_centre - offset) / stride - 0.5) + 1
+        if first > last:
+            first = last = math.floor((first + last - 2) / 2) + 1
+        ends.append((first - 1, last))
+    (x1, x2), (y1, y2) = ends
+    return [x1, y1, x2, y2]
+
+
+@pytest.mark.parametrize("center", [20.0, 7.5])
+def test_the_mapping_of_the_released_code(center: float) -> None:
+    random = np.random.default_rng(1)
+    geometry = MapGeometry(16, center)
+    corners = random.integers(40, 500, (300, 2, 2)).astype("f4")
+    boxes = np.concatenate([corners.min(1), corners.max(1) + 1], axis=1)
+    boxes[:50, 2:] = boxes[:50, :2] + random.integers(1, 10, (50, 2))
+    found = map_windows(boxes, Scale(640, 640, 1.0, 1.0), geometry, 90, 90, "code")
+    assert found.tolist() == [slow_code_window(box.tolist(), geometry) for box in boxes]
+    ours = map_windows(boxes, Scale(640, 640, 1.0, 1.0), geometry, 90, 90)
+    large = (boxes[:, 2:] - boxes[:, :2] > 40).all(axis=1)
+    assert (found[large, :2] <= ours[large, :2]).all()
+    assert (found[large, 2:] >= ours[large, 2:]).all()
+    assert (found[large] != ours[large]).any()
+
+
+def test_the_mapping_to_the_nearest_centres() -> None:
+    random = np.random.default_rng(2)
+    scale, geometry = Scale(640, 480, 1.28, 1.28), MapGeometry(16, 7.5)
+    corners = random.uniform(-20, 500, (300, 2, 2)).astype("f4")
+    boxes = np.concatenate([corners.min(1), corners.max(1)], axis=1)
+    found = map_windows(boxes, scale, geometry, 28, 38, "nearest")
+    centres = 8.0 + 16 * np.arange(40)
+    for box, window in zip(boxes.tolist(), found.tolist(), strict=True):
+        for axis, cells in ((0, 38), (1, 28)):
+            low, high = box[axis] * 1.28, box[axis + 2] * 1.28
+            assert window[axis] == np.abs(centres[:cells] - low).argmin()
+            assert window[axis + 2] == np.abs(centres[:cells] - high).argmin() + 1
+
+
+@pytest.mark.parametrize("mapping", ["paper", "code", "nearest"])
+@pytest.mark.parametrize("box", [[0, 0, 640, 480], [0, 0, 1, 1], [639, 479, 640, 480]])
+def test_windows_of_every_mapping_hold_a_cell_of_the_map(mapping: str, box: list[float]) -> None:
+    boxes = np.array([box], "f4")
+    window = map_windows(boxes, Scale(640, 480, 1, 1), MapGeometry(16, 17.0), 27, 37, mapping)[0]
+    assert (window[:2] >= 0).all()
+    assert (window[2:] > window[:2]).all()
+    assert (window[2:] <= (37, 27)).all()

@@ -1,0 +1,116 @@
+"""Options that decide how regions are seen: ``--levels``, ``--pooling``, ``--window-mapping``."""
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sppdet.cli.options import parse_numbers
+from sppdet.errors import SppdetError
+from sppdet.settings import RcnnSettings, SppSettings
+
+if TYPE_CHECKING:
+    from sppdet.detector import Detector
+    from sppdet.features.regions import RegionExtractor
+    from sppdet.trunks import Trunk
+
+LARGEST_LEVEL = 64
+"""Bins per side that a model file may have."""
+
+
+def pyramid_settings(
+    layer: str, trunk: "Trunk", levels: str | None, pooling: str | None
+) -> dict[str, Any]:
+    """The settings ``levels`` and ``pooling`` of the region features.
+
+    Args:
+        layer: of :data:`sppdet.cli.choices.LAYERS`.
+        trunk: loaded.
+        levels, pooling: the options; None for the default.
+
+    Raises:
+        SppdetError: the layer has a pooling of its own, or a level cannot be.
+    """
+    from sppdet.cli.common import layer_settings
+
+    own = layer_settings(layer, trunk.name)
+    if levels is not None and own:
+        raise SppdetError(f"--levels {levels}: belongs to --layer pyramid, not to {layer}")
+    if trunk.levels is not None and pooling not in (None, "max"):
+        raise SppdetError(
+            f"--pooling {pooling}: {layer} of {trunk.name} was trained on maxima; use --layer "
+            "pyramid or pool5"
+        )
+    if levels is not None:
+        own["levels"] = parse_numbers(levels, "--levels")
+        if max(own["levels"]) > LARGEST_LEVEL or len(own["levels"]) > LARGEST_LEVEL:
+            raise SppdetError(f"--levels {levels}: give at most {LARGEST_LEVEL} bins a side")
+    return own | ({"pooling": pooling} if pooling is not None else {})
+
+
+def spp_extractor(trunk: "Trunk", sides: tuple[int, ...], **settings: Any) -> "RegionExtractor":
+    """SPP-net's features at these short sides of the image, in pixels.
+
+    Raises:
+        SppdetError: a side is under 32 px, or longer than ``longest_side`` of the settings.
+    """
+    from sppdet.features.spp import SppRegionFeatures
+
+    longest = settings["longest_side"]
+    if not 32 <= min(sides) <= max(sides) <= longest:
+        raise SppdetError(
+            f"--scales {','.join(map(str, sides))}: give sides from 32 px to the longer side's "
+            f"limit, --longest-side {longest}"
+        )
+    return SppRegionFeatures(trunk, SppSettings(sides, **settings))
+
+
+def with_choices(
+    detector: "Detector",
+    levels: str | None = None,
+    pooling: str | None = None,
+    mapping: str | None = None,
+) -> "Detector":
+    """A detector that sees regions as the options say, if its heads need not be trained again.
+
+    Only the window mapping can be another one: the heads' weights then meet features of the same
+    kind from windows that are a little larger or smaller.
+
+    Raises:
+        SppdetError: the heads have learned from other levels or another pooling, or the detector is
+            R-CNN, which has no windows.
+    """
+    settings = detector.extractor.to_json()
+    own_levels = tuple(settings["levels"])
+    own_pooling = settings.get("pooling", "max")
+    if levels is not None and parse_numbers(levels, "--levels") != own_levels:
+        shown = ",".join(map(str, own_levels))
+        raise SppdetError(
+            f"--levels {levels}: the model's heads have one weight for each bin of the levels "
+            f"{shown}; train a model with --levels {levels}"
+        )
+    if pooling is not None and pooling != own_pooling:
+        raise SppdetError(
+            f"--pooling {pooling}: the model's heads have learned from {own_pooling} pooling, "
+            f"whose values have another size; train a model with --pooling {pooling}"
+        )
+    if mapping is None:
+        return detector
+    from sppdet.features.spp import SppRegionFeatures
+
+    extractor = detector.extractor
+    if not isinstance(extractor, SppRegionFeatures):
+        raise SppdetError(
+            f"--window-mapping {mapping}: the model is R-CNN, which crops boxes from the image and "
+            "has no windows on a map"
+        )
+    changed = copy.copy(detector)
+    chosen = replace(extractor.settings, mapping=mapping)  # type: ignore[arg-type]
+    changed.extractor = SppRegionFeatures(extractor.trunk, chosen)
+    return changed
+
+
+def rcnn_extractor(trunk: "Trunk", **settings: Any) -> "RegionExtractor":
+    """R-CNN's features with the crops that suit the trunk."""
+    from sppdet.features.rcnn import RcnnRegionFeatures
+
+    return RcnnRegionFeatures(trunk, RcnnSettings(trunk.spec.crop, trunk.spec.context, **settings))
