@@ -119,6 +119,8 @@ def evaluate(
     choices = Choices(device, workers, levels, pooling, window_mapping)
     if any(choices[2:]) and model is None:
         raise SppdetError("--levels, --pooling and --window-mapping belong to --model")
+    if compare is not None and is_model(compare) and not compare.is_file():
+        raise SppdetError(f"{compare}: no such model; tools/train.py makes one")
     chosen = split or test_split(data, format)
     dataset = read_dataset(data, chosen, format=format, background=background)
     tell_dataset(dataset)
