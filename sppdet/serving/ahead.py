@@ -17,6 +17,7 @@ from sppdet.boxes import Boxes
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.heads.path import find, score_regions
+from sppdet.runtime.memory import give_back_freed_memory
 from sppdet.serving.learning.exchange import Learned
 from sppdet.serving.prepared import PreparedPhoto, PreparedPhotos, Recent
 from sppdet.serving.uncertainty import COUNTED, fold_probabilities, uncertainty
@@ -191,6 +192,7 @@ class Ahead:
                 self._do(job)
             except (SppdetError, OSError, MemoryError):
                 self._failed.add(job)
+            give_back_freed_memory()
 
     def _do(self, index: int) -> None:
         if self._detector[1] is not None:

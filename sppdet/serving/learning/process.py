@@ -19,6 +19,7 @@ from typing import Any, TextIO
 import torch
 
 from sppdet.errors import SppdetError
+from sppdet.runtime.memory import give_back_freed_memory
 from sppdet.serving.learning.exchange import Learned, put
 from sppdet.serving.learning.folding import Honest, fold
 from sppdet.serving.learning.learner import FEWEST, Learner
@@ -119,6 +120,7 @@ class Process:
         put(path, Learned(self._learner.detector(), self._learner.folds))
         failures = list(self._learner.failures.values())
         self._tell("detector", file=str(path), seconds=seconds, failures=failures)
+        give_back_freed_memory()
 
     def _report(self, folder: Path) -> None:
         honest = self._honest
