@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sppdet.cli.choices import BOX_STYLES, EXPORTS, PROPOSALS
+from sppdet.cli.choices import BOX_STYLES, EXPORTS, PROPOSAL_FILES, PROPOSALS
 from sppdet.cli.options import (
     Background,
+    BoxBase,
+    BoxOrder,
     Device,
     Format,
     JsonFile,
@@ -45,8 +47,17 @@ def evaluate(
         ),
     ] = None,
     proposals: Annotated[
-        str | None, one_of("--proposals", PROPOSALS, "Evaluate the proposals of a method")
+        str | None,
+        one_of(
+            "--proposals",
+            PROPOSALS,
+            "Evaluate the proposals of a method; with --model, a file of proposals that it takes. "
+            "Choices",
+            files=PROPOSAL_FILES,
+        ),
     ] = None,
+    box_order: BoxOrder = None,
+    box_base: BoxBase = None,
     split: Annotated[
         str | None, typer.Option(help="Part of the data. Default: test or val, if there is one.")
     ] = None,
@@ -100,6 +111,10 @@ def evaluate(
     Example:
       python tools/evaluate.py photos --model fruit.safetensors --json ap.json
     """
+    file = Path(proposals) if proposals is not None and proposals not in PROPOSALS else None
+    proposals = None if file is not None else proposals
+    if file is not None and model is None:
+        raise SppdetError(f"--proposals {file}: a file belongs to --model")
     if [model, results, proposals].count(None) != 2:
         raise SppdetError("give one of --model, --results and --proposals")
     from sppdet.cli.common import limit_pixels
@@ -112,12 +127,13 @@ def evaluate(
     from sppdet.evaluation.report import FILES, write_report
     from sppdet.evaluation.results import read_results
     from sppdet.evaluation.voc import evaluate_voc
+    from sppdet.proposals.files import read_proposals
     from sppdet.runtime.files import write_text
     from sppdet.runtime.outputs import check_outputs
 
     limit_pixels(max_pixels)
     choices = Choices(device, workers, levels, pooling, window_mapping)
-    if any(choices[2:]) and model is None:
+    if any((levels, pooling, window_mapping)) and model is None:
         raise SppdetError("--levels, --pooling and --window-mapping belong to --model")
     if compare is not None and is_model(compare) and not compare.is_file():
         raise SppdetError(f"{compare}: no such model; tools/train.py makes one")
@@ -133,8 +149,11 @@ def evaluate(
             *(report / name for name in FILES if report is not None),
             *(export_files(export_to, kind, dataset) if export_to is not None else ()),
         ],
-        [model, *_result_files(results), *_result_files(compare), dataset.annotation_file],
+        [model, file, *_result_files(results), *_result_files(compare), dataset.annotation_file],
     )
+    if file is not None:
+        given = read_proposals(file, dataset.images, box_order, box_base, allow_empty=True)
+        choices = choices._replace(boxes=given)
     failures: list[str] = []
     thresholds = seen = None
     count = len(dataset.images)
@@ -154,6 +173,7 @@ def evaluate(
     figures = evaluate_voc(found, dataset.all_annotations(), dataset.classes, iou)
     content: dict[str, Any] = figures.to_json()
     content["about"] = about(dataset, chosen, iou, intervals, seen)
+    content["about"]["proposals_file"] = file.name if file is not None else None
     if coco:
         from sppdet.evaluation.coco import evaluate_coco
 

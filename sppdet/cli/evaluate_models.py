@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sppdet.boxes import Boxes
     from sppdet.datasets import Dataset
     from sppdet.detections import Detections
     from sppdet.detector import Detector
@@ -25,13 +28,14 @@ MEASURES = {
 
 
 class Choices(NamedTuple):
-    """Options that decide how models see images."""
+    """Options that decide how models see images; ``boxes`` are proposals for each of them."""
 
     device: str | None = None
     workers: int | None = None
     levels: str | None = None
     pooling: str | None = None
     mapping: str | None = None
+    boxes: "Sequence[Boxes] | None" = None
 
 
 class Run(NamedTuple):
@@ -75,7 +79,7 @@ def run_model(path: Path, dataset: "Dataset", choices: Choices) -> Run:
     with progress_bar() as bar:
         task = bar.add_task("detecting", total=len(dataset.images))
         found, failures = detect_all(
-            detector, dataset.images, count, lambda: bar.advance(task), cache
+            detector, dataset.images, count, lambda: bar.advance(task), cache, choices.boxes
         )
     for line in cache.disk.summary("proposals"):
         bar.console.print(line, markup=False, soft_wrap=True)

@@ -13,6 +13,10 @@ from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
     from sppdet.boxes import Boxes
+    from sppdet.proposals import Settings
+
+EDGE_BOXES = "edge-boxes"
+"""The method that needs a model file."""
 
 
 def propose(
@@ -27,8 +31,12 @@ def propose(
         str, typer.Option(help=f"Formats, with commas: {', '.join(PROPOSAL_FILES)}.")
     ] = "npz",
     method: Annotated[
-        str, one_of("--method", PROPOSALS, "Method of the proposals. Choices")
+        str, one_of("--method", (*PROPOSALS, EDGE_BOXES), "Method of the proposals. Choices")
     ] = "fast",
+    edge_model: Annotated[
+        Path | None,
+        typer.Option(help="Model of OpenCV's structured edge detector, for --method edge-boxes."),
+    ] = None,
     boxes: Annotated[int, typer.Option(min=1, help="Most proposals per image.")] = 2000,
     recursive: Annotated[
         bool, typer.Option("--recursive", help="Look in the folders of folders too.")
@@ -76,20 +84,29 @@ def propose(
     kinds = parse_names(save, "--save", PROPOSAL_FILES)
     if recall is None and (also is not None or figure is not None):
         raise SppdetError("--also and --figure belong to --recall DATA")
-    methods = [method, *(parse_names(also, "--also", PROPOSALS) if also else ())]
+    others = parse_names(also, "--also", PROPOSALS) if also else []
 
     from sppdet.cli.common import limit_pixels
     from sppdet.cli.progress import console, finish_batch, progress_bar
     from sppdet.datasets.image_names import relative_names
     from sppdet.images import read_image
     from sppdet.inputs import find_sources
+    from sppdet.proposals import settings_of
     from sppdet.proposals.cache import ProposalCache
+    from sppdet.proposals.edge_boxes import edge_boxes_settings
     from sppdet.proposals.files import write_proposals
     from sppdet.runtime.outputs import check_outputs
     from sppdet.runtime.threads import ordered_map
     from sppdet.runtime.torch_threads import torch_threads
 
     limit_pixels(max_pixels)
+    if (method == EDGE_BOXES) != (edge_model is not None):
+        raise SppdetError(
+            "--method edge-boxes needs --edge-model FILE, a model of OpenCV's structured edge "
+            "detector, and no other method does"
+        )
+    settings = settings_of(method) if edge_model is None else edge_boxes_settings(edge_model)
+    methods: dict[str, str | Settings] = {method: settings, **{name: name for name in others}}
     count = workers or torch_threads()
     failures: list[str] = []
     total = 0
@@ -107,7 +124,7 @@ def propose(
 
         def search(file: Path) -> "Boxes | SppdetError":
             try:
-                return cache.get(read_image(file), method, boxes)
+                return cache.get(read_image(file), settings, boxes)
             except SppdetError as error:
                 return error
 
@@ -150,7 +167,7 @@ def _target(output: Path, kind: str) -> Path:
 def _recall(
     data: Path,
     split: str | None,
-    methods: list[str],
+    methods: "dict[str, str | Settings]",
     boxes: int,
     iou: float,
     workers: int,
@@ -171,12 +188,13 @@ def _recall(
     tell_dataset(dataset)
     contents: dict[str, dict[str, Any]] = {}
     with progress_bar() as bar:
-        for method in dict.fromkeys(methods):
+        for method, settings in methods.items():
             task = bar.add_task(f"recall of {method}", total=len(dataset.images))
             contents[method], failures = evaluate_proposals(
-                dataset, method, iou, boxes, workers, partial(bar.advance, task)
+                dataset, settings, iou, boxes, workers, partial(bar.advance, task)
             )
-    content = contents[methods[0]]
+            contents[method]["method"] = method
+    content = next(iter(contents.values()))
     if len(contents) > 1:
         content = {**content, "also": {name: contents[name] for name in list(contents)[1:]}}
     if figure is not None:

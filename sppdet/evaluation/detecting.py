@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sppdet.boxes import Boxes
 from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
@@ -16,6 +17,7 @@ def detect_all(
     workers: int | None = 1,
     progress: Callable[[], None] | None = None,
     cache: ProposalCache | None = None,
+    boxes: Sequence[Boxes] | None = None,
 ) -> tuple[list[Detections], list[str]]:
     """Detect on image files, without a threshold; proposals come from the disk cache.
 
@@ -25,6 +27,7 @@ def detect_all(
         workers: images at a time; None as for :class:`sppdet.pipeline.stream.Pipeline`.
         progress: called after each image.
         cache: of the proposals; by default the usual one.
+        boxes: proposals of every image, (N, 4) each, in place of a search.
 
     Returns:
         One entry per image, empty for an image that cannot be read; and a line per such image.
@@ -34,13 +37,14 @@ def detect_all(
     failures: list[str] = []
     with Pipeline(detector, workers, len(images)) as pipeline:
 
-        def work(path: Path) -> Detections | SppdetError:
+        def work(index: int) -> Detections | SppdetError:
             try:
-                return pipeline.detect(path, cache=cache)
+                own = boxes[index] if boxes is not None else None
+                return pipeline.detect(images[index], boxes=own, cache=cache)
             except SppdetError as error:
                 return error
 
-        for result in pipeline.map(work, images):
+        for result in pipeline.map(work, range(len(images))):
             if isinstance(result, SppdetError):
                 failures.append(str(result))
                 result = Detections.none(detector.classes)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sppdet.datasets.base import Dataset
 from sppdet.errors import SppdetError
 from sppdet.images import read_image
-from sppdet.proposals import settings_of
+from sppdet.proposals import Settings, settings_of
 from sppdet.proposals.cache import ProposalCache
 from sppdet.proposals.recall import NUMBERS, measure_recall
 from sppdet.runtime.threads import ordered_map
@@ -25,7 +25,7 @@ Entry = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
 
 def evaluate_proposals(
     dataset: Dataset,
-    method: str = "fast",
+    method: str | Settings = "fast",
     iou: float = 0.5,
     max_boxes: int = 2000,
     workers: int = 1,
@@ -84,7 +84,7 @@ def evaluate_proposals(
     if not measured.labels.size:
         raise SppdetError(f"{dataset.path}: no image that can be read has an object to propose")
     return {
-        "method": method,
+        "method": method if isinstance(method, str) else repr(method),
         "numbers": list(measured.numbers),
         "recall": {f"{t:g}": measured.recall(t).tolist() for t in sorted({iou, 0.7})},
         "mean_best_overlap": measured.mean_best_overlap().tolist(),

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from sppdet.errors import SppdetError
 from sppdet.images import ImageLike, as_image
+from sppdet.proposals.edge_boxes import EdgeBoxesSettings, edge_boxes
 from sppdet.proposals.opencv import OpenCvSettings, opencv_search
 from sppdet.proposals.selective_search import (
     COMPLETE,
@@ -17,7 +18,7 @@ from sppdet.proposals.selective_search import (
 )
 from sppdet.proposals.selective_search import search as search_hierarchies
 
-Settings = SearchSettings | OpenCvSettings
+Settings = SearchSettings | OpenCvSettings | EdgeBoxesSettings
 
 METHODS: dict[str, Settings] = {
     "fast": FAST,
@@ -40,7 +41,7 @@ def settings_of(method: str | Settings) -> Settings:
         SppdetError: no method has this name.
         TypeError: ``method`` is neither a name nor settings.
     """
-    if isinstance(method, SearchSettings | OpenCvSettings):
+    if isinstance(method, SearchSettings | OpenCvSettings | EdgeBoxesSettings):
         return method
     if not isinstance(method, str):
         raise TypeError(
@@ -93,6 +94,8 @@ def propose(
     small = resize_for_search(image, settings.side)
     if isinstance(settings, OpenCvSettings):
         boxes = opencv_search(small, settings.mode)
+    elif isinstance(settings, EdgeBoxesSettings):
+        boxes = edge_boxes(small, settings, max_boxes)
     else:
         boxes = search_hierarchies(small, settings)
     boxes = _large_enough(boxes, settings.minimum_side)

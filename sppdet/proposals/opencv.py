@@ -16,6 +16,13 @@ from sppdet.errors import SppdetError
 SHORTEST_SIDE = 16
 SEED = 1
 
+REMEDY = (
+    "OpenCV lacks ximgproc (plain opencv-python was installed over opencv-contrib-python): "
+    "pip uninstall -y opencv-python opencv-python-headless opencv-contrib-python && "
+    "pip install opencv-contrib-python; or use --proposals fast"
+)
+"""The error where OpenCV has no contributed modules."""
+
 # The C library has one state of random numbers per process, so one search at a time.
 _lock = threading.Lock()
 
@@ -84,11 +91,7 @@ def opencv_search(image: NDArray[np.uint8], mode: str = "fast") -> NDArray[np.fl
 def _segmentation_module():  # type: ignore[no-untyped-def]
     module = getattr(getattr(cv2, "ximgproc", None), "segmentation", None)
     if module is None:
-        raise SppdetError(
-            "OpenCV lacks ximgproc (plain opencv-python was installed over opencv-contrib-python): "
-            "pip uninstall -y opencv-python opencv-python-headless opencv-contrib-python && "
-            "pip install opencv-contrib-python; or use --proposals fast"
-        )
+        raise SppdetError(REMEDY)
     return module
 
 

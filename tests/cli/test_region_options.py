@@ -59,6 +59,26 @@ def test_the_mapping_can_be_another_one_without_training(
     assert command("detect", image, "--model", model, "-o", tmp_path / "found", *same) == 0
 
 
+def test_a_model_takes_proposals_from_a_file(
+    model: Path, few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes, file = tmp_path / "boxes.npz", tmp_path / "f.json"
+    maps = []
+    for number in ("200", "3"):
+        assert command("propose", few, "--boxes", number, "-o", boxes) == 0
+        options = ("--model", model, "--proposals", boxes, "--json", file, "--intervals", "0")
+        assert command("evaluate", few, *options) == 0
+        content = json.loads(file.read_text())
+        assert content["about"]["proposals_file"] == "boxes.npz"
+        maps.append(content["map_area"])
+    plain = ("--model", model, "--json", file, "--intervals", "0")
+    assert command("evaluate", few, *plain) == 0
+    assert json.loads(file.read_text())["map_area"] == pytest.approx(maps[0])
+    assert maps[1] < maps[0]
+    assert command("evaluate", few, "--proposals", boxes) == 2
+    assert "a file belongs to --model" in capsys.readouterr().err
+
+
 def test_two_models_are_compared(
     model: Path, few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
