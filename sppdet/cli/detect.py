@@ -154,7 +154,9 @@ def detect(
 
         if kinds != {"parquet"}:
             raise SppdetError(f"--save {save}: parquet stands alone; run the command once for each")
-        refuse({"--every": every, "--proposals": proposals}, "does not go with --save parquet")
+        others = {"--every": every, "--proposals": proposals, "--levels": levels}
+        others |= {"--pooling": pooling, "--window-mapping": window_mapping}
+        refuse(others, "does not go with --save parquet")
         for package in ("fsspec", "pyarrow.parquet"):
             needed(package, "--save parquet")
         if engine is not None:
