@@ -15,6 +15,7 @@ from sppdet.classification.networks import NETWORKS
 from sppdet.cli import app, choices, main, run
 from sppdet.cli.app import COMMANDS, GROUPS
 from sppdet.cli.interrupt import CODE, LINE, TERMINATED, Terminated
+from sppdet.cli.presets import PRESETS
 from sppdet.cli.saving import KINDS as SAVED
 from sppdet.datasets import FORMATS
 from sppdet.datasets.download import SOURCES
@@ -117,7 +118,12 @@ OPTIONS = [
     ("train data -o model", "--crop", choices.CROPS),
     ("train data -o model", "--heads", choices.HEADS),
     ("train data -o model", "--proposals", choices.PROPOSALS),
+    ("train data -o model", "--pooling", choices.POOLINGS),
+    ("train data -o model", "--window-mapping", choices.WINDOW_MAPPINGS),
+    ("train data -o model", "--preset", PRESETS),
     ("detect photo.jpg", "--box-order", choices.BOX_ORDERS),
+    ("detect photo.jpg", "--pooling", choices.POOLINGS),
+    ("evaluate data", "--window-mapping", choices.WINDOW_MAPPINGS),
     ("evaluate data", "--proposals", choices.PROPOSALS),
     ("evaluate data", "--boxes", choices.BOX_STYLES),
     ("evaluate data", "--export-format", choices.EXPORTS),
@@ -141,7 +147,7 @@ def test_a_wrong_choice_is_one_line_with_the_choices_and_help_has_them(
 ) -> None:
     said = refused(*command.split(), option, "wrong", capsys=capsys)
     other = ", or timm:NAME" if option == "--trunk" else ""
-    if command.startswith("train") and option == "--proposals":
+    if option == "--proposals":
         other = ", or a file: npz, json, csv, mat"
     assert said == f"error: {option} wrong: choose one of {', '.join(names)}{other}\n"
     with pytest.raises(SystemExit):
