@@ -201,7 +201,7 @@ def test_every_output_has_a_short_form(capsys: pytest.CaptureFixture[str]) -> No
         shown = capsys.readouterr().out
         assert ("--output" in shown) == ("-o, --output" in shown)
         found += "-o, --output" in shown
-    assert found == 13
+    assert found == 14
 
 
 def test_the_short_form_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
