@@ -15,6 +15,7 @@ __all__ = [
     "BOX_STYLES",
     "CROPS",
     "DATA_SETS",
+    "ENGINES",
     "EXPORTS",
     "EXPORT_TARGETS",
     "FORMATS",
@@ -106,6 +107,9 @@ EXPORTS = ("coco", "voc", "yolo", "text")
 SAVES = ("pictures", "json", "jsonl", "csv", "txt", "voc", "coco", "crops", "parquet")
 """What ``sppdet detect`` writes, see :mod:`sppdet.cli.saving`; "parquet" stands alone, see
 :mod:`sppdet.scale`."""
+
+ENGINES = ("ray",)
+"""What gives the work of ``sppdet detect`` to workers, see :mod:`sppdet.scale.ray_engine`."""
 
 DATA_SETS = ("voc2007", "voc2012", "coco-val2017", "cifar10")
 """Data sets of :mod:`sppdet.datasets.download`."""

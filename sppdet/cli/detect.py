@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sppdet.cli.choices import SAVES
+from sppdet.cli.choices import ENGINES, SAVES
 from sppdet.cli.options import (
     BoxBase,
     BoxOrder,
@@ -17,6 +17,7 @@ from sppdet.cli.options import (
     Pooling,
     Quiet,
     WindowMapping,
+    one_of,
     parse_names,
 )
 from sppdet.errors import SppdetError
@@ -95,6 +96,29 @@ def detect(
         int | None,
         typer.Option("--part-images", min=1, help="Most images in a parquet file. Default: 1000."),
     ] = None,
+    engine: Annotated[
+        str | None,
+        one_of("--engine", ENGINES, "Let this engine give the work to workers; needs parquet"),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray's cluster, such as auto. Default: Ray is started on this machine."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Workers of --engine ray. Default: as many as the cluster has place for."
+        ),
+    ] = None,
+    worker_cpus: Annotated[
+        int | None, typer.Option(min=1, help="Cores of each worker of --engine ray.")
+    ] = None,
+    worker_gpus: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="GPUs of each worker of --engine ray, such as 0.25. Default: 1, if any."
+        ),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the summary of the run to this file.")
     ] = None,
@@ -116,17 +140,41 @@ def detect(
     kinds = set(parse_names(save, "--save", SAVES)) - ({"pictures"} if no_pictures else set())
     if not kinds:
         raise SppdetError(f"--save {save} --no-pictures: nothing is left to write")
-    of_parts = {"--shard": shard, "--part-images": part_images}
+    of_parts = {"--shard": shard, "--part-images": part_images, "--engine": engine}
+    of_ray = {
+        "--address": address,
+        "--workers": workers,
+        "--worker-cpus": worker_cpus,
+        "--worker-gpus": worker_gpus,
+    }
+    if engine is None:
+        refuse(of_ray, "needs --engine ray")
     if "parquet" in kinds:
-        from sppdet.cli.detect_parts import Order, detect_parts
+        from sppdet.scale.packages import needed
 
         if kinds != {"parquet"}:
             raise SppdetError(f"--save {save}: parquet stands alone; run the command once for each")
-        refuse({"--every": every, "--proposals": proposals}, "does not go with --save parquet")
+        unfit = {
+            "--every": every,
+            "--proposals": proposals,
+            "--levels": levels,
+            "--pooling": pooling,
+            "--window-mapping": window_mapping,
+        }
+        refuse(unfit, "does not go with --save parquet")
+        for package in ("fsspec", "pyarrow.parquet"):
+            needed(package, "--save parquet")
+        if engine is not None:
+            needed("ray.data", "--engine ray", "ray")
+        from sppdet.cli.detect_parts import Order, detect_parts
+
         order = Order(
             images, output, shard, part_images, recursive, model or shipped_model(), device, json
         )
-        detect_parts(order, threshold or [], classes, max, max_pixels)
+        ray = None
+        if engine is not None:
+            ray = {"address": address, "workers": workers, "cpus": worker_cpus, "gpus": worker_gpus}
+        detect_parts(order, threshold or [], classes, max, max_pixels, ray)
         return
     refuse(of_parts, "needs --save parquet")
     if skip_existing and not kinds & {"json", "jsonl"}:
@@ -153,10 +201,10 @@ def detect(
     boxes = given_proposals(proposals, inputs, box_order, box_base) if proposals else None
     saver = Saver(folder, kinds, detector.classes, inputs.files)
     side_by_side = len(inputs.sources) > 1 and not inputs.videos
-    workers = None if side_by_side else 1
+    at_a_time = None if side_by_side else 1
     if side_by_side and where.type == "cpu":
-        workers = images_at_a_time(where)
-    with Pipeline(detector, workers, len(inputs.sources) if boxes is None else 0) as pipeline:
+        at_a_time = images_at_a_time(where)
+    with Pipeline(detector, at_a_time, len(inputs.sources) if boxes is None else 0) as pipeline:
         run(Job(detector, chosen, saver, every, skip_existing, pipeline, boxes), inputs, json)
 
 

@@ -3,10 +3,13 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from sppdet.cli.common import choose_device, images_at_a_time, limit_pixels
 from sppdet.cli.detect import parse_thresholds
@@ -18,10 +21,10 @@ from sppdet.errors import SppdetError
 from sppdet.pipeline.stream import Pipeline
 from sppdet.runtime.files import write_text
 from sppdet.runtime.outputs import check_outputs
-from sppdet.scale.packages import needed
-from sppdet.scale.parts import LIST, ShardFolder
+from sppdet.scale.parts import LIST, Part, ShardFolder
 from sppdet.scale.places import SEPARATOR, Place, images_in
-from sppdet.scale.rows import PURPOSE
+from sppdet.scale.ray_engine import Engine
+from sppdet.scale.ray_engine import run as run_with_ray
 from sppdet.scale.setting import Setting
 from sppdet.scale.shards import Shard
 from sppdet.scale.work import PART_IMAGES, Totals, count_before, write_parts
@@ -47,9 +50,15 @@ def detect_parts(
     classes: str | None,
     most: int,
     max_pixels: int | None,
+    ray: Mapping[str, Any] | None = None,
 ) -> None:
     """Work on what is missing of a shard, tell the user, and leave with an exit code where images
     failed, in this run or before.
+
+    Args:
+        order, threshold, classes, most, max_pixels: options of the command.
+        ray: attributes of :class:`sppdet.scale.ray_engine.Engine`; None does the work in this
+            process.
 
     Raises:
         SppdetError: an option is wrong, the output folder is of another run, or it cannot be
@@ -57,18 +66,18 @@ def detect_parts(
     """
     shard = Shard.parse(order.shard) if order.shard is not None else Shard(1, 1)
     source, output = _places(order)
-    needed("pyarrow.parquet", PURPOSE)
     if output.local:
         first = Path(output.path(f"{shard.folder}/{LIST}"))
         check_outputs([first, order.json], [order.model])
     else:
         check_outputs([order.json], [order.model])
     limit_pixels(max_pixels)
-    where = choose_device(order.device)
+    where = choose_device(order.device if ray is None else "cpu")
     detector = Detector.load(order.model, where)
     own = dict(zip(detector.classes, map(float, detector.thresholds), strict=True))
+    content = order.model.read_bytes()
     setting = Setting(
-        hashlib.sha256(order.model.read_bytes()).hexdigest(),
+        hashlib.sha256(content).hexdigest(),
         detector.classes,
         own | parse_thresholds(list(threshold), detector.classes),
         tuple(parse_names(classes, "--classes", detector.classes)) if classes else None,
@@ -76,24 +85,24 @@ def detect_parts(
         max_pixels,
     )
     found, videos = images_in(source, order.recursive)
-    if videos:
-        console.print(f"note: {videos} videos are left out", soft_wrap=True)
     images = {image: name for image, name in found.items() if shard.holds(image)}
     folder = ShardFolder(output, shard, setting)
     done = folder.begin(images)
+    if videos:
+        console.print(f"note: videos are left out: {videos}", soft_wrap=True)
     missing = {image: name for image, name in images.items() if image not in done}
     totals = count_before(done)
     start = time.perf_counter()
     try:
         with interrupts_unchanged(), progress_bar() as bar:
             task = bar.add_task("detecting", total=len(missing))
-            workers = images_at_a_time(where) if where.type == "cpu" else None
-            with Pipeline(detector, workers, len(missing)) as pipeline:
-                size = order.part_images or PART_IMAGES
-                for part in write_parts(
-                    pipeline, folder, source, missing, size, lambda: bar.advance(task)
-                ):
-                    totals.add(part)
+            advance = partial(bar.advance, task)
+            if ray is None:
+                parts = _here(order, detector, where, folder, source, missing, advance)
+            else:
+                parts = _with_ray(order, ray, content, folder, source, missing, advance)
+            for part in parts:
+                totals.add(part)
     except KeyboardInterrupt:
         console.print(
             f"{totals.new} images are done and kept, {len(missing) - totals.new} are left; the "
@@ -102,6 +111,36 @@ def detect_parts(
         )
         raise
     _finish(order, totals, shard, detector.classes, time.perf_counter() - start)
+
+
+def _here(
+    order: Order,
+    detector: Detector,
+    device: torch.device,
+    folder: ShardFolder,
+    source: Place,
+    missing: Mapping[str, str],
+    advance: Callable[[], object],
+) -> Iterator[Part]:
+    workers = images_at_a_time(device) if device.type == "cpu" else None
+    size = order.part_images or PART_IMAGES
+    with Pipeline(detector, workers, len(missing)) as pipeline:
+        yield from write_parts(pipeline, folder, source, missing, size, advance)
+
+
+def _with_ray(
+    order: Order,
+    ray: Mapping[str, Any],
+    model: bytes,
+    folder: ShardFolder,
+    source: Place,
+    missing: Mapping[str, str],
+    advance: Callable[[float], object],
+) -> Iterator[Part]:
+    engine = Engine(**ray, device=order.device)
+    for done in run_with_ray(engine, model, folder, source, missing, order.part_images):
+        advance(len(done.part.images))
+        yield done.part
 
 
 def _places(order: Order) -> tuple[Place, Place]:

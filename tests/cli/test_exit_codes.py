@@ -69,6 +69,7 @@ NOT_ALL = [
     ("remove-class {model} lemon -o {new}/a.safetensors", 2),
     ("merge {model} -o {new}/a.safetensors", 2),
     ("merge {model} {model} -o {new}/a.safetensors", 2),
+    ("merge-results {folder} -o {new}/a.json", 2),
     ("data check {folder}/nothing", 2),
     ("convert {data} {data} --to yolo", 2),
     ("split {data} {new}/parts --test 1", 2),

@@ -83,7 +83,7 @@ def test_a_folder_in_memory_and_a_second_run(tiny: Path, tmp_path: Path, command
     for run in (0, 1):
         code, told = command(*words, "-o", f"memory://{name}/found", "--json", file)
         assert code == 1
-        assert "note: 1 videos are left out" in told
+        assert "note: videos are left out: 1" in told
         figures = json.loads(file.read_text("utf-8"))
         assert (figures["images"], figures["skipped"], figures["frames"]) == (
             6,
@@ -140,6 +140,7 @@ def test_a_worker_that_is_killed_is_started_again(
         ("{photos} --part-images 3", "--part-images 3: needs --save parquet"),
         ("{photos} --save parquet,json", "--save parquet,json: parquet stands alone"),
         ("{photos} --save parquet --every 2", "--every 2: does not go with --save parquet"),
+        ("{photos} --save parquet --pooling max", "--pooling max: does not go with --save"),
         ("{photos}/empty.png --save parquet", "empty.png: is not a folder"),
         ("{photos} {photos} --save parquet", "takes one folder"),
         ("{photos} --save parquet -o {photos}", "holds the images; choose another"),
