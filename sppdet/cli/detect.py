@@ -20,6 +20,7 @@ from sppdet.cli.options import (
     one_of,
     parse_names,
 )
+from sppdet.cli.thresholds import parse_thresholds
 from sppdet.errors import SppdetError
 
 
@@ -154,9 +155,14 @@ def detect(
 
         if kinds != {"parquet"}:
             raise SppdetError(f"--save {save}: parquet stands alone; run the command once for each")
-        others = {"--every": every, "--proposals": proposals, "--levels": levels}
-        others |= {"--pooling": pooling, "--window-mapping": window_mapping}
-        refuse(others, "does not go with --save parquet")
+        unfit = {
+            "--every": every,
+            "--proposals": proposals,
+            "--levels": levels,
+            "--pooling": pooling,
+            "--window-mapping": window_mapping,
+        }
+        refuse(unfit, "does not go with --save parquet")
         for package in ("fsspec", "pyarrow.parquet"):
             needed(package, "--save parquet")
         if engine is not None:
@@ -209,32 +215,6 @@ def refuse(options: Mapping[str, object], why: str) -> None:
         if value:
             shown = name if value is True else f"{name} {value}"
             raise SppdetError(f"{shown}: {why}")
-
-
-def parse_thresholds(given: list[str], classes: tuple[str, ...]) -> dict[str, float]:
-    """``["0.5", "apple=0.6"]`` as thresholds of classes; a later entry wins over an earlier one.
-
-    Raises:
-        SppdetError: an entry is not a number from 0 to 1, or its class is unknown to the detector.
-    """
-    result: dict[str, float] = {}
-    for text in given:
-        name, equals, number = text.rpartition("=")
-        try:
-            value = float(number)
-        except ValueError:
-            value = -1.0
-        if not 0 <= value <= 1:
-            raise SppdetError(
-                f"--threshold {text}: give a number from 0 to 1, or one for a class: apple=0.6"
-            )
-        if equals and name not in classes:
-            raise SppdetError(
-                f"--threshold {text}: the detector has no class {name!r}; it knows "
-                f"{', '.join(classes)}"
-            )
-        result |= {name: value} if equals else dict.fromkeys(classes, value)
-    return result
 
 
 def shipped_model() -> Path:

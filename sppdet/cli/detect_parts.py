@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from sppdet.cli.common import choose_device, images_at_a_time, limit_pixels
-from sppdet.cli.detect import parse_thresholds
 from sppdet.cli.interrupt import interrupts_unchanged
 from sppdet.cli.options import parse_names
 from sppdet.cli.progress import console, finish_batch, progress_bar
+from sppdet.cli.thresholds import parse_thresholds
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.pipeline.stream import Pipeline

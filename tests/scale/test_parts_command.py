@@ -141,6 +141,7 @@ def test_a_worker_that_is_killed_is_started_again(
         ("{photos} --save parquet,json", "--save parquet,json: parquet stands alone"),
         ("{photos} --save parquet --every 2", "--every 2: does not go with --save parquet"),
         ("{photos} --save parquet --window-mapping code", "code: does not go with --save parquet"),
+        ("{photos} --save parquet --pooling max", "--pooling max: does not go with --save"),
         ("{photos}/empty.png --save parquet", "empty.png: is not a folder"),
         ("{photos} {photos} --save parquet", "takes one folder"),
         ("{photos} --save parquet -o {photos}", "holds the images; choose another"),
