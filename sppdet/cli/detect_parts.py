@@ -66,6 +66,9 @@ def detect_parts(
     """
     shard = Shard.parse(order.shard) if order.shard is not None else Shard(1, 1)
     source, output = _places(order)
+    for place in (source, output):
+        if ray is not None and place.protocols & {"memory"}:
+            raise SppdetError(f"{place.name}: is the memory of one process; give Ray a folder")
     if output.local:
         first = Path(output.path(f"{shard.folder}/{LIST}"))
         check_outputs([first, order.json], [order.model])

@@ -47,10 +47,15 @@ class Place:
         return Place(address, system, root.rstrip("/") or "/")
 
     @property
+    def protocols(self) -> set[str]:
+        """The names of its file system, such as file and local."""
+        protocol = self.system.protocol
+        return {protocol} if isinstance(protocol, str) else set(protocol)
+
+    @property
     def local(self) -> bool:
         """Whether its files are files of this machine."""
-        protocol = self.system.protocol
-        return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+        return "file" in self.protocols
 
     def path(self, name: str) -> str:
         """The path in the file system of a name below this folder."""

@@ -122,6 +122,7 @@ def test_workers_and_their_share(
     [
         ("--engine spark --save parquet", "--engine spark: choose one of ray"),
         ("--engine ray", "--engine ray: needs --save parquet"),
+        ("--engine ray --save parquet -o memory://a", "memory://a: is the memory of one process"),
         ("--address auto --save parquet", "--address auto: needs --engine ray"),
         ("--workers 2", "--workers 2: needs --engine ray"),
         ("--worker-gpus 0.5", "--worker-gpus 0.5: needs --engine ray"),
@@ -130,7 +131,8 @@ def test_workers_and_their_share(
 def test_what_is_wrong_is_said_in_a_line(
     words: str, why: str, tiny: Path, tmp_path: Path, command: Command
 ) -> None:
-    code, told = command("detect", tiny, *words.split(), "-o", tmp_path / "out")
+    output = [] if "-o" in words else ["-o", tmp_path / "out"]
+    code, told = command("detect", tiny, *words.split(), *output)
     assert (code, len(told.splitlines())) == (2, 1)
     assert why in told
 
