@@ -178,7 +178,7 @@ def _in_list(file: Path, recursive: bool, avoid: Path | None) -> Iterator[Source
 
 def _in_folder(folder: Path, recursive: bool, avoid: Path | None) -> Iterator[Source]:
     """Images and videos in natural order; folders are walked into once, also through links."""
-    found: list[Path] = []
+    found: list[tuple[str, Path]] = []
     seen: set[str] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -187,10 +187,13 @@ def _in_folder(folder: Path, recursive: bool, avoid: Path | None) -> Iterator[So
             continue
         seen.add(real)
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-        found += [Path(place, name) for name in files if not name.startswith(".")]
-    for path in sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix())):
+        here = Path(place)
+        inner = here.relative_to(folder).as_posix()  # "." for the folder itself
+        start = "" if inner == "." else f"{inner}/"
+        found += [(f"{start}{name}", here / name) for name in files if not name.startswith(".")]
+    for relative, path in sorted(found, key=lambda one: natural_key(one[0])):
         if path.is_file() and _is_wanted(path) and not _is_output(path):
-            yield _file(path, path.relative_to(folder).as_posix())
+            yield _file(path, relative)
 
 
 def _is_wanted(path: Path) -> bool:
