@@ -108,7 +108,7 @@ def detect(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Workers of --engine ray. Default: as many as the cluster has place for."
+            min=1, help="Workers of --engine ray. Default: as many as fit on the cluster."
         ),
     ] = None,
     worker_cpus: Annotated[

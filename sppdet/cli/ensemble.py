@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sppdet.cli.options import Background, Device, Format, JsonFile, NoCache, Quiet, Workers
-from sppdet.cli.splits import test_split
+from sppdet.cli.options import (
+    Background,
+    Device,
+    Format,
+    JsonFile,
+    LeastIou,
+    NoCache,
+    Quiet,
+    SplitOfTest,
+    Workers,
+)
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -21,12 +30,8 @@ def ensemble(
     ],
     data: Annotated[Path, typer.Option(help="The labelled images.")],
     json_file: JsonFile = None,
-    split: Annotated[
-        str | None, typer.Option(help="Part of the data. Default: test or val, if there is one.")
-    ] = None,
-    iou: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Least IoU of a true positive.")
-    ] = 0.5,
+    split: SplitOfTest = None,
+    iou: LeastIou = 0.5,
     intervals: Annotated[
         int, typer.Option(min=1, help="Bootstrap samples for 95 % intervals.")
     ] = 1000,
@@ -50,9 +55,8 @@ def ensemble(
     Example:
       sppdet ensemble lite0.safetensors small.safetensors --data photos
     """
-    from sppdet.cli.evaluate_models import Choices, run_model
-    from sppdet.cli.progress import finish_batch, tell_dataset
-    from sppdet.datasets import read_dataset
+    from sppdet.cli.evaluate_models import Choices, run_model, test_data
+    from sppdet.cli.progress import finish_batch
     from sppdet.evaluation.ensemble import combine
     from sppdet.evaluation.export import export as write
     from sppdet.evaluation.intervals import bootstrap, compare
@@ -64,11 +68,8 @@ def ensemble(
         raise SppdetError(f"{models[0]}: an ensemble needs a second detector")
     if export is not None and export.suffix.lower() != ".json":
         raise SppdetError(f"--export {export}: needs the name of a .json file")
-    dataset = read_dataset(data, split or test_split(data, format), format, background=background)
-    tell_dataset(dataset)
+    dataset, _ = test_data(data, split, format, background)
     truths = dataset.all_annotations()
-    if not any(len(entry) for entry in truths):
-        raise SppdetError(f"{data}: has no annotated object to evaluate against")
     check_outputs([json_file, export], [*models, dataset.annotation_file])
     runs = [run_model(model, dataset, Choices(device, workers)) for model in models]
     failures = {line for run in runs for line in run.failures}

@@ -15,16 +15,17 @@ from sppdet.cli.options import (
     Device,
     Format,
     JsonFile,
+    LeastIou,
     Levels,
     MaxPixels,
     NoCache,
     Pooling,
     Quiet,
+    SplitOfTest,
     WindowMapping,
     Workers,
     one_of,
 )
-from sppdet.cli.splits import test_split
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -58,12 +59,8 @@ def evaluate(
     ] = None,
     box_order: BoxOrder = None,
     box_base: BoxBase = None,
-    split: Annotated[
-        str | None, typer.Option(help="Part of the data. Default: test or val, if there is one.")
-    ] = None,
-    iou: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Least IoU of a true positive.")
-    ] = 0.5,
+    split: SplitOfTest = None,
+    iou: LeastIou = 0.5,
     coco: Annotated[bool, typer.Option("--coco", help="Add the figures of pycocotools.")] = False,
     report: Annotated[Path | None, typer.Option(help="Folder for an HTML report.")] = None,
     compare: Annotated[
@@ -118,10 +115,9 @@ def evaluate(
     if [model, results, proposals].count(None) != 2:
         raise SppdetError("give one of --model, --results and --proposals")
     from sppdet.cli.common import limit_pixels
-    from sppdet.cli.evaluate_models import Choices, about, is_model, run_model
+    from sppdet.cli.evaluate_models import Choices, about, is_model, run_model, test_data
     from sppdet.cli.evaluate_tables import print_figures
-    from sppdet.cli.progress import console, finish_batch, tell_dataset
-    from sppdet.datasets import read_dataset
+    from sppdet.cli.progress import console, finish_batch
     from sppdet.evaluation.export import export, export_files
     from sppdet.evaluation.intervals import bootstrap, compare_classes
     from sppdet.evaluation.report import FILES, write_report
@@ -137,11 +133,7 @@ def evaluate(
         raise SppdetError("--levels, --pooling and --window-mapping belong to --model")
     if compare is not None and is_model(compare) and not compare.is_file():
         raise SppdetError(f"{compare}: no such model; tools/train.py makes one")
-    chosen = split or test_split(data, format)
-    dataset = read_dataset(data, chosen, format=format, background=background)
-    tell_dataset(dataset)
-    if not any(len(entry) for entry in dataset.all_annotations()):
-        raise SppdetError(f"{data}: has no annotated object to evaluate against")
+    dataset, chosen = test_data(data, split, format, background)
     kind = export_format or ("coco" if _is_json(export_to) else "voc")
     check_outputs(
         [

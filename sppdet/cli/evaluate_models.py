@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sppdet.cli.splits import test_split
 from sppdet.errors import SppdetError
 
 if TYPE_CHECKING:
@@ -54,11 +55,30 @@ class Run(NamedTuple):
     about: dict[str, Any]
 
 
+def test_data(
+    data: Path, split: str | None, format: str | None, background: bool
+) -> "tuple[Dataset, str | None]":
+    """The labelled images to evaluate on, of which the user is told, and their split.
+
+    Raises:
+        SppdetError: they cannot be read, or have no annotated object.
+    """
+    from sppdet.cli.progress import tell_dataset
+    from sppdet.datasets import read_dataset
+
+    chosen = split or test_split(data, format)
+    dataset = read_dataset(data, chosen, format=format, background=background)
+    tell_dataset(dataset)
+    if not any(len(entry) for entry in dataset.all_annotations()):
+        raise SppdetError(f"{data}: has no annotated object to evaluate against")
+    return dataset, chosen
+
+
 def run_model(path: Path, dataset: "Dataset", choices: Choices) -> Run:
     """Detect on every image of a data set, without a threshold.
 
     Raises:
-        SppdetError: the file is no model, an option does not suit it, or it shares no class with
+        SppdetError: the file is not a model, an option does not suit it, or it shares no class with
             the data.
     """
     from sppdet.cli.common import choose_device, images_at_a_time

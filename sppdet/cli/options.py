@@ -193,6 +193,10 @@ NoCache = Annotated[
         help="Read nothing from the cache, and keep nothing in it; see sppdet cache info.",
     ),
 ]
+SplitOfTest = Annotated[
+    str | None, typer.Option(help="Part of the data. Default: test or val, if there is one.")
+]
+LeastIou = Annotated[float, typer.Option(min=0.01, max=1, help="Least IoU of a true positive.")]
 Host = Annotated[
     str,
     typer.Option(

@@ -127,7 +127,7 @@ def _rule(node: fx.Node, network: nn.Module) -> tuple[Step | None, float | None]
             extent, *rest = [*node.args[1:], *node.kwargs.values()]
             if set(rest) <= {"constant", None, 0}:
                 return _padding_rule(extent, node.name)
-    raise ValueError(f"{node.name}: there is no rule for {node.target}")
+    raise ValueError(f"{node.name}: no rule is known for {node.target}")
 
 
 def _layer_rule(layer: nn.Module, name: str) -> tuple[Step | None, float | None]:
@@ -154,7 +154,7 @@ def _layer_rule(layer: nn.Module, name: str) -> tuple[Step | None, float | None]
                 return step, None
             if layer.count_include_pad:
                 return step, 0.0
-    raise ValueError(f"{name}: there is no rule for {layer}")
+    raise ValueError(f"{name}: no rule is known for {layer}")
 
 
 def _padding_rule(extent: object, name: str) -> tuple[Step, float]:

@@ -43,8 +43,8 @@ def edge_boxes_settings(model: str | os.PathLike[str]) -> EdgeBoxesSettings:
     """The settings for a model file.
 
     Raises:
-        SppdetError: the file cannot be read, is no model of OpenCV's structured edge detector, or
-            OpenCV is installed without its contributed modules.
+        SppdetError: the file cannot be read, is not a model of OpenCV's structured edge detector,
+            or OpenCV is installed without its contributed modules.
     """
     path = Path(model)
     try:
@@ -104,4 +104,4 @@ def _detector(model: str, digest: str) -> Any:
             return create(model)
     except (cv2.error, SystemError):
         pass
-    raise SppdetError(f"{model}: is no model of OpenCV's structured edge detector (.yml.gz)")
+    raise SppdetError(f"{model}: is not a model of OpenCV's structured edge detector (.yml.gz)")

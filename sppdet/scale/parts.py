@@ -211,7 +211,7 @@ def _read_part(place: Place, shard: Shard, name: str) -> Part:
         if _manifest(part.name) != name or content["shard"] != str(shard):
             raise ValueError("it is of another part")
         if not all(isinstance(image, str) for image in (*part.images, *part.failed)):
-            raise ValueError("its images are no names")
+            raise ValueError("its images are not names")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(place, name, error, shard) from None
     return part

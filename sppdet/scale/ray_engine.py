@@ -32,7 +32,7 @@ class Engine:
 
     Attributes:
         address: of the cluster, such as ``auto``; None starts Ray on this machine.
-        workers: actors; None means as many as the cluster has place for.
+        workers: actors; None means as many as fit on the cluster.
         cpus: cores of each, which is also the number of images it works on at the same time; None
             means 1, and on a GPU its share of the cores.
         gpus: of each, such as 0.25; None means 1 where the cluster has GPUs, and none elsewhere.

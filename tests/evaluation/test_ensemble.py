@@ -85,7 +85,7 @@ def test_the_command_measures_what_the_function_gives(
     detector.save(other)
     words = ["ensemble", model_file, other, "--data", tmp_path / "data", "--json", file]
     with pytest.raises(SystemExit) as ended:
-        main([*map(str, words), "--intervals", "20", "--export", str(out)])
+        main([*map(str, words), "--intervals", "20", "--export", str(out), "--format", "folder"])
     assert not ended.value.code
     content = json.loads(file.read_text(encoding="utf-8"))
     first, second, together = content["detectors"]

@@ -98,7 +98,7 @@ def test_the_model_must_be_one(tmp_path: Path) -> None:
         edge_boxes_settings(tmp_path / "nothing.yml")
     for name, text in (("text.yml", "no model"), ("empty.yml", "%YAML:1.0\n---\na: 1\n")):
         (tmp_path / name).write_text(text)
-        with pytest.raises(SppdetError, match=f"{name}: is no model of OpenCV"):
+        with pytest.raises(SppdetError, match=f"{name}: is not a model of OpenCV"):
             edge_boxes_settings(tmp_path / name)
 
 
