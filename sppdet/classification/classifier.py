@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from sppdet.classification.data import LabelledImages
 from sppdet.classification.image_sizes import check_size
 from sppdet.classification.networks import NETWORKS, build_network
 from sppdet.classification.settings import ClassifySettings
+from sppdet.classification.whitening import Whitening
 from sppdet.errors import SppdetError
 from sppdet.runtime.tensor_files import damage_of, load_tensors, save_tensors
 from sppdet.trunks.weights import Preprocessing
@@ -72,14 +74,20 @@ def load_classifier(path: str | os.PathLike[str], device: torch.device) -> Class
 
 def network_of(settings: ClassifySettings, classes: int) -> nn.Module:
     """The network of these settings with the random weights of their seed."""
-    return build_network(
+    network = build_network(
         settings.network,
         classes,
         settings.levels,
         settings.dropout,
         settings.seed,
         settings.stem,
+        settings.norm,
+        settings.pooling,
     )
+    if settings.whiten:
+        layers = OrderedDict(whitening=Whitening(settings.sizes[0]), network=network)
+        return nn.Sequential(layers)
+    return network
 
 
 def shapes_of(settings: ClassifySettings, classes: int) -> nn.Module:

@@ -1,20 +1,21 @@
-"""Classification networks by name: this project's, LeNet-5, NIN, ZF-5, and torchvision's."""
+"""Classification networks by name: this project's, those of other papers, and torchvision's."""
 
 from collections import OrderedDict
 from collections.abc import Callable
-from itertools import pairwise
+from typing import Literal
 
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 
+from sppdet.classification.normless import NORMLESS, without_norms
+from sppdet.classification.papers import lenet5, nin, zf5_spp
+from sppdet.classification.parts import FixedFlatten, Levels, PyramidClassifier, Scale
 from sppdet.classification.stems import shrink_later
 from sppdet.errors import SppdetError
 from sppdet.features.pyramid import SpatialPyramidPool
 from sppdet.trunks.small import SMALL_CHANNELS, ConvBlock, small_trunk
-from sppdet.trunks.zf5 import zf5
 
-Levels = tuple[int, ...] | None
 Builder = Callable[[int, Levels, float], nn.Module]
 
 SPP5_CHANNELS = (32, 64, 128, 128, 128)
@@ -22,59 +23,6 @@ SPP5_CHANNELS = (32, 64, 128, 128, 128)
 
 WIDE_CHANNELS = (64, 256, 512, 512, 512)
 """Channels of the five convolutions of ``spp5-wide``."""
-
-
-class PyramidClassifier(nn.Module):
-    """Convolutions, pooling to a vector of fixed length, and fully connected layers.
-
-    Args:
-        features: (B, 3, H, W) to (B, C, H', W').
-        pool: (B, C, H', W') to (B, D), for maps of any size (unless it is a :class:`FixedFlatten`).
-        classifier: (B, D) to the (B, classes) scores.
-    """
-
-    def __init__(self, features: nn.Module, pool: nn.Module, classifier: nn.Module) -> None:
-        super().__init__()
-        self.features = features
-        self.pool = pool
-        self.classifier = classifier
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.classifier(self.pool(self.features(images)))
-
-
-class FixedFlatten(nn.Module):
-    """The map itself as a vector, as in networks without a pyramid; for maps of one size only."""
-
-    def __init__(self, side: int) -> None:
-        super().__init__()
-        self.side = side
-
-    def forward(self, maps: Tensor) -> Tensor:
-        if maps.shape[2:] != (self.side, self.side):
-            raise SppdetError(
-                f"this network takes one image size only: its map is {self.side} x {self.side} "
-                f"cells, not {maps.shape[2]} x {maps.shape[3]}; train and test at that size, "
-                "or choose a network with a pyramid"
-            )
-        return maps.flatten(1)
-
-    def extra_repr(self) -> str:
-        return f"side={self.side}"
-
-
-class Scale(nn.Module):
-    """Multiply by a constant: pooled maxima are long vectors; shorter, they bear a higher rate."""
-
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, values: Tensor) -> Tensor:
-        return values * self.factor
-
-    def extra_repr(self) -> str:
-        return f"{self.factor:g}"
 
 
 def small(classes: int, levels: Levels, dropout: float) -> nn.Module:
@@ -160,76 +108,6 @@ def spp5_flatten(classes: int, levels: Levels, dropout: float) -> nn.Module:
     return PyramidClassifier(features, FixedFlatten(4), head)
 
 
-def nin(classes: int, levels: Levels, dropout: float) -> nn.Module:
-    """Network in network (Lin, Chen and Yan, 2014) for CIFAR, with batch norm.
-
-    Three mlpconv blocks (a convolution and two 1 x 1 convolutions), dropout between them, global
-    average pooling in place of fully connected layers.
-    """
-
-    def block(channels: tuple[int, ...], kernel: int) -> list[nn.Module]:
-        first, second, *_ = channels
-        rest = [ConvBlock(inputs, outputs, 1) for inputs, outputs in pairwise(channels[1:])]
-        return [ConvBlock(first, second, kernel), *rest]
-
-    layers = [
-        *block((3, 192, 160, 96), 5),
-        nn.MaxPool2d(3, stride=2, padding=1),
-        nn.Dropout(dropout),
-        *block((96, 192, 192, 192), 5),
-        nn.AvgPool2d(3, stride=2, padding=1),
-        nn.Dropout(dropout),
-        *block((192, 192, 192), 3),
-        nn.Conv2d(192, classes, 1),
-    ]
-    pool = SpatialPyramidPool((1,), mode="average")
-    return PyramidClassifier(nn.Sequential(*layers), pool, nn.Identity())
-
-
-def lenet5(classes: int, levels: Levels, dropout: float) -> nn.Module:
-    """LeNet-5 (LeCun et al., 1998, section II) for colour images of 32 x 32 pixels only.
-
-    Two convolutions with mean pooling behind each, a third one of 5 x 5 whose map has one cell, a
-    layer of 84, and one score per class. Where it differs from the paper: three input channels,
-    every map of the second convolution sees all maps of the first, the pooling has no weights, and
-    the scores are linear in place of distances to drawn characters.
-    """
-    layers = OrderedDict(
-        conv1=nn.Conv2d(3, 6, 5),
-        tanh1=nn.Tanh(),
-        pool1=nn.AvgPool2d(2),
-        conv2=nn.Conv2d(6, 16, 5),
-        tanh2=nn.Tanh(),
-        pool2=nn.AvgPool2d(2),
-        conv3=nn.Conv2d(16, 120, 5),
-        tanh3=nn.Tanh(),
-    )
-    head = OrderedDict(
-        fc4=nn.Linear(120, 84),
-        tanh4=nn.Tanh(),
-        drop4=nn.Dropout(dropout),
-        fc5=nn.Linear(84, classes),
-    )
-    return PyramidClassifier(nn.Sequential(layers), FixedFlatten(1), nn.Sequential(head))
-
-
-def zf5_spp(classes: int, levels: Levels, dropout: float) -> nn.Module:
-    """ZF-5 with a pyramid and two layers of 4096 (SPP-net paper, section 3.1.1)."""
-    pool = SpatialPyramidPool(levels or (1, 2, 3, 6))
-    head = nn.Sequential(
-        OrderedDict(
-            fc6=nn.Linear(256 * pool.bins, 4096),
-            relu6=nn.ReLU(inplace=True),
-            drop6=nn.Dropout(dropout),
-            fc7=nn.Linear(4096, 4096),
-            relu7=nn.ReLU(inplace=True),
-            drop7=nn.Dropout(dropout),
-            fc8=nn.Linear(4096, classes),
-        )
-    )
-    return PyramidClassifier(zf5().get_submodule("features"), pool, head)
-
-
 NETWORKS: dict[str, Builder] = {
     "small": small,
     "spp5": spp5,
@@ -253,6 +131,8 @@ def build_network(
     dropout: float = 0.0,
     seed: int = 0,
     stem: str = "own",
+    norm: bool = True,
+    pooling: Literal["max", "average"] = "max",
 ) -> nn.Module:
     """Build a network with random weights, the same ones for the same seed.
 
@@ -264,11 +144,18 @@ def build_network(
         seed: of the weights.
         stem: ``"cifar"`` for a network of torchvision that sees small images, see
             :func:`sppdet.classification.stems.shrink_later`; ``"own"`` for its own first layers.
+        norm: False leaves out the batch norms of a network in ``NORMLESS``, see
+            :func:`sppdet.classification.normless.without_norms`.
+        pooling: what a bin of the pyramid takes of its cells.
 
     Raises:
-        SppdetError: an unknown name, levels for a network without a pyramid, or a stem for one that
-            is not torchvision's.
+        SppdetError: an unknown name, levels or a pooling for a network without a pyramid, a stem
+            for one that is not torchvision's, or one whose norms cannot be left out.
     """
+    if pooling != "max" and name not in WITH_LEVELS:
+        raise SppdetError(f"--pooling {pooling}: {name} has no pyramid to choose it for")
+    if not norm and name not in NORMLESS:
+        raise SppdetError(f"--no-norm: is for {', '.join(NORMLESS)}, not for {name}")
     if levels and name not in WITH_LEVELS:
         raise SppdetError(f"--levels: {name} has no pyramid; {', '.join(WITH_LEVELS)} have one")
     if stem != "own" and name in NETWORKS:
@@ -276,7 +163,12 @@ def build_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if name in NETWORKS:
-            return NETWORKS[name](classes, levels, dropout)
+            own = NETWORKS[name](classes, levels, dropout)
+            if pooling != "max":
+                assert isinstance(own, PyramidClassifier)
+                assert isinstance(own.pool, SpatialPyramidPool)
+                own.pool = SpatialPyramidPool(own.pool.levels, pooling)
+            return own if norm else without_norms(own, NORMLESS[name])
         if name not in torchvision.models.list_models(module=torchvision.models):
             raise SppdetError(
                 f"network {name}: unknown; choose {', '.join(NETWORKS)}, or a classification model "

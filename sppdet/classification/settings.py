@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from sppdet.trunks.weights import Preprocessing
@@ -15,6 +15,9 @@ LARGEST_LEVEL, LARGEST_SIDE = 64, 20_000
 
 STEMS = ("own", "cifar")
 """First layers of a network, see :func:`sppdet.classification.networks.build_network`."""
+
+POOLINGS = ("max", "average")
+"""What a bin of the pyramid takes of its cells."""
 
 SIZE_ORDERS = ("epoch", "batch", "rising")
 """When which image size is used, see :func:`sppdet.classification.schedule.image_size`."""
@@ -64,6 +67,10 @@ class ClassifySettings:
         network: a name for :func:`sppdet.classification.networks.build_network`.
         levels: the pyramid, or None for the network's own.
         stem: ``"cifar"`` lets a network of torchvision shrink small images later.
+        norm: False leaves out the batch norms, as papers before 2015 do.
+        pooling: max or average, in the bins of the pyramid.
+        whiten: global contrast normalisation and ZCA whitening, fitted to the training images, as
+            the first layer of the network (:mod:`sppdet.classification.whitening`).
         epochs, batch_size: length of the training.
         sizes: sides of the training images in pixels; ``size_order`` says when which is used.
         test_size: shorter side of the test images; None for the images as they are.
@@ -83,6 +90,9 @@ class ClassifySettings:
     network: str
     levels: tuple[int, ...] | None = None
     stem: str = "own"
+    norm: bool = True
+    pooling: Literal["max", "average"] = "max"
+    whiten: bool = False
     epochs: int = 20
     batch_size: int = 128
     sizes: tuple[int, ...] = (32,)
@@ -106,6 +116,8 @@ class ClassifySettings:
             raise ValueError(f"--schedule {self.schedule}: choose {', '.join(SCHEDULES)}")
         if self.stem not in STEMS:
             raise ValueError(f"--stem {self.stem}: choose {', '.join(STEMS)}")
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"--pooling {self.pooling}: choose {', '.join(POOLINGS)}")
         if self.size_order not in SIZE_ORDERS:
             raise ValueError(f"--size-order {self.size_order}: choose {', '.join(SIZE_ORDERS)}")
         for name in ("warmup", "momentum", "label_smoothing", "dropout", "average"):
@@ -122,6 +134,8 @@ class ClassifySettings:
                 raise ValueError(f"--{name}: whole numbers from 1 to {largest:,}")
         if not self.sizes:
             raise ValueError("--sizes: at least one")
+        if self.whiten and {*self.sizes, self.test_size or self.sizes[0]} != {self.sizes[0]}:
+            raise ValueError("--whiten: takes one image size; give one of --sizes, and no other")
         if not (self.rate > 0 and self.weight_decay >= 0):
             raise ValueError("--rate is positive, --weight-decay not negative")
 
@@ -162,6 +176,9 @@ def command_line(settings: ClassifySettings, data: str = "DATA", output: str = "
         if value == named[name] and name not in ("epochs", "sizes", "seed"):
             continue
         option = {"batch_size": "batch"}.get(name, name).replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+            continue
         text = ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
         words.append(f"--{option} {text}")
     return " ".join(words)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sppdet.classification.batches import training_batches
+from sppdet.classification.batches import test_batches, training_batches
 from sppdet.classification.checkpoints import WeightAverage, load_state, save_state
 from sppdet.classification.classifier import check_fit, check_sizes, network_of
 from sppdet.classification.data import LabelledImages
@@ -20,6 +20,7 @@ from sppdet.classification.schedule import image_size, learning_rate
 from sppdet.classification.settings import ClassifySettings
 from sppdet.classification.steps import GraphedCalls, Stepper, tuned_convolutions
 from sppdet.classification.testing import TestResult, evaluate
+from sppdet.classification.whitening import Whitening
 from sppdet.errors import SppdetError
 
 BETWEEN_READINGS = 100
@@ -108,6 +109,8 @@ class Training:
                 f"--batch {chosen.batch_size}: larger than the {len(train)} training images"
             )
         start = time.perf_counter()
+        if number == 0:
+            self._fit_whitening(train)
         torch.manual_seed(chosen.seed * 100_003 + number + self.processes.rank * 1_000_000_007)
         sides = [
             image_size(chosen.sizes, chosen.size_order, number, chosen.epochs, step, chosen.seed)
@@ -150,6 +153,17 @@ class Training:
         )
         self.history.append(epoch)
         return epoch
+
+    def _fit_whitening(self, data: LabelledImages) -> None:
+        """Fit the first layer, if it is one that whitens, to the whole training images."""
+        for layer in self.network.modules():
+            if isinstance(layer, Whitening):
+                batches = test_batches(data, layer.side, 500, self.settings.preprocessing)
+                layer.fit(batch.images.to(self.device) for batch in batches)
+                if self.average:
+                    state = self.network.state_dict()
+                    names = [name for name in state if "whitening." in name]
+                    self.average.tensors.update({name: state[name].clone() for name in names})
 
     def _walk(
         self, data: LabelledImages, sides: list[int], rates: list[float], seed: tuple[int, int]

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sppdet.classification.networks import FixedFlatten, PyramidClassifier
+from sppdet.classification.parts import FixedFlatten, PyramidClassifier
 from sppdet.errors import SppdetError
 from sppdet.features.windows import Scale, map_windows
 from sppdet.trunks.geometry import map_geometry

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from sppdet.classification.settings import Augmentation, ClassifySettings, command_line
-from sppdet.cli.choices import NETWORKS, SCHEDULES, SIZE_ORDERS, STEMS
+from sppdet.cli.choices import NETWORKS, POOLINGS, SCHEDULES, SIZE_ORDERS, STEMS
 from sppdet.cli.classify.options import Data
 from sppdet.cli.options import Device, NoCache, Quiet, one_of, parse_numbers
 from sppdet.errors import SppdetError
@@ -51,6 +51,18 @@ def train(
             "Choices",
         ),
     ] = "own",
+    norm: Annotated[
+        bool, typer.Option(help="Batch norms; without them spp5 and nin are as published.")
+    ] = True,
+    pooling: Annotated[
+        str, one_of("--pooling", POOLINGS, "What a bin of the pyramid takes of its cells")
+    ] = "max",
+    whiten: Annotated[
+        bool,
+        typer.Option(
+            "--whiten", help="Contrast normalisation and ZCA whitening of images of one size."
+        ),
+    ] = False,
     epochs: Annotated[
         int, typer.Option(min=1, help="Epochs. A run that goes on may get another number.")
     ] = 20,
@@ -141,16 +153,20 @@ def train(
 
     processes, where = join_processes(choose_device(device))
     console.quiet = console.quiet or not processes.first
+    sides = parse_numbers(sizes, "--sizes")
     try:
         settings = ClassifySettings(
             network=network,
             levels=parse_numbers(levels, "--levels") if levels else None,
             stem=stem,
+            norm=norm,
+            pooling=cast(Any, pooling),
+            whiten=whiten,
             epochs=epochs,
             batch_size=batch,
-            sizes=parse_numbers(sizes, "--sizes"),
+            sizes=sides,
             size_order=size_order,
-            test_size=test_size,
+            test_size=test_size or (sides[0] if whiten else None),
             rate=rate,
             warmup=warmup,
             schedule=schedule,
