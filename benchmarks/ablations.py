@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sampled_regions import SampledRegionFeatures
 
 from sppdet.cli.common import choose_device, images_at_a_time
 from sppdet.cli.splits import training_split
@@ -78,7 +79,7 @@ class Variant:
         features: settings of SPP-net's features that differ; ``scales`` 5 means the paper's five.
         training: settings of the training that differ.
         heads: a name in :func:`heads_of`.
-        method: spp or rcnn.
+        method: spp, rcnn or sampled (:mod:`sampled_regions`).
     """
 
     choice: str
@@ -99,6 +100,7 @@ VARIANTS = (
     Variant("scales", "5", {"scales": 5}),
     Variant("mapping", "code: 6.5 px at stride 16", {"mapping": "code"}),
     Variant("mapping", "nearest centres", {"mapping": "nearest"}),
+    Variant("mapping", "samples between cells, as RoIAlign", method="sampled"),
     Variant("regression", "none", training={"box_regression": False}),
     Variant("mining", "none", training={"mining": MiningSettings(hard_per_image=0)}),
     Variant("heads", "softmax on fine-tuned layers", heads="connected"),
@@ -123,7 +125,8 @@ def extractor_of(variant: Variant, trunk: Trunk) -> RegionExtractor:
     scales = (base,)
     if chosen.pop("scales", 1) == 5:
         scales = tuple(round(base * side / 688 / 16) * 16 for side in FIVE)
-    return SppRegionFeatures(trunk, SppSettings(scales, **chosen))
+    kind = SampledRegionFeatures if variant.method == "sampled" else SppRegionFeatures
+    return kind(trunk, SppSettings(scales, **chosen))
 
 
 def main() -> None:

@@ -8,7 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import torch
 
 from sppdet.datasets.scenes import write_scenes
 from sppdet.settings import SppSettings
@@ -16,6 +18,11 @@ from sppdet.trunks import build_trunk
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "benchmarks" / "ablations.py"
+
+
+@pytest.fixture(autouse=True)
+def _beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
 
 
 def module(path: Path) -> ModuleType:
@@ -36,7 +43,7 @@ def test_every_variant_changes_one_choice() -> None:
     for variant in ablations.VARIANTS[1:]:
         extractor = ablations.extractor_of(variant, trunk)
         changes = [variant.method != "spp", variant.heads != "svm", *variant.training]
-        if variant.method == "spp":
+        if variant.method != "rcnn":
             seen = asdict(extractor.settings)
             changes += [name for name in base if seen[name] != base[name]]
         assert sum(map(bool, changes)) == 1, variant
@@ -66,3 +73,55 @@ def test_the_short_form_runs_and_goes_on(tmp_path: Path) -> None:
     tables = module(ROOT / "benchmarks" / "tables.py")
     assert set(first) == set(tables.FIELDS)
     assert tables.table(first).count("\n| few |") == 5
+
+
+def test_samples_are_maxima_of_interpolated_points() -> None:
+    """The slow, obvious twin."""
+    sampled = importlib.import_module("sampled_regions").sampled
+    rng = np.random.default_rng(0)
+    cells = rng.random((7, 9, 3)).astype(np.float32)
+    boxes = np.array(
+        [[0, 0, 8, 6], [1.3, 2.1, 5.9, 4.4], [-0.4, 0.2, 3.1, 6.3], [2.2, 3.1, 2.6, 3.9]],
+        np.float32,
+    )
+    wanted = []
+    for x1, y1, x2, y2 in boxes.astype(float):
+        for level in (1, 3):
+            for row in range(level):
+                for column in range(level):
+                    points = [
+                        between(
+                            cells,
+                            y1 + (y2 - y1) * (row + part) / level,
+                            x1 + (x2 - x1) * (column + other) / level,
+                        )
+                        for part in (0.25, 0.75)
+                        for other in (0.25, 0.75)
+                    ]
+                    wanted.append(np.max(points, axis=0))
+    found = sampled(torch.from_numpy(cells), torch.from_numpy(boxes), (1, 3))
+    assert np.allclose(found.numpy().reshape(-1, 3), wanted, atol=1e-5)
+
+
+def between(cells: np.ndarray, y: float, x: float) -> np.ndarray:
+    """Bilinear interpolation; outside, the nearest edge."""
+    y, x = np.clip(y, 0, cells.shape[0] - 1), np.clip(x, 0, cells.shape[1] - 1)
+    top, left = int(min(y, cells.shape[0] - 2)), int(min(x, cells.shape[1] - 2))
+    down, right = y - top, x - left
+    upper = cells[top, left] * (1 - right) + cells[top, left + 1] * right
+    lower = cells[top + 1, left] * (1 - right) + cells[top + 1, left + 1] * right
+    return upper * (1 - down) + lower * down
+
+
+def test_a_box_that_covers_whole_cells_has_samples_among_them() -> None:
+    """The mapping to cells is right: a constant ramp is read at the box's own place."""
+    kind = importlib.import_module("sampled_regions").SampledRegionFeatures
+    trunk = build_trunk("small", None)
+    extractor = kind(trunk, SppSettings((64,), levels=(1,)))
+    stride, first = trunk.geometry.stride, trunk.geometry.first_center
+    ramp = first + 0.5 + stride * np.arange(8, dtype=np.float32)  # half-open place of each column
+    cells = torch.from_numpy(np.tile(ramp[None, :, None], (4, 1, 2)))
+    box = np.array([[20.0, 10.0, 80.0, 50.0]], np.float32)
+    regions = extractor.with_maps([cells], 128, 64, box)
+    found = regions.features(np.array([0]))
+    assert float(found[0, 0]) == pytest.approx(20 + 0.75 * 60)  # the sample farthest to the right
