@@ -1,4 +1,4 @@
-"""Write the tables of BENCHMARKS.md from the files in benchmarks/results.
+"""Write the tables of BENCHMARKS.md and docs/papers.md from the files in benchmarks/results.
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, and is made of the file
 ``benchmarks/results/NAME.json``:
@@ -22,15 +22,16 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-DOCUMENT = ROOT / "BENCHMARKS.md"
+DOCUMENTS = (ROOT / "BENCHMARKS.md", ROOT / "docs" / "papers.md")
 FIELDS = ("command", "commit", "machine", "threads", "date", "note", "columns", "rows")
 BLOCK = re.compile(r"<!-- table: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def main() -> None:
-    """Replace the tables of BENCHMARKS.md."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    DOCUMENT.write_text(with_tables(text, read_results()), encoding="utf-8")
+    """Replace the tables of the documents."""
+    texts = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
+    for path, text in with_tables(texts, read_results()).items():
+        path.write_text(text, encoding="utf-8")
 
 
 def read_results(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
@@ -52,20 +53,22 @@ def read_results(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
     return results
 
 
-def with_tables(text: str, results: dict[str, dict[str, Any]]) -> str:
-    """``text`` with the content of every table replaced.
+def with_tables(texts: dict[Path, str], results: dict[str, dict[str, Any]]) -> dict[Path, str]:
+    """The documents with the content of every table replaced.
 
     Raises:
         ValueError: a table has no file of results, or the tables are not those of the files.
     """
-    named = BLOCK.findall(text)
+    named = [name for text in texts.values() for name in BLOCK.findall(text)]
     if sorted(named) != sorted(results):
         raise ValueError(
-            f"the document has the tables {sorted(named)}, the results are {sorted(results)}"
+            f"the documents have the tables {sorted(named)}, the results are {sorted(results)}"
         )
-    return BLOCK.sub(
-        lambda found: f"<!-- table: {found[1]} -->\n{table(results[found[1]])}<!-- end -->", text
-    )
+
+    def replaced(found: re.Match[str]) -> str:
+        return f"<!-- table: {found[1]} -->\n{table(results[found[1]])}<!-- end -->"
+
+    return {path: BLOCK.sub(replaced, text) for path, text in texts.items()}
 
 
 def table(result: dict[str, Any]) -> str:

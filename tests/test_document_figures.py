@@ -33,11 +33,11 @@ def tables() -> ModuleType:
 
 
 def test_the_tables_are_those_of_the_results(tables: ModuleType) -> None:
-    text = (ROOT / "BENCHMARKS.md").read_text(encoding="utf-8")
-    assert tables.with_tables(text, tables.read_results()) == text, (
+    texts = {path: path.read_text(encoding="utf-8") for path in tables.DOCUMENTS}
+    assert tables.with_tables(texts, tables.read_results()) == texts, (
         "run `python benchmarks/tables.py`"
     )
-    assert len(text.splitlines()) <= 190
+    assert all(len(text.splitlines()) <= 190 for text in texts.values())
 
 
 def test_a_table_has_its_headings_formats_and_origin(tables: ModuleType) -> None:
@@ -60,8 +60,8 @@ def test_a_table_has_its_headings_formats_and_origin(tables: ModuleType) -> None
 
 @pytest.mark.parametrize("text", ["", "<!-- table: b -->\n<!-- end -->"])
 def test_a_document_with_other_tables_is_refused(tables: ModuleType, text: str) -> None:
-    with pytest.raises(ValueError, match="the document has the tables"):
-        tables.with_tables(text, {"a": {}})
+    with pytest.raises(ValueError, match="the documents have the tables"):
+        tables.with_tables({Path("a.md"): text}, {"a": {}})
 
 
 @pytest.mark.parametrize(
