@@ -180,6 +180,31 @@ def test_folds_that_disagree_make_a_photograph_teach_more(
 
 
 @torch.inference_mode()
+def test_the_first_suggestions_do_not_wait_for_a_search_of_the_other_photographs(
+    learner: Learner, scenes12: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sppdet.serving.learning.learner.MINED", 3)
+    given = lessons(scenes12, 10)
+    learner.change(given)
+    assert learner.learn()
+    seen: list[int] = []
+    view = learner.view
+    monkeypatch.setattr(learner, "view", lambda index: seen.append(index) or view(index))
+    learner.change({4: given[4]})
+    assert learner.learn()
+    assert set(seen) == {4}
+    seen.clear()
+    steps = fold(learner)
+    next(steps)
+    assert len(set(seen)) == len(seen) == 3
+    assert 4 not in seen
+    before = set(seen)
+    seen.clear()
+    next(fold(learner))
+    assert not before & set(seen)  # the ones that were searched longest ago come first
+
+
+@torch.inference_mode()
 def test_choices_are_the_proposals_scored_and_moved(
     learner: Learner, scenes12: Any, photos: PreparedPhotos
 ) -> None:

@@ -86,8 +86,11 @@ def _regress(
 
 
 def fold(learner: Learner) -> Iterator[Honest | None]:
-    """The steps; the last one gives the figures, and the learner has regression, calibration,
-    thresholds and selection then. Nothing is given where there are too few photographs."""
+    """The steps; the first one searches for more hard negatives; the last one gives the figures,
+    and the learner has regression, calibration, thresholds and selection then. No figures are given
+    where there are too few photographs."""
+    learner.search_others()
+    yield None
     labelled = [index for index in learner.labelled if index not in learner.failures]
     if learner.examples is None or learner.scorer is None:
         return

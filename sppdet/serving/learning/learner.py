@@ -7,7 +7,7 @@ calibration take longer and follow in steps between the changes
 (:mod:`sppdet.serving.learning.folding`).
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from sppdet.heads.thresholds import UNKNOWN
 from sppdet.serving.learning.lessons import (
     Lesson,
     Taught,
-    hard_ones,
+    hard_again,
     hardest,
     teach,
     training_view,
@@ -37,7 +37,8 @@ FEWEST = 5
 """Objects from which a detector is trained."""
 
 MINED = 6
-"""Photographs besides the changed ones that are searched for hard negatives each time."""
+"""Photographs besides the changed ones that are searched for hard negatives each time: at once as
+long as there are no more than twice as many, otherwise by :meth:`Learner.search_others`."""
 
 HARD = 15
 """Hard negatives of a class that a photograph gives each time."""
@@ -152,9 +153,15 @@ class Learner:
         self.scorer = self._fit((concerned | (learnable - known)) & learnable)
         rounds = 2 if len(self.labelled) <= MINED else 1
         for _ in range(rounds):
-            hard = self._mine([index for index in changed if index != partial])
+            own = [index for index in changed if index != partial]
+            hard = self._mine(own, MINED if len(self.labelled) <= 2 * MINED else 0)
             self.scorer = self._fit(hard & learnable)
         return True
+
+    def search_others(self) -> None:
+        """Search photographs that did not change: the suggestions do not wait for it."""
+        if self.scorer is not None and len(self.labelled) > 2 * MINED:
+            self.scorer = self._fit(self._mine([], MINED) & self._fitted())
 
     def detector(self) -> Detector:
         """The detector as it is now.
@@ -258,8 +265,8 @@ class Learner:
                 scorer.bias[label] = np.nan
         return scorer
 
-    def _mine(self, changed: Iterable[int]) -> set[int]:
-        """Search photographs for hard negatives; the classes that got some."""
+    def _mine(self, changed: Iterable[int], most: int) -> set[int]:
+        """Search the changed and at most ``most`` others for hard negatives; whose got some."""
         assert self.examples is not None
         assert self.scorer is not None
         own = [index for index in changed if index in self.lessons]
@@ -267,8 +274,9 @@ class Learner:
         others = [index for index in self.labelled if index not in own and index not in self._stale]
         others.sort(key=lambda index: self._mined.get(index, -1))
         self._time += 1
+        least = self.heads.hard_score
         found: list[list[tuple[int, Chosen]]] = [[] for _ in self.classes]
-        for index in [*own, *others[:MINED]]:
+        for index in [*own, *others[:most]]:
             view = self.view(index)
             self._mined[index] = self._time
             if view is None:
@@ -276,25 +284,16 @@ class Learner:
             scores = score_regions(view.regions, self.scorer)
             for label in range(len(self.classes)):
                 known = self.examples[label].regions
-                least = self.heads.hard_score
                 one = hardest(view, scores, label, known, least, HARD, self.settings.mining)
                 found[label].append((-1, one))
         hard = set()
         for label, ones in enumerate(found):
-            ones += [(-1, one) for one in self._again(label)]
+            own_rejected = [chosen[label] for chosen in self._rejected.values()]
+            again = hard_again(
+                own_rejected, self.examples[label].regions, self.scorer, label, least
+            )
+            ones += [(-1, one) for one in again]
             if any(len(one) for _, one in ones):
                 self.examples[label].add(ones, self.examples.scale)
                 hard.add(label)
         return hard
-
-    def _again(self, label: int) -> Iterator[Chosen]:
-        """Rejected boxes that were dropped as easy negatives of a class and are hard again."""
-        assert self.examples is not None
-        assert self.scorer is not None
-        known = self.examples[label].regions
-        for chosen in self._rejected.values():
-            one = chosen[label]
-            if len(one) and not np.isin(one.regions, known).all():
-                scores = self.scorer.score(one.features.float())[:, label].numpy()
-                scores = np.where(np.isin(one.regions, known), -np.inf, scores)
-                yield hard_ones(one, scores, self.heads.hard_score)

@@ -1,6 +1,6 @@
 """What a photograph teaches: its examples, chosen once, from its prepared maps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from sppdet.boxes import Boxes, as_boxes
 from sppdet.datasets.base import Annotations, RawObject, Record
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.examples import Chosen
+from sppdet.heads.linear import LinearScorer
 from sppdet.serving.prepared import PreparedPhoto
 from sppdet.settings import MiningSettings, RegressionSettings
 from sppdet.training.first_examples import Quotas, first_examples, take
@@ -205,3 +206,26 @@ def hard_ones(chosen: Chosen, scores: NDArray[np.float32], least: float) -> Chos
     rows = np.flatnonzero(scores > least)
     features = chosen.features[torch.from_numpy(rows)]
     return Chosen(features, chosen.roles[rows], chosen.regions[rows], chosen.image)
+
+
+def hard_again(
+    rejected: Iterable[Chosen],
+    known: NDArray[np.int64],
+    scorer: LinearScorer,
+    label: int,
+    least: float,
+) -> Iterator[Chosen]:
+    """Rejected boxes that were dropped as easy negatives of a class and are hard again.
+
+    Args:
+        rejected: those of each photograph.
+        known: the regions of the class's examples.
+        scorer: the SVMs.
+        label: of the class.
+        least: score from which a negative is hard.
+    """
+    for one in rejected:
+        if len(one) and not np.isin(one.regions, known).all():
+            scores = scorer.score(one.features.float())[:, label].numpy()
+            scores = np.where(np.isin(one.regions, known), -np.inf, scores)
+            yield hard_ones(one, scores, least)
