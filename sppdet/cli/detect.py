@@ -97,6 +97,12 @@ def detect(
         int | None,
         typer.Option("--part-images", min=1, help="Most images in a parquet file. Default: 1000."),
     ] = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="Try images again that failed in earlier runs; needs parquet."
+        ),
+    ] = False,
     engine: Annotated[
         str | None,
         one_of("--engine", ENGINES, "Let this engine give the work to workers; needs parquet"),
@@ -141,7 +147,12 @@ def detect(
     kinds = set(parse_names(save, "--save", SAVES)) - ({"pictures"} if no_pictures else set())
     if not kinds:
         raise SppdetError(f"--save {save} --no-pictures: nothing is left to write")
-    of_parts = {"--shard": shard, "--part-images": part_images, "--engine": engine}
+    of_parts: dict[str, object] = {
+        "--shard": shard,
+        "--part-images": part_images,
+        "--engine": engine,
+    }
+    of_parts["--retry-failed"] = retry_failed
     of_ray = {
         "--address": address,
         "--workers": workers,
@@ -170,7 +181,15 @@ def detect(
         from sppdet.cli.detect_parts import Order, detect_parts
 
         order = Order(
-            images, output, shard, part_images, recursive, model or shipped_model(), device, json
+            images,
+            output,
+            shard,
+            part_images,
+            retry_failed,
+            recursive,
+            model or shipped_model(),
+            device,
+            json,
         )
         ray = None
         if engine is not None:

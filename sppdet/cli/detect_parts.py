@@ -38,6 +38,7 @@ class Order:
     output: str
     shard: str | None
     part_images: int | None
+    retry_failed: bool
     recursive: bool
     model: Path
     device: str | None
@@ -91,6 +92,8 @@ def detect_parts(
     images = {image: name for image, name in found.items() if shard.holds(image)}
     folder = ShardFolder(output, shard, setting)
     done = folder.begin(images)
+    if order.retry_failed:
+        done = folder.forget_failed(done)
     if videos:
         console.print(f"note: videos are left out: {videos}", soft_wrap=True)
     missing = {image: name for image, name in images.items() if image not in done}

@@ -19,7 +19,7 @@ from typing import Any
 from sppdet.errors import SppdetError
 from sppdet.runtime.threads import ordered_map
 from sppdet.scale.places import Place
-from sppdet.scale.rows import Record, table_of, to_bytes
+from sppdet.scale.rows import Record, from_bytes, table_of, to_bytes
 from sppdet.scale.setting import Setting, difference
 from sppdet.scale.shards import Shard, digest_of
 
@@ -145,20 +145,64 @@ class ShardFolder:
         Raises:
             SppdetError: it cannot be written.
         """
-        images = [record.image for record in records]
-        content = to_bytes(table_of(records, self.setting.model))
         counts: dict[str, int] = {}
         for record in records:
             for one in record.found or ():
                 counts[one.label] = counts.get(one.label, 0) + 1
+        failed = {record.image: record.error for record in records if record.error is not None}
+        images = tuple(record.image for record in records)
+        return self._store(images, table_of(records, self.setting.model), failed, counts)
+
+    def forget_failed(self, done: dict[str, Part]) -> dict[str, Part]:
+        """Take the images that failed out of their parts, so that they are tried again.
+
+        A part without its failed images is another part: the old one is removed first, since no
+        image may be in two. A kill between the two costs the work of one part.
+
+        Args:
+            done: of :meth:`begin`.
+
+        Returns:
+            ``done`` without them.
+
+        Raises:
+            SppdetError: a part is damaged, or cannot be written.
+        """
+        done = dict(done)
+        for part in {part.name: part for part in done.values() if part.failed}.values():
+            content = self.place.read(part.name)
+            if hashlib.sha256(content).hexdigest() != part.sha256:
+                raise damaged_part(
+                    self.place, part, "its digest is not that of its manifest", self.shard
+                )
+            table = from_bytes(content)
+            self.place.remove(_manifest(part.name))
+            self.place.remove(part.name)
+            for image in part.images:
+                del done[image]
+            images = tuple(image for image in part.images if image not in part.failed)
+            if images:
+                kept = table.filter(table["error"].is_null())
+                new = self._store(images, kept, {}, part.detections)
+                done |= dict.fromkeys(images, new)
+        return done
+
+    def _store(
+        self,
+        images: tuple[str, ...],
+        table: Any,
+        failed: dict[str, str],
+        detections: dict[str, int],
+    ) -> Part:
+        content = to_bytes(table)
         part = Part(
             f"{self.shard.folder}/part-{digest_of(images)[:16]}.parquet",
             hashlib.sha256(content).hexdigest(),
             len(content),
-            tuple(images),
-            {record.image: record.error for record in records if record.error is not None},
+            images,
+            failed,
             self.setting.digest,
-            counts,
+            detections,
         )
         self.place.write(part.name, content)
         self.place.write(_manifest(part.name), _json({**vars(part), "shard": str(self.shard)}))

@@ -104,6 +104,39 @@ def test_a_folder_in_memory_and_a_second_run(tiny: Path, tmp_path: Path, command
     assert rows_of(tmp_path / "local.parquet") == rows_of(tmp_path / "all.parquet")
 
 
+def test_images_that_failed_are_tried_again_when_asked(
+    photos: Path, tmp_path: Path, command: Command
+) -> None:
+    out, file = tmp_path / "out", tmp_path / "figures.json"
+    words = ("detect", photos, *SAVE, "--part-images", 3, "-o", out, "--json", file)
+
+    def run(*more: str) -> tuple[int, int, list[str]]:
+        code, _ = command(*words, *more)
+        figures = json.loads(file.read_text("utf-8"))
+        return code, figures["skipped"], [line.split(":")[0] for line in figures["failed"]]
+
+    assert run() == (1, 0, ["bad.jpg"])
+    before = {path.name: path.stat().st_mtime_ns for path in out.rglob("part-*")}
+    assert run("--retry-failed") == (1, 5, ["bad.jpg"])  # still bad
+    good = photos / "scene_0000.jpg"
+    bad = (photos / "bad.jpg").read_bytes()
+    try:
+        (photos / "bad.jpg").write_bytes(good.read_bytes())
+        assert run() == (1, 6, ["bad.jpg"])  # not tried
+        assert run("--retry-failed") == (0, 5, [])
+        assert run("--retry-failed") == (0, 6, [])
+    finally:
+        (photos / "bad.jpg").write_bytes(bad)
+    assert command("merge-results", out, "-o", tmp_path / "all.parquet")[0] == 0
+    rows = rows_of(tmp_path / "all.parquet")
+    own = [row for row in rows if row["image"] == "bad.jpg"]
+    same = [row for row in rows if row["image"] == good.name]
+    assert [row["box"] for row in own] == [row["box"] for row in same]
+    assert len({row["image"] for row in rows}) == 6
+    after = {path.name: path.stat().st_mtime_ns for path in out.rglob("part-*")}
+    assert any(after.get(name) == time for name, time in before.items())  # whole parts stay
+
+
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is one of POSIX")
 def test_a_worker_that_is_killed_is_started_again(
     photos: Path, tmp_path: Path, command: Command
@@ -138,6 +171,7 @@ def test_a_worker_that_is_killed_is_started_again(
         ("{photos} --save parquet --shard x", "--shard x: give the number of the shard"),
         ("{photos} --shard 1/4", "--shard 1/4: needs --save parquet"),
         ("{photos} --part-images 3", "--part-images 3: needs --save parquet"),
+        ("{photos} --retry-failed", "--retry-failed: needs --save parquet"),
         ("{photos} --save parquet,json", "--save parquet,json: parquet stands alone"),
         ("{photos} --save parquet --every 2", "--every 2: does not go with --save parquet"),
         ("{photos} --save parquet --window-mapping code", "code: does not go with --save parquet"),
