@@ -8,8 +8,10 @@ that is done twice has one file, and :mod:`sppdet.scale.merging` reads the outpu
 import json
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -156,10 +158,8 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach Python as exceptions
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a warning
     local = {} if address else {"include_dashboard": False}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **local)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -167,6 +167,9 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
             f"--engine ray --address {address}: Ray cannot be reached ({error}); start it with "
             "ray start --head, or leave --address out"
         ) from None
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():  # Ray's own ends the process with code 15
+            signal.signal(number, handler)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         yield

@@ -16,9 +16,10 @@ import ray
 
 from sppdet.cli.detect import shipped_model
 from sppdet.scale.merging import check, tables
+from sppdet.scale.packages import needed
 from sppdet.scale.parts import ShardFolder
 from sppdet.scale.places import Place, images_in
-from sppdet.scale.ray_engine import Engine, _resources, run
+from sppdet.scale.ray_engine import Engine, _connected, _resources, run
 from sppdet.scale.rows import from_bytes
 from sppdet.scale.setting import Setting
 from sppdet.scale.shards import Shard
@@ -34,6 +35,16 @@ def two_workers() -> Iterator[None]:
     ray.init(num_cpus=2, num_gpus=0, object_store_memory=100 << 20, **options)
     yield
     ray.shutdown()
+
+
+def test_signals_stay_those_of_the_command() -> None:
+    """Ray's own handler of SIGTERM ends the process with code 15 and without a word."""
+    assert needed("ray", "--engine ray", "ray") is ray
+    assert os.environ["RAY_DISABLE_FAILURE_SIGNAL_HANDLER"] == "1"  # no trace of C++
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with _connected(ray, None):
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+    assert not ray.is_initialized()
 
 
 @pytest.mark.usefixtures("two_workers")
