@@ -228,3 +228,14 @@ def test_another_format_beside_is_named(tmp_path, make_image, make_xml):
         "there is also VOC XML, which is not read; --format folder reads it instead"
     ]
     assert read_dataset(tmp_path, format="folder").classes == ("cat",)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [("Train", "train"), ("TRAIN", "Train"), ("Validation", "val"), ("VAL", "valid")],
+)
+def test_the_name_of_a_split_in_upper_or_lower_case(tmp_path, make_image, make_xml, name, asked):
+    for folder in (name, "Test"):
+        make_image(tmp_path / folder / "1.jpg")
+        make_xml(tmp_path / folder / "1.xml", ("cat", 11, 21, 50, 60))
+    assert [image.parent.name for image in read_dataset(tmp_path, asked).images] == [name]
