@@ -43,7 +43,7 @@ def data_check(
     from sppdet.datasets.contact_sheet import contact_sheet
     from sppdet.drawing import picture_format, save_picture
     from sppdet.runtime.files import write_text
-    from sppdet.runtime.outputs import check_outputs
+    from sppdet.runtime.outputs import check_outputs, keep_apart
 
     limit_pixels(max_pixels)
     kind = format or recognise(data)
@@ -58,6 +58,8 @@ def data_check(
     checked: dict[str, Check] = {}
     for part in parts:
         dataset = read_dataset(data, part, format=kind, background=background)
+        if part in sheets:
+            keep_apart(sheets[part].parent, dataset.images, "--contact-sheet")
         with progress_bar() as bar:
             task = bar.add_task("checking", total=len(dataset.images))
             result = check(dataset, lambda task=task, bar=bar: bar.advance(task))  # type: ignore[misc]

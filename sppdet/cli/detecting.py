@@ -25,7 +25,10 @@ from sppdet.pipeline.stream import Pipeline
 from sppdet.proposals.files import read_proposals
 from sppdet.runtime.files import write_text
 from sppdet.runtime.names import visible
-from sppdet.runtime.outputs import check_outputs
+from sppdet.runtime.outputs import check_outputs, keep_apart
+
+ALONE = frozenset({"json", "jsonl"})
+"""Kinds of outputs that no reader of data sets takes for labels, nor for a photograph."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,9 @@ def plan(
         elif every is None or count_frames(source) == 1:
             written += each_file(output, kinds, name).values()
     check_outputs([*written, summary], [*found.files, *others])
+    if not ALONE.issuperset(kinds):
+        pictures = [one.path for one in sources if one.kind == "file" and one.path is not None]
+        keep_apart(output, pictures, "--output")
     return found
 
 

@@ -125,7 +125,7 @@ def evaluate(
     from sppdet.evaluation.voc import evaluate_voc
     from sppdet.proposals.files import read_proposals
     from sppdet.runtime.files import write_text
-    from sppdet.runtime.outputs import check_outputs
+    from sppdet.runtime.outputs import check_outputs, keep_apart
 
     limit_pixels(max_pixels)
     choices = Choices(device, workers, levels, pooling, window_mapping)
@@ -143,6 +143,9 @@ def evaluate(
         ],
         [model, file, *_result_files(results), *_result_files(compare), dataset.annotation_file],
     )
+    held = [*dataset.images, *([data] if data.is_dir() else [])]
+    keep_apart(report, held, "--report")
+    keep_apart(export_to if kind != "coco" else None, held, "--export")
     if file is not None:
         given = read_proposals(file, dataset.images, box_order, box_base, allow_empty=True)
         choices = choices._replace(boxes=given)

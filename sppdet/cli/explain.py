@@ -61,13 +61,14 @@ def explain(
     from sppdet.explaining.picture import explanation_picture
     from sppdet.images import read_image
     from sppdet.runtime.files import atomic_paths, write_text
-    from sppdet.runtime.outputs import check_outputs
+    from sppdet.runtime.outputs import check_outputs, keep_apart
 
     limit_pixels(max_pixels)
     if output.exists() and not output.is_dir():
         raise SppdetError(f"{output}: is a file; --output names a folder")
     picture, report = output / f"{image.stem}.png", output / f"{image.stem}.json"
     check_outputs([picture, report], [model, image])
+    keep_apart(output, [image], "--output")
     explained: tuple[Explanation, ...]
     detector = Detector.load(model, choose_device(device))
     try:

@@ -75,7 +75,7 @@ def find(
     from sppdet.retrieval import ExemplarSettings, find_like
     from sppdet.retrieval.sheet import match_sheet
     from sppdet.runtime.files import write_text
-    from sppdet.runtime.outputs import check_outputs, write_recorded
+    from sppdet.runtime.outputs import check_outputs, keep_apart, write_recorded
     from sppdet.settings import DetectorSettings
     from sppdet.trunks import load_trunk
 
@@ -93,6 +93,7 @@ def find(
         raise SppdetError(failures[0])
     sheet, report, table = (output / f"found.{suffix}" for suffix in ("png", "json", "csv"))
     check_outputs([sheet, report, table], [example, model, *files])
+    keep_apart(output, files, "--output")
     pixels = read_image(example)
     where = choose_device(device)
     if model is not None:

@@ -59,7 +59,7 @@ def data_suspects(
     from sppdet.evaluation.suspects import rank_suspects
     from sppdet.evaluation.suspects_report import FILES, summary, write_suspects
     from sppdet.features.spp import SppRegionFeatures
-    from sppdet.runtime.outputs import check_outputs
+    from sppdet.runtime.outputs import check_outputs, keep_apart
     from sppdet.settings import DetectorSettings, SppSettings, TrainSettings
     from sppdet.training.fitting import fit_to_labels
     from sppdet.training.label_evidence import look_at_labels
@@ -72,6 +72,7 @@ def data_suspects(
     dataset = read_dataset(
         data, split or training_split(data, format), format=format, background=background
     )
+    keep_apart(output, [*dataset.images, data], "--output")
     where = choose_device(device)
     loaded = load_trunk(with_stage(trunk, stage), weights, where)
     fitted = fit_to_labels(dataset, loaded.spec.scales, seed)

@@ -50,7 +50,10 @@ def read_dataset(
     tree = Tree(path)
     chosen, parts = _recognised(tree, format)
     if split in VALIDATION and split not in parts:
-        split = next((name for name in VALIDATION if name in parts), split)
+        split = next((name for name in parts if name.casefold() in VALIDATION), split)
+    if split is not None and split not in parts:
+        folded = [name for name in parts if name.casefold() == split.casefold()]
+        split = folded[0] if len(folded) == 1 else split
     if split is not None and split not in parts:
         names = [name for name in sorted(parts) if name]
         known = f"it has {', '.join(names)}" if names else "it has no splits, leave --split out"

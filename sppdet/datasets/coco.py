@@ -53,10 +53,15 @@ def read(
     used = set()
     for entry in content["annotations"]:
         try:
-            owner, name = objects[entry["image_id"]], names[entry["category_id"]]
+            owner = _known(objects, entry, "image_id", "images")
+            name = _known(names, entry, "category_id", "categories")
             x, y, width, height = (float(value) for value in entry["bbox"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            text = f"annotation {_id(entry)}: {type(error).__name__} {error}, left out"
+        except _Unknown as error:
+            text = f"annotation {_id(entry)}: {error}, left out"
+            problems.append(Problem("bad object", file, text))
+            continue
+        except (KeyError, TypeError, ValueError, OverflowError):
+            text = f"annotation {_id(entry)}: has no usable bbox or segmentation, left out"
             problems.append(Problem("bad object", file, text))
             continue
         used.add(entry["category_id"])
@@ -80,6 +85,7 @@ def read(
     missing = [name for name in wanted if name not in ids]
     if missing:
         raise SppdetError(f"{file}: has no category {', '.join(missing)}")
+    _join_twins(file, pictures, objects, problems)
     records = _records(tree, file, split, pictures, objects, problems)
     return Dataset(
         tree.path,
@@ -93,6 +99,39 @@ def read(
         file,
         tree.notes,
     )
+
+
+class _Unknown(ValueError):
+    """An annotation of an image or a category that the file does not list."""
+
+
+def _known(table: dict[Id, Any], entry: Any, key: str, listed: str) -> Any:
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if value is None:
+        raise _Unknown(f"has no {key}")
+    if value not in table:
+        raise _Unknown(f'its {key} {value} is not in the list "{listed}"')
+    return table[value]
+
+
+def _join_twins(
+    file: Path,
+    pictures: dict[Id, Any],
+    objects: dict[Id, list[RawObject]],
+    problems: list[Problem],
+) -> None:
+    """Gives the objects of an image that has several ids to the first; the others are removed.
+
+    Otherwise the objects of the one entry would be background of the other.
+    """
+    first: dict[str, Id] = {}
+    for key, entry in list(pictures.items()):
+        kept = first.setdefault(entry["file_name"], key)
+        if kept != key:
+            text = f"the images {kept} and {key} are both {entry['file_name']}; read as one image"
+            problems.append(Problem("two annotations", file, text))
+            objects[kept] += [one for one in objects.pop(key) if one not in objects[kept]]
+            del pictures[key]
 
 
 def _records(

@@ -30,6 +30,7 @@ def read_json(file: Path) -> dict[str, Any]:
             entry["id"] = as_id(entry["id"])
         for entry in content["images"]:
             entry["file_name"] = str(entry["file_name"])
+        _refuse_shared_ids(file, content["images"])
         canonical = _merge_categories(file, content)
     except KeyError as error:
         raise SppdetError(f"{file}: a category or an image lacks {error}") from None
@@ -75,6 +76,18 @@ def is_box(value: Any) -> bool:
         return len(value) == 4 and all(math.isfinite(float(number)) for number in value)
     except (TypeError, ValueError, OverflowError):
         return False
+
+
+def _refuse_shared_ids(file: Path, images: list[dict[str, Any]]) -> None:
+    """Files that were joined without new ids: it is unknown which image an annotation means."""
+    names: dict[Id, str] = {}
+    for entry in images:
+        name = names.setdefault(entry["id"], entry["file_name"])
+        if name != entry["file_name"]:
+            raise SppdetError(
+                f"{file}: two images have the id {entry['id']}, {name} and {entry['file_name']}; "
+                "number the images anew, or read the files that were joined one by one"
+            )
 
 
 def _merge_categories(file: Path, content: dict[str, Any]) -> dict[Id, Id]:

@@ -23,13 +23,13 @@ from sppdet.images import SUFFIXES
 
 COLUMNS = {
     "image": "filename file fname image imagename imagepath imageid imagefile imagefilename"
-    " filepath path img imgname imgpath imgid",
+    " filepath path img imgname imgpath imgid frame",
     "class": "class label classname labelname category categoryname object objectclass classes"
-    " labels name type",
-    "x1": "xmin x1 left bboxx1 bboxxmin minx x0 xtl boxxmin",
-    "y1": "ymin y1 top bboxy1 bboxymin miny y0 ytl boxymin",
-    "x2": "xmax x2 right bboxx2 bboxxmax maxx xbr boxxmax",
-    "y2": "ymax y2 bottom bboxy2 bboxymax maxy ybr boxymax",
+    " labels name type species tag target cls classid categoryid labelid objectid classindex",
+    "x1": "xmin x1 left bboxx1 bboxxmin minx x0 xtl boxxmin roix1",
+    "y1": "ymin y1 top bboxy1 bboxymin miny y0 ytl boxymin roiy1",
+    "x2": "xmax x2 right bboxx2 bboxxmax maxx xbr boxxmax roix2",
+    "y2": "ymax y2 bottom bboxy2 bboxymax maxy ybr boxymax roiy2",
     "x": "x bboxx boxx bboxleft left xmin",
     "y": "y bboxy boxy bboxtop top ymin",
     "cx": "cx xcenter centerx xcentre",
@@ -42,6 +42,9 @@ COLUMNS = {
     "subset": "split set subset",
 }
 """What a column is by its heading, in lower case without signs; the first heading that fits."""
+
+SEPARATOR = re.compile(r"\s*sep=.[ \t]*\r?\n", re.I)
+"""A first line with which Excel says what separates the cells."""
 
 SIGNS = re.compile(r"[^a-z0-9]")
 
@@ -73,7 +76,13 @@ def read(
     background: bool,
 ) -> Dataset:
     """Read CSV files of boxes; the classes are those that occur, sorted."""
-    return read_listed(tree, "csv", chosen, split, classes, read_file)
+    dataset = read_listed(tree, "csv", chosen, split, classes, read_file)
+    for file in dict.fromkeys(part.file for part in chosen):
+        layout = _layout_of(file)
+        if layout is not None and "class" not in layout.columns:
+            text = f"{tree.shown(file)} has no column for the class: every object is an «object»"
+            dataset.notes.append(text)
+    return dataset
 
 
 def nearly(tree: Tree) -> str | None:
@@ -95,7 +104,7 @@ def rows(file: Path) -> list[list[str]]:
     Raises:
         SppdetError: it cannot be read.
     """
-    text = read_text(file)
+    text = SEPARATOR.sub("", read_text(file), count=1)
     first = text.lstrip().split("\n", 1)[0]
     delimiter = max(",;\t|", key=first.count)
     try:

@@ -29,6 +29,7 @@ class Tree:
         scope: the path; files outside are only used for their annotations.
         notes: what was decided on the way, a line each.
         index: the images as :mod:`sppdet.datasets.pairing` looks them up, once it has.
+        by_name: the images by stem, once :mod:`sppdet.datasets.pairing` has looked for one.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -42,6 +43,7 @@ class Tree:
         self.file = self.path if stat.S_ISREG(mode) else None
         self.notes: list[str] = []
         self.index: Any = None
+        self.by_name: defaultdict[str, list[Path]] = defaultdict(list)
         self.scope = self.path
         root = self.path
         if self.file is not None:

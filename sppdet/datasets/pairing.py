@@ -44,12 +44,14 @@ def pair(tree: Tree, labels: Sequence[Path], problems: list[Problem]) -> Pairs:
     """Lay annotation files beside the images of a tree.
 
     Images of the same name and place in one folder (``7.jpg``, ``7.png``) are reported; the
-    annotation goes to the one that comes first in :data:`sppdet.images.SUFFIXES`.
+    annotation goes to the one that comes first in :data:`sppdet.images.SUFFIXES`, and the others
+    are left out: they are mostly the same photograph, and would be background.
     """
     if not labels:
         return Pairs([(image, None) for image in tree.images])
     by_place, folded = _index(tree)
     owner: dict[Path, Path] = {}
+    twins: dict[Path, tuple[Path, str]] = {}
     lonely = []
     for label in labels:
         name, where = stem(label), place(tree, label)
@@ -58,20 +60,48 @@ def pair(tree: Tree, labels: Sequence[Path], problems: list[Problem]) -> Pairs:
             key = (tuple(map(str.casefold, where)), name.casefold())
             images = folded[key] if len(folded.get(key, ())) == 1 else []
         if not images:
+            images = _only_below(tree, name, where)
+        if not images:
             lonely.append(label)
             continue
         image = min(images, key=functools.partial(_rank, tree, label))
         alike = [other for other in images if other.parent == image.parent and other != image]
         if alike:
             text = f"has the name of {alike[0].name} beside it; {tree.shown(label)} is used for it"
-            problems.append(Problem("same name", image, text))
+            twins.update((other, (image, text)) for other in alike)
         if image in owner:
             text = f"belongs to {tree.shown(image)}, as {tree.shown(owner[image])} does; left out"
             problems.append(Problem("two annotations", label, text))
         owner.setdefault(image, label)
+    for other in sorted(twins.keys() - owner.keys()):
+        image, text = twins[other]
+        problems.append(Problem("same name", image, f"{text}, and {other.name} is left out"))
     _tell_misspelt(tree, [*owner, *owner.values()])
-    images = [image for image in tree.images if image in owner or not _among_labels(tree, image)]
+    images = [
+        image
+        for image in tree.images
+        if image in owner or not (image in twins or _among_labels(tree, image))
+    ]
     return Pairs([(image, owner.get(image)) for image in images], lonely)
+
+
+def _only_below(tree: Tree, name: str, where: tuple[str, ...]) -> list[Path]:
+    """The image of this name in the parts of a place, where the labels of all parts are in one
+    folder; empty where there are several.
+
+    ``annotations/7.xml`` belongs to ``images/train/7.jpg``.
+    """
+    if not tree.by_name:
+        for image in tree.images:
+            tree.by_name[same(image.stem)].append(image)
+    below = [
+        image
+        for image in tree.by_name.get(name, ())
+        if (own := place(tree, image))[: len(where)] == where
+        and len(own) == len(where) + 1
+        and SPLIT.fullmatch(own[-1])
+    ]
+    return below if len({place(tree, image) for image in below}) == 1 else []
 
 
 Index = defaultdict[tuple[tuple[str, ...], str], list[Path]]

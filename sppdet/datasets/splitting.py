@@ -83,7 +83,11 @@ def _counts(dataset: Dataset, groups: list[list[int]]) -> np.ndarray:
 
 
 def _stratify(counts: np.ndarray, shares: list[float], seed: int) -> np.ndarray:
-    """The number of the part of each group."""
+    """The number of the part of each group.
+
+    The rarest class is divided first, to the part that lacks most of it. A part whose share of the
+    images is reached takes no more: otherwise the largest part takes every class of one image.
+    """
     generator = np.random.default_rng(seed)
     total = len(counts)
     wanted = np.outer(shares, counts.sum(0))  # objects of each class that a part still lacks
@@ -95,7 +99,7 @@ def _stratify(counts: np.ndarray, shares: list[float], seed: int) -> np.ndarray:
         rarest = int(np.argmin(np.where(presence > 0, presence, total + 1)))
         own = left[counts[left][:, rarest] > 0] if presence.any() else left
         for group in own[np.argsort(-counts[own, rarest], kind="stable")]:
-            lack = wanted[:, rarest]
+            lack = np.where(room >= min(0.5, room.max()), wanted[:, rarest], -np.inf)
             best = np.flatnonzero(lack == lack.max())
             best = best[room[best] == room[best].max()]
             part = int(generator.choice(best))

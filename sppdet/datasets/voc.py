@@ -24,7 +24,7 @@ def devkit_parts(tree: Tree) -> dict[str, Path | None]:
         return {}
     lists = {
         file.stem: file
-        for file in sorted((devkit / "ImageSets" / "Main").iterdir())
+        for file in sorted(_lists_folder(devkit).iterdir())
         if file.suffix.casefold() == ".txt" and file.is_file() and not is_hidden(file.name)
     }
     of_classes = {name for name in lists if "_" in name and name.rsplit("_", 1)[1] in lists}
@@ -53,7 +53,15 @@ def find_devkit(path: Path) -> Path | None:
 
 
 def _is_devkit(path: Path) -> bool:
-    return (path / "ImageSets" / "Main").is_dir()
+    """``ImageSets/Main``; or lists in ``ImageSets`` itself, which KITTI has too, with XML files."""
+    if (path / "ImageSets" / "Main").is_dir():
+        return True
+    return (path / "Annotations").is_dir() and any((path / "ImageSets").glob("*.txt"))
+
+
+def _lists_folder(devkit: Path) -> Path:
+    main = devkit / "ImageSets" / "Main"
+    return main if main.is_dir() else devkit / "ImageSets"
 
 
 def read_devkit(

@@ -15,7 +15,7 @@ from sppdet.datasets.names import IMAGE_FOLDERS
 from sppdet.datasets.pairing import pair, splits_of
 from sppdet.datasets.per_image import Size, read_pairs
 from sppdet.datasets.yolo_labels import looks_like_yolo, read_labels
-from sppdet.datasets.yolo_names import CLASS_FILES, Names, find_names, read_names
+from sppdet.datasets.yolo_names import CLASS_FILES, Names, find_names, is_exact, names_of
 from sppdet.errors import SppdetError
 from sppdet.images import SUFFIXES
 
@@ -35,7 +35,7 @@ def parts(tree: Tree) -> dict[str, list[Pair]]:
     else:
         return {}
     labels = dict(found)
-    listed = _listed_parts(tree, read_names(class_file), labels)
+    listed = _listed_parts(tree, names_of(tree, class_file), labels)
     named = {image for pairs in listed.values() for image, _ in pairs}
     folders = splits_of(tree, [image for image, _ in found])
     if listed and folders.keys() == {""}:
@@ -61,7 +61,7 @@ def read(
     class_file = find_names(tree)
     if class_file is None:
         raise SppdetError(f"{tree.path}: YOLO labels need a class file ({', '.join(CLASS_FILES)})")
-    names = read_names(class_file)
+    names = names_of(tree, class_file)
     missing = [name for name in classes or () if name not in names.classes]
     if missing:
         raise SppdetError(f"{class_file}: does not name the class {', '.join(missing)}")
@@ -86,6 +86,10 @@ def read(
     )
     if points is not None:
         dataset.notes.append(f"{class_file.name} says kpt_shape: key points are left out")
+    count = names.setup.get("nc")
+    if isinstance(count, str) and count.isdecimal() and int(count) != len(names.by_number):
+        text = f"{class_file.name} says nc: {count}, but names {len(names.by_number)} classes"
+        dataset.notes.append(text)
     absent = _absent(names)
     if absent:
         dataset.notes.append(f"{class_file.name} has no name for class {absent}")
@@ -119,7 +123,7 @@ def _absent(names: Names) -> str:
 
 def label_files(tree: Tree) -> list[Path]:
     """The text files that may be labels."""
-    return [file for file in tree.having(".txt") if file.name not in CLASS_FILES]
+    return [file for file in tree.having(".txt") if not is_exact(file)]
 
 
 def _any_yolo(pairs: Sequence[Pair]) -> Iterator[bool]:
@@ -137,7 +141,7 @@ def _listed_parts(tree: Tree, names: Names, labels: dict[Path, Path | None]) -> 
         for entry in entries:
             place = _resolve(names, entry) if isinstance(entry, str) and entry else None
             if place is None:
-                if entry:
+                if entry and entry not in ("~", "null", "Null", "NULL"):
                     tree.notes.append(f"{names.file.name}: {split}: there is no {entry}")
                 continue
             images += _images_of(tree, place)

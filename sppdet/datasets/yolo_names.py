@@ -8,13 +8,20 @@ from typing import Any
 import yaml
 
 from sppdet.datasets.files import Tree, read_text, up
-from sppdet.datasets.names import SPLIT, is_hidden
+from sppdet.datasets.names import SPLIT
 from sppdet.errors import SppdetError
 
 YAML = (".yaml", ".yml")
 
-CLASS_FILES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
-"""Class files by their exact names, in the order in which they are preferred."""
+CLASS_FILES = (
+    "data.yaml",
+    "data.yml",
+    "dataset.yaml",
+    "classes.txt",
+    "obj.names",
+    "_darknet.labels",
+)
+"""Class files by their names in lower case, in the order in which they are preferred."""
 
 LARGEST = 4 << 20
 """Bytes of a class file; larger files are something else."""
@@ -49,20 +56,63 @@ def find_names(tree: Tree) -> Path | None:
     if tree.file is not None and tree.file.suffix.casefold() in YAML:
         return tree.file
     folders = [tree.root, tree.root / "data", tree.root / "dataset"]
-    folders += sorted({file.parent for file in tree.having(".txt") if _is_exact(file)})
-    known = set(tree.files)
+    folders += sorted({file.parent for file in tree.having(".txt", ".labels") if is_exact(file)})
+    suffixes = {Path(name).suffix for name in CLASS_FILES} | {".names"}
+    candidates = tree.having(*suffixes, *YAML)
     for folder in folders:
-        for name in CLASS_FILES:
-            if folder / name in known:
-                return folder / name
-        for file in sorted(tree.having(".names", *YAML)):
-            if file.parent == folder and (file.suffix == ".names" or _has_names(file)):
+        inside = [file for file in candidates if file.parent == folder]
+        exact = sorted(filter(is_exact, inside), key=_preferred)
+        if exact:
+            return exact[0]
+        for file in inside:
+            if file.suffix.casefold() == ".names" or (
+                file.suffix.casefold() in YAML and _has_names(file)
+            ):
                 return file
     for folder in _above(tree.root):
-        for name in CLASS_FILES:
-            if (folder / name).is_file():
-                return folder / name
+        exact = sorted(filter(is_exact, _files(folder)), key=_preferred)
+        if exact:
+            return exact[0]
     return None
+
+
+def _preferred(file: Path) -> tuple[int, str]:
+    return CLASS_FILES.index(file.name.casefold()), file.name
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return [file for file in folder.iterdir() if is_exact(file) and file.is_file()]
+    except OSError:
+        return []
+
+
+def names_of(tree: Tree, class_file: Path) -> Names:
+    """The class names of a data set, together with those of the class files in other folders.
+
+    LabelImg leaves a class file in each folder. Those that stand beside the same kind of label
+    files as ``class_file`` may name further classes, but must number the classes alike.
+
+    Raises:
+        SppdetError: a class file cannot be read, or two of them give a number two names.
+    """
+    names = read_names(class_file)
+    beside = {file.parent for file in tree.having(".txt") if not is_exact(file)}
+    if class_file.parent not in beside or class_file.suffix.casefold() in YAML:
+        return names
+    by_number = dict(names.by_number)
+    for folder in sorted(beside - {class_file.parent}):
+        for file in tree.having(class_file.suffix.casefold()):
+            if file.parent != folder or not (is_exact(file) and read_text(file).strip()):
+                continue
+            for number, name in read_names(file).by_number.items():
+                if by_number.setdefault(number, name) != name:
+                    raise SppdetError(
+                        f"{tree.path}: class {number} is {by_number[number]} in "
+                        f"{tree.shown(class_file)}, but {name} in {tree.shown(file)}; read the "
+                        "folders one by one, or renumber their labels"
+                    )
+    return Names(class_file, by_number, names.setup)
 
 
 def read_names(file: Path) -> Names:
@@ -146,8 +196,9 @@ def _has_names(file: Path) -> bool:
     return "names" in setup and bool({"train", "val", "test", "nc", "path"} & setup.keys())
 
 
-def _is_exact(file: Path) -> bool:
-    return file.name in CLASS_FILES and not is_hidden(file.name)
+def is_exact(file: Path) -> bool:
+    """Whether a file has the name of a class file, in upper or lower case."""
+    return file.name.casefold() in CLASS_FILES
 
 
 def _above(root: Path) -> Iterator[Path]:

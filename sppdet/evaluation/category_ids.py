@@ -1,5 +1,6 @@
-"""Whether the category ids of COCO results are those of the annotation file."""
+"""Whether the ids of COCO results are those of the annotation file."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,27 @@ def check_category_ids(
     better = _better_numbering(records, dataset, known)
     if better:
         raise SppdetError(f"{path}: {better}; {remedy} ({listed})")
+
+
+def check_image_ids(path: Path, records: Sequence[Mapping[str, Any]], dataset: Dataset) -> None:
+    """Refuse results whose image ids are all one more or one less than those of the data set.
+
+    That is so when an id is unknown, no id is after the shift, and most images occur.
+
+    Raises:
+        SppdetError: they are.
+    """
+    ids = set(dataset.image_ids or ())
+    used = {str(record.get("image_id")) for record in records if isinstance(record, Mapping)}
+    numbers = {int(key) for key in used if re.fullmatch(r"-?[0-9]{1,18}", key)}
+    if len(numbers) < len(used) or numbers <= ids or 2 * len(numbers) < max(len(ids), 4):
+        return
+    for shift, word in ((1, "less"), (-1, "more")):
+        if {key + shift for key in numbers} <= ids:
+            raise SppdetError(
+                f"{path}: image {min(numbers - ids)} is not in the data; every image id seems to "
+                f"be one {word} than in {dataset.annotation_file or dataset.path}; write its ids"
+            )
 
 
 def _guess(used: set[Any], known: Mapping[Any, str]) -> str:

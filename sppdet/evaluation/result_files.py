@@ -99,10 +99,12 @@ class Reader:
                 score = finite(record["score"])
                 name = self.by_category.get(record["category_id"])
                 image = self.image(record["image_id"])
-            except (KeyError, TypeError, ValueError) as error:
+            except KeyError as error:
                 raise SppdetError(
-                    f"{path}: entry {number} is not a detection ({error!r})"
+                    f"{path}: entry {number} is not a detection (it has no {error.args[0]})"
                 ) from None
+            except (TypeError, ValueError) as error:
+                raise SppdetError(f"{path}: entry {number} is not a detection ({error})") from None
             if name is None:
                 self.left_out[f"category {record['category_id']} is not in the data"] += 1
             elif image is not None:

@@ -20,9 +20,10 @@ import numpy as np
 from sppdet.boxes import Boxes
 from sppdet.datasets.base import Dataset
 from sppdet.datasets.files import parse_json
+from sppdet.datasets.image_names import relative_names
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
-from sppdet.evaluation.category_ids import check_category_ids
+from sppdet.evaluation.category_ids import check_category_ids, check_image_ids
 from sppdet.evaluation.export import COMP_FILE, YOLO_NAMES
 from sppdet.evaluation.result_files import BOX_STYLES, Found, Reader, corners
 
@@ -76,6 +77,7 @@ def read_results(path: Path, dataset: Dataset, boxes: str = "xyxy") -> Results:
     if kind == "coco":
         records = _load_json(path)
         check_category_ids(path, records, dataset, reader.by_category)
+        check_image_ids(path, records, dataset)
         found = list(reader.coco(path, records))
         records = [
             {
@@ -120,7 +122,7 @@ def _what_is_missing(kind: str, found: list[Found], seen: set[int], dataset: Dat
         objects = sum(objects_of[index] for index in missing)
         notes.append(
             f"{len(missing)} of {len(dataset.images)} images do not occur in the results, such as "
-            f"{dataset.images[missing[0]].name}; their {objects} objects count as missed"
+            f"{relative_names(dataset.images)[missing[0]]}; their {objects} objects count as missed"
         )
     return notes
 

@@ -106,6 +106,29 @@ def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | str | 
         remove_leftovers(Path(inner))
 
 
+def keep_apart(folder: Path | None, images: Iterable[Path], option: str) -> None:
+    """Refuse a folder for outputs that holds the images of the command.
+
+    What is written beside photographs is read as a part of their data set afterwards: a picture as
+    a photograph without objects, and detections as its labels.
+
+    Args:
+        folder: the folder for outputs; None is passed over.
+        images: the images that the command reads, or their folders.
+        option: the option that names the folder, for the message.
+
+    Raises:
+        SppdetError: an image lies directly in the folder, or the folder is one of ``images``.
+    """
+    if folder is None:
+        return
+    place = _identity(os.fspath(folder))
+    above = {os.path.dirname(path) or "." for path in map(os.fspath, images)}
+    named = {os.fspath(path) for path in images if os.path.isdir(path)}
+    if any(_identity(path) == place for path in above | named):
+        raise SppdetError(f"{folder}: holds the images; choose another folder as {option}")
+
+
 class _Folder:
     """A folder of outputs, of which there may be many: it is resolved and listed once."""
 

@@ -41,6 +41,16 @@ COMMANDS = {
     "info": "info {weights} --json {mine}",
     "explain": "explain {weights} {data}/a.png --output {mine}",
     "find": "find {data}/a.png {data} --box 1,1,20,20 --output {mine}",
+    "detections beside one": "detect {data}/a.png --output {data} --save txt",
+    "classes beside one": "detect {data}/a.png --output {data} --save json,voc",
+    "report beside images": "evaluate {data} --results {results} --report {data}",
+    "export beside images": "evaluate {data} --results {results} --export {data}",
+    "labels beside images": "evaluate {data} --results {results} --export {data} "
+    "--export-format yolo",
+    "sheet beside images": "data check {data} --contact-sheet {data}/sheet.jpg",
+    "explain beside": "explain {weights} {data}/b.png --output {data}/../data",
+    "find beside": "find {data}/a.png {data} --box 1,1,20,20 --output {data}",
+    "suspects beside": "data suspects {data} --output {data}",
     "weights": "classify export --checkpoint {weights} --output {mine}",
 }
 REASONS = ("did not make", "an input", "the images", "is a file", "two outputs", "lies in")

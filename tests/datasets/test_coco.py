@@ -320,3 +320,53 @@ def test_a_deeply_nested_file(tmp_path):
     (tmp_path / "instances.json").write_text("[" * 100_000)
     with pytest.raises(SppdetError, match="not readable JSON"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("again", [5, "5", 5.0])
+def test_one_id_of_two_images_is_refused(folder, again):
+    images = [*content()["images"], {"id": again, "file_name": "c.jpg"}]
+    (folder / "instances.json").write_text(json.dumps(content(images=images)))
+    with pytest.raises(SppdetError, match=r"two images have the id 5, a\.jpg and c\.jpg"):
+        read_dataset(folder)
+
+
+@pytest.mark.parametrize("added", [0, 1, 2])
+def test_one_image_under_several_ids_keeps_all_objects(folder, added):
+    """Otherwise the objects of one entry are background of the other."""
+    ids = [600 + number for number in range(added)]
+    images = [*content()["images"], *({"id": key, "file_name": "a.jpg"} for key in ids)]
+    more = [
+        {"id": key, "image_id": key, "category_id": 7, "bbox": [1, 2, 30, key - 590]} for key in ids
+    ]
+    twice = [
+        {"id": -key, "image_id": key, "category_id": 90, "bbox": [10, 20, 30, 40.5]} for key in ids
+    ]
+    annotations = content()["annotations"] + more + twice
+    (folder / "instances.json").write_text(
+        json.dumps(content(images=images, annotations=annotations))
+    )
+    dataset = read_dataset(folder)
+    assert dataset.image_ids == [42, 5]
+    assert [len(dataset.annotations(k)) for k in range(2)] == [0, 2 + added]
+    assert [str(one).split(": ")[1] for one in dataset.problems] == [
+        f"the images 5 and {key} are both a.jpg; read as one image" for key in ids
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"category_id": 0}, 'its category_id 0 is not in the list "categories"'),
+        ({"image_id": 77}, 'its image_id 77 is not in the list "images"'),
+        ({"category_id": None}, "has no category_id"),
+        ({"image_id": {}}, "has no image_id"),
+        ({"bbox": None}, "has no usable bbox or segmentation"),
+        ({"bbox": [1, 2, 3]}, "has no usable bbox or segmentation"),
+    ],
+)
+def test_an_annotation_that_is_left_out_is_explained(folder, change, message):
+    annotations = [{**content()["annotations"][0], **change}, content()["annotations"][1]]
+    (folder / "instances.json").write_text(json.dumps(content(annotations=annotations)))
+    dataset = read_dataset(folder)
+    assert [one.message for one in dataset.problems] == [f"annotation 1: {message}, left out"]
+    assert len(dataset.annotations(1)) == 1

@@ -103,3 +103,33 @@ def test_what_a_csv_file_lacks_is_named(tmp_path, make_image):
     (tmp_path / "t.csv").write_text(f"{HEAD}x.jpg,cat,1,2,30,40\n")
     with pytest.raises(SppdetError, match=r"names 1 images such as x.jpg, but none"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "frame,xmin,xmax,ymin,ymax,class_id\na.jpg,10,40,20,60,cat\n",  # Udacity
+        "image_id,category_id,x,y,w,h\na,cat,10,20,30,40\n",
+        "Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId;Path\n"  # GTSRB
+        "100;80;10;20;40;60;cat;Train/a.jpg\n",
+        "sep=;\nfilename;class;xmin;ymin;xmax;ymax\na.jpg;cat;10;20;40;60\n",  # Excel
+        "\ufeffSEP=,\r\nfilename,class,xmin,ymin,xmax,ymax\r\na.jpg,cat,10,20,40,60\r\n",
+        "filename,xmin,ymin,xmax,ymax,species\na.jpg,10,20,40,60,cat\n",
+        "filename,xmin,ymin,xmax,ymax,label_id,label\na.jpg,10,20,40,60,7,cat\n",
+    ],
+)
+def test_further_headings_of_the_class(tmp_path, make_image, text):
+    make_image(tmp_path / "a.jpg")
+    (tmp_path / "labels.csv").write_text(text, newline="")
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes == ("cat",)
+    np.testing.assert_allclose(dataset.annotations(0).boxes, [BOX])
+    assert dataset.notes == []
+
+
+def test_a_table_without_column_for_the_class_says_so(tmp_path, make_image):
+    make_image(tmp_path / "a.jpg")
+    (tmp_path / "labels.csv").write_text("file,xmin,ymin,xmax,ymax,what\na.jpg,10,20,40,60,cat\n")
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes == ("object",)
+    assert dataset.notes == ["labels.csv has no column for the class: every object is an «object»"]

@@ -142,8 +142,19 @@ def test_equal_names_in_one_folder_are_reported(tmp_path, make_image, make_xml):
     make_image(tmp_path / "a.png")
     make_xml(tmp_path / "a.xml", ("cat", 11, 21, 50, 60))
     dataset = read_dataset(tmp_path)
-    assert [len(entry) for entry in dataset.all_annotations()] == [1, 0]
+    assert [path.name for path in dataset.images] == ["a.jpg"]
+    assert [len(entry) for entry in dataset.all_annotations()] == [1]
     assert [problem.kind for problem in dataset.problems] == ["same name"]
+    assert dataset.problems[0].message.endswith("a.xml is used for it, and a.png is left out")
+
+
+def test_equal_names_with_an_annotation_each(tmp_path, make_image, make_xml):
+    for name in ("a.jpg", "a.png", "images/b.jpg", "images/b.png"):
+        make_image(tmp_path / name)
+    for name in ("a.xml", "annotations/b.xml"):
+        make_xml(tmp_path / name, ("cat", 11, 21, 50, 60))
+    dataset = read_dataset(tmp_path)
+    assert [path.name for path in dataset.images] == ["a.jpg", "b.jpg"]
 
 
 def test_equal_names_in_folders_are_different_images(tmp_path, make_image, make_xml):
@@ -228,3 +239,38 @@ def test_another_format_beside_is_named(tmp_path, make_image, make_xml):
         "there is also VOC XML, which is not read; --format folder reads it instead"
     ]
     assert read_dataset(tmp_path, format="folder").classes == ("cat",)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [("Train", "train"), ("TRAIN", "Train"), ("Validation", "val"), ("VAL", "valid")],
+)
+def test_the_name_of_a_split_in_upper_or_lower_case(tmp_path, make_image, make_xml, name, asked):
+    for folder in (name, "Test"):
+        make_image(tmp_path / folder / "1.jpg")
+        make_xml(tmp_path / folder / "1.xml", ("cat", 11, 21, 50, 60))
+    assert [image.parent.name for image in read_dataset(tmp_path, asked).images] == [name]
+
+
+@pytest.mark.parametrize("labels", ["annotations", "labels/xmls", "."])
+@pytest.mark.parametrize("upper", [False, True])
+def test_one_folder_of_labels_for_images_in_parts(tmp_path, make_image, make_xml, labels, upper):
+    for part, name in (("train", "a"), ("train", "b"), ("test", "c")):
+        make_image(tmp_path / "images" / (part.upper() if upper else part) / f"{name}.jpg")
+        make_xml(tmp_path / labels / f"{name}.xml", (name, 11, 21, 50, 60))
+    assert [name.lower() for name in splits(tmp_path)] == ["test", "train"]
+    dataset = read_dataset(tmp_path, "train")
+    assert dataset.classes == ("a", "b")
+    assert [len(entry) for entry in dataset.all_annotations()] == [1, 1]
+
+
+def test_labels_that_fit_images_of_two_parts_are_not_guessed(tmp_path, make_image, make_xml):
+    make_xml(tmp_path / "annotations/a.xml", ("cat", 11, 21, 50, 60))
+    for part in ("train", "test"):
+        make_image(tmp_path / "images" / part / "a.jpg")
+    with pytest.raises(SppdetError, match="no image has such a name"):
+        read_dataset(tmp_path)
+    make_image(tmp_path / "images/other/b.jpg")  # not the name of a part
+    make_xml(tmp_path / "annotations/b.xml", ("cat", 11, 21, 50, 60))
+    with pytest.raises(SppdetError, match="no image has such a name"):
+        read_dataset(tmp_path)

@@ -52,7 +52,7 @@ def test_chosen_classes_keep_their_order(photos):
 
 @pytest.mark.parametrize(
     ("split", "message"),
-    [("val", "has no split val; it has test, train"), ("Train", "has no split Train")],
+    [("val", "has no split val; it has test, train"), ("Tram", "has no split Tram")],
 )
 def test_a_split_that_is_not_there(photos, split, message):
     with pytest.raises(SppdetError, match=message):
@@ -273,3 +273,18 @@ def test_images_of_a_list_without_xml_are_background(devkit, make_image):
     dataset = read_dataset(devkit, "other")
     assert len(dataset) == 6
     assert dataset.notes == ["5 of 6 images have no annotation file: background"]
+
+
+@pytest.mark.parametrize("folder", ["ImageSets", "ImageSets/Main"])
+@pytest.mark.parametrize("line", ["{}", "{}.jpg", "JPEGImages/{}.jpg"])
+def test_lists_with_and_without_main(tmp_path, make_image, make_xml, folder, line):
+    (tmp_path / folder).mkdir(parents=True)
+    for split, name in (("train", "a"), ("test", "b")):
+        make_image(tmp_path / "JPEGImages" / f"{name}.jpg")
+        make_xml(tmp_path / "Annotations" / f"{name}.xml", (name, 11, 21, 50, 60))
+        (tmp_path / folder / f"{split}.txt").write_text(line.format(name) + "\n")
+    assert splits(tmp_path) == ["test", "train"]
+    for split, name in (("train", "a"), ("test", "b")):
+        dataset = read_dataset(tmp_path, split)
+        assert [image.name for image in dataset.images] == [f"{name}.jpg"]
+        assert dataset.classes == (name,)

@@ -281,3 +281,21 @@ def test_a_failure_leaves_no_folder(tmp_path, make_image, make_xml, monkeypatch)
     with pytest.raises(SppdetError, match="No space left"):
         write_dataset({"": dataset}, "voc", tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+@pytest.mark.parametrize("shares", [(0.8, 0.2), (0.6, 0.2, 0.2), (0.5, 0.5), (0.9, 0.1)])
+@pytest.mark.parametrize("classes", [1, 2, 7, 20])
+def test_parts_have_their_shares_of_the_images_with_many_rare_classes(
+    tmp_path, make_xml, classes, shares
+):
+    """A class of one image goes to the largest part, but not all of these classes do."""
+    for number in range(20):
+        colour = Image.new("RGB", (30, 30), (number, 5, 9))
+        colour.save(tmp_path / f"{number}.png")
+        label = f"c{number % classes}"
+        make_xml(tmp_path / f"{number}.xml", (label, 1, 1, 20, 20), size=(30, 30))
+    dataset = read_dataset(tmp_path)
+    wanted = dict(zip(("train", "val", "test"), shares, strict=False))
+    parts, _ = split_dataset(dataset, wanted, seed=1)
+    for name, share in wanted.items():
+        assert abs(len(parts[name]) - 20 * share) <= 1

@@ -246,3 +246,64 @@ def test_missing_class_file_and_names(tmp_path, make_image):
     assert read_dataset(tmp_path, classes=["dog"]).annotations(0).labels.tolist() == [0]
     with pytest.raises(SppdetError, match="does not name the class emu"):
         read_dataset(tmp_path, classes=["emu"])
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        (folder, name)
+        for folder in ("", "train")
+        for name in ("CLASSES.TXT", "Classes.txt", "_darknet.labels", "_DARKNET.LABELS")
+    ]
+    + [("", name) for name in ("Obj.Names", "COCO.NAMES", "DATA.YAML", "Data.yml")],
+)
+def test_class_files_in_upper_or_lower_case(tmp_path, make_image, name, folder):
+    make_image(tmp_path / "train/1.JPG")
+    write(tmp_path / "train/1.TXT", LINE)
+    yaml = name.lower().endswith(("yaml", "yml"))
+    write(tmp_path / folder / name, "names: [cat, dog]\nnc: 2" if yaml else "cat\ndog\n")
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes == ("cat", "dog")
+    assert dataset.annotations(0).labels.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wanted"),
+    [
+        ("cat\ndog\n", "cat\ndog\n", ("cat", "dog")),
+        ("cat\n", "cat\ndog\n", ("cat", "dog")),  # LabelImg adds a class when it is first drawn
+        ("cat\ndog\n", "cat\n", ("cat", "dog")),
+        ("cat\ndog\n", "", ("cat", "dog")),
+        ("cat\ndog\n", "dog\ncat\n", None),
+        ("cat\n", "dog\n", None),
+    ],
+)
+def test_class_files_of_several_folders(tmp_path, make_image, first, second, wanted):
+    for folder, classes in (("a", first), ("b", second)):
+        make_image(tmp_path / folder / "1.jpg")
+        write(tmp_path / folder / "1.txt", "0 0.5 0.5 0.2 0.5\n")
+        write(tmp_path / folder / "classes.txt", classes)
+    if wanted is None:
+        with pytest.raises(SppdetError, match=r"class 0 is cat in a/classes\.txt, but dog in b/"):
+            read_dataset(tmp_path)
+        assert read_dataset(tmp_path / "b").classes[0] == "dog"
+    else:
+        assert read_dataset(tmp_path).classes == wanted
+
+
+@pytest.mark.parametrize("nothing", ["null", "~", "", "''"])
+def test_a_part_that_a_yaml_file_leaves_empty(tmp_path, make_image, nothing):
+    make_image(tmp_path / "images/1.jpg")
+    write(tmp_path / "labels/1.txt", LINE)
+    write(tmp_path / "data.yaml", f"train: images\nval: {nothing}\nnames: [cat, dog]\n")
+    assert splits(tmp_path) == ["train"]
+    assert read_dataset(tmp_path).notes == []
+
+
+@pytest.mark.parametrize(("count", "told"), [("2", False), ("3", True), ("1", True), ("x", False)])
+def test_a_number_of_classes_that_is_not_that_of_the_names(tmp_path, make_image, count, told):
+    make_image(tmp_path / "images/1.jpg")
+    write(tmp_path / "labels/1.txt", LINE)
+    write(tmp_path / "data.yaml", f"train: images\nnc: {count}\nnames: [cat, dog]\n")
+    wanted = [f"data.yaml says nc: {count}, but names 2 classes"] if told else []
+    assert read_dataset(tmp_path).notes == wanted

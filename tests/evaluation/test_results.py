@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sppdet.datasets import read_dataset
+from sppdet.datasets.image_names import relative_names
 from sppdet.datasets.scenes import write_scenes
 from sppdet.detections import Detections
 from sppdet.errors import SppdetError
@@ -272,3 +273,40 @@ def test_inverted_boxes_of_others_are_false_positives(tmp_path: Path) -> None:
     file.write_text(json.dumps([{**record, "bbox": [20, 20, -10, 5], "category_name": "apple"}]))
     (found,) = read_results(file, dataset).detections
     assert found.boxes.tolist() == [[20, 20, 20, 25]]
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize(
+    ("shift", "images", "word"),
+    [
+        (0, range(12), None),
+        (1, range(12), "one more"),
+        (-1, range(12), "one less"),
+        (1, range(6, 12), "one more"),  # without objects in half of the images
+        (1, range(5), None),  # every id is known: nothing tells
+        (3, range(12), None),  # of another data set: the unknown ids are counted
+        (1, (11,), None),  # too few to tell
+    ],
+)
+def test_other_image_ids(coco_set, tmp_path, shift, images, word, as_text):
+    truth = json.loads(coco_set.annotation_file.read_text())["annotations"]
+    records = [
+        {**entry, "image_id": str(number) if as_text else number, "score": 0.01}
+        for entry in truth
+        if entry["image_id"] in images
+        for number in [entry["image_id"] + shift]
+    ]
+    more = {**truth[0], "image_id": 0, "score": 0.01}  # known, so that something is found
+    file = tmp_path / "r.json"
+    file.write_text(json.dumps([*records, more] if word is None else records))
+    if word is None:
+        assert read_results(file, coco_set).format == "coco"
+    else:
+        with pytest.raises(SppdetError, match=f"every image id seems to be {word} than in"):
+            read_results(file, coco_set)
+
+
+def test_a_missing_image_is_named_by_its_path(odd, tmp_path):
+    (tmp_path / "r.json").write_text("[]")
+    notes = read_results(tmp_path / "r.json", odd).notes
+    assert any(relative_names(odd.images)[0] in note for note in notes)
