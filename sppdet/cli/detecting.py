@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ from sppdet.runtime.outputs import check_outputs, keep_apart
 
 ALONE = frozenset({"json", "jsonl"})
 """Kinds of outputs that no reader of data sets takes for labels, nor for a photograph."""
+
+LABELS = frozenset({"voc", "txt"})
+"""Kinds of outputs that readers of data sets take for the labels of the pictures beside them."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,21 @@ def plan(
     if not ALONE.issuperset(kinds):
         pictures = [one.path for one in sources if one.kind == "file" and one.path is not None]
         keep_apart(output, pictures, "--output")
+    if LABELS.intersection(kinds):
+        _refuse_below(output, given, LABELS.intersection(kinds))
     return found
+
+
+def _refuse_below(output: Path, given: Sequence[str], kinds: Iterable[str]) -> None:
+    """Refuse a folder of labels in a folder of photographs, whose ground truth they would be."""
+    real = output.resolve()
+    for name in given:
+        folder = Path(name)
+        if folder.is_dir() and folder.resolve() in real.parents:
+            raise SppdetError(
+                f"{output}: --save {','.join(sorted(kinds))} writes labels, which would be read as "
+                f"those of {name} afterwards; choose a folder outside as --output"
+            )
 
 
 def given_proposals(

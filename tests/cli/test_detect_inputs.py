@@ -329,3 +329,29 @@ def test_an_earlier_pair_stays_when_a_new_one_fails(
     with pytest.raises(SppdetError, match=r"a\.json: .*No space left"):
         saver.save("a", "b.png", image, found)
     assert {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path)} == before
+
+
+@pytest.mark.parametrize(
+    ("kinds", "where", "refused"),
+    [
+        ("voc", "photos/found", True),
+        ("pictures,txt", "photos/a/b", True),
+        ("voc", "found", False),
+        ("pictures,json", "photos/found", False),
+    ],
+)
+def test_labels_are_not_written_into_a_folder_of_photographs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kinds: str, where: str, refused: bool
+) -> None:
+    """They would be the ground truth of the photographs beside them afterwards."""
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (64, 48), "grey").save(tmp_path / "photos" / "a.png")
+    output = tmp_path / where
+    words = [str(tmp_path / "photos"), "--save", kinds, "-o", str(output), "--device", "cpu"]
+    with pytest.raises(SystemExit) as stop:
+        run("detect", words)
+    assert (stop.value.code or 0) == (2 if refused else 0)
+    if refused:
+        told = " ".join(capsys.readouterr().err.split())
+        assert "writes labels, which would be read as those of" in told
+        assert not output.exists()
