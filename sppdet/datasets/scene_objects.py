@@ -1,5 +1,6 @@
 """The objects of rendered scenes: fruit and clutter as colour, height and mask."""
 
+import colorsys
 import math
 
 import cv2
@@ -15,7 +16,26 @@ Patch = tuple[Field, Field, Field, float]
 """Colour (S, S, 3), normals (S, S, 3), mask (S, S), and strength of the highlight."""
 
 
+TINTS = 12
+"""Colours in which an object may be had beside its own."""
+
+
 def make_patch(name: str, side: int, random: np.random.Generator) -> Patch:
+    """Make an object of ``side`` pixels.
+
+    ``name`` is one of :data:`FRUIT` and :data:`CLUTTER`, or such a name with a tint from 1 to
+    :data:`TINTS`, as in ``mug-3``: the shape with its shades in one colour.
+    """
+    name, _, tint = name.partition("-")
+    colour, normals, mask, gloss = _make_patch(name, side, random)
+    if tint:
+        pure = np.array(colorsys.hsv_to_rgb((int(tint) - 1) / TINTS, 0.8, 1.0), np.float32)
+        grey = colour.mean(axis=2, keepdims=True)
+        colour = np.clip((0.3 + 0.7 * grey) * pure, 0, 1).astype(np.float32)
+    return colour, normals, mask, gloss
+
+
+def _make_patch(name: str, side: int, random: np.random.Generator) -> Patch:
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].astype(np.float32)
     turn = random.uniform(-math.pi, math.pi) if name in ("banana", "book", "leaf") else 0.0
     turn = turn or random.uniform(-0.35, 0.35)

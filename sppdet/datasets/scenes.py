@@ -5,6 +5,7 @@ patches, lays them over a textured ground with soft shadows, and keeps track of 
 which object, so that the boxes are exact.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -47,6 +48,7 @@ def render_scene(
     clutter: tuple[int, int] = (0, 4),
     sides: tuple[float, float] = (0.2, 0.55),
     ground: str | None = None,
+    objects: Sequence[str] | None = None,
 ) -> Scene:
     """Render one scene; equal arguments give equal scenes.
 
@@ -56,6 +58,8 @@ def render_scene(
         fruit, clutter: least and greatest number of labelled and of other objects.
         sides: least and greatest side of an object's patch, as a share of the image's shorter side.
         ground: ``wood``, ``cloth``, ``stone`` or ``paper``; any of them for None.
+        objects: the labelled objects in place of a random number of fruit, names of
+            :func:`sppdet.datasets.scene_objects.make_patch`.
     """
     random = np.random.default_rng(seed)
     width, height = size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING
@@ -63,7 +67,12 @@ def render_scene(
     owner = np.full((height, width), -1, np.int32)
     light = np.array([random.uniform(-0.6, 0.6), random.uniform(-0.8, -0.3), 1.0])
     light /= np.linalg.norm(light)
-    names = [str(random.choice(CLASSES)) for _ in range(random.integers(fruit[0], fruit[1] + 1))]
+    if objects is None:
+        number = random.integers(fruit[0], fruit[1] + 1)
+        names = [str(random.choice(CLASSES)) for _ in range(number)]
+    else:
+        names = list(objects)
+    labelled = set(CLASSES if objects is None else objects)
     names += [str(random.choice(CLUTTER)) for _ in range(random.integers(*clutter, endpoint=True))]
     random.shuffle(names)
     whole = []
@@ -72,7 +81,7 @@ def render_scene(
         patch = make_patch(name, side, random)
         top = int(random.uniform(0.02, 0.98) * (height - side))
         left = int(random.uniform(0.02, 0.98) * (width - side))
-        if name in CLASSES:
+        if name in labelled:
             left, top = _free_place(random, owner, patch[2], left, top)
         whole.append(int((patch[2] > 0.5).sum()))
         _lay(canvas, owner, patch, (left, top), light, index)
@@ -84,7 +93,7 @@ def render_scene(
     for index, name in enumerate(names):
         rows, columns = np.nonzero(owner == index)
         share = len(rows) * _OVERSAMPLING**2 / max(whole[index], 1)
-        if name not in CLASSES or len(rows) < 30 or share < 0.2:
+        if name not in labelled or len(rows) < 30 or share < 0.2:
             continue
         boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
         kept.append(name)

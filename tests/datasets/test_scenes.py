@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sppdet.datasets import read_dataset
+from sppdet.datasets.scene_objects import make_patch
 from sppdet.datasets.scenes import CLASSES, render_scene, write_scenes
 from sppdet.images import read_image
 
@@ -55,3 +56,22 @@ def test_written_scenes_are_a_data_set(tmp_path: Path) -> None:
         np.testing.assert_array_equal(truth.difficult, scene.difficult)
         difference = read_image(paths[index]).astype(int) - scene.image
         assert np.abs(difference).mean() < 4  # JPEG
+
+
+def test_objects_of_other_names_take_the_place_of_fruit() -> None:
+    names = ("mug-1", "mug-5", "apple", "book-9")
+    scene = render_scene(3, (400, 300), clutter=(0, 3), objects=names, sides=(0.2, 0.3))
+    assert set(scene.names) <= set(names)
+    assert len(scene.names) >= 3
+    x1, y1, x2, y2 = render_scene(1, (80, 60), clutter=(0, 0), objects=("ball-5",)).boxes[0]
+    assert (x2 - x1) > 8
+    assert (y2 - y1) > 8
+    empty = render_scene(1, (80, 60), clutter=(2, 2), objects=())
+    assert empty.names == ()
+
+
+def test_a_tint_gives_its_colour() -> None:
+    """Tint 5 of 12 is green, tint 9 blue."""
+    for name, channel in (("ball-5", 1), ("mug-9", 2), ("apple-1", 0)):
+        colour, _, mask, _ = make_patch(name, 60, np.random.default_rng(0))
+        assert colour[mask > 0.5].mean(axis=0).argmax() == channel
