@@ -45,6 +45,10 @@ from sppdet.settings import (
 
 if TYPE_CHECKING:
     from sppdet.features.regions import RegionExtractor
+    from sppdet.training.estimate import Estimate
+
+LONG = 60.0
+"""Seconds of a training whose time is worth an estimate."""
 
 
 def train(
@@ -172,6 +176,14 @@ def train(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
+    disk: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Gigabytes on the disk for prepared images while training runs. What does not fit "
+            "is computed again in each pass.",
+        ),
+    ] = TrainSettings.store_bytes / (1 << 30),
     json_file: JsonFile = None,
     quiet: Quiet = False,
     max_pixels: MaxPixels = None,
@@ -267,6 +279,7 @@ def train(
         ),
         seed=seed,
         workers=at_once,
+        store_bytes=int(disk * (1 << 30)),
         box_regression=box_regression,
         mirror=mirror,
         one_class=one_class_per_object,
@@ -277,10 +290,15 @@ def train(
         f"({', '.join(dataset.classes[:8])}{', ...' if len(dataset.classes) > 8 else ''}), "
         f"{seen} on {where}"
     )
+
+    def tell(expected: "Estimate") -> None:
+        if expected.seconds > LONG:
+            console.print(f"this will take {expected} for prepared images")
+
     with progress_bar() as bar:
         svms = LinearSvms(SvmSettings(cost=cost))
         recipe = recipe_of(heads, svms, units, first_layers)
-        result = train_detector(dataset, extractor, settings, Bars(bar), recipe, given)
+        result = train_detector(dataset, extractor, settings, Bars(bar), recipe, given, tell)
     result.detector.save(output)
     result.images.clear()
     for name, count in result.examples.items():

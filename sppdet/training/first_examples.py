@@ -1,6 +1,7 @@
 """The first examples of a training: chosen at random in each image, within quotas."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,9 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet.boxes import Boxes
+from sppdet.datasets import Dataset
+from sppdet.errors import SppdetError
 from sppdet.features.streaming import features_together, half_features
 from sppdet.heads.examples import Chosen
-from sppdet.training.images import PreparedImage
+from sppdet.settings import TrainSettings
+from sppdet.training.images import PreparedImage, views_of
 from sppdet.training.roles import choose, region_roles
 
 NORM_SAMPLE = 40
@@ -40,6 +44,39 @@ class Quotas:
     positive_iou: float
     regression_iou: float | None
     seed: int
+
+
+def quotas_of(dataset: Dataset, dimension: int, settings: TrainSettings) -> Quotas:
+    """The quotas of a training.
+
+    Raises:
+        SppdetError: there is no object to learn from.
+    """
+    views = len(views_of([0], settings.mirror))
+    images_with = np.zeros(len(dataset.classes), np.int64)
+    for index in range(len(dataset.images)):
+        annotations = dataset.annotations(index)
+        usable = ~(annotations.difficult | annotations.crowd)
+        images_with[np.unique(annotations.labels[usable])] += views
+    if not images_with.any():
+        raise SppdetError(f"{where(dataset)}: no image has an annotated object to learn from")
+    mining, regression = settings.mining, settings.regression
+    room = mining.room(dimension, len(dataset.classes))
+    return Quotas(
+        positives=min(mining.max_positives, room),
+        negatives=min(mining.initial_negatives, room),
+        regressed=min(regression.max_examples, room),
+        images=len(dataset.images) * views,
+        images_with=images_with,
+        positive_iou=mining.positive_iou,
+        regression_iou=regression.minimum_iou if settings.box_regression else None,
+        seed=settings.seed,
+    )
+
+
+def where(dataset: Dataset) -> Path:
+    """A place to name in an error."""
+    return dataset.images[0].parent if dataset.images else Path("the data set")
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,9 @@ that no image is searched twice.
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import chain, groupby
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -19,17 +17,17 @@ import torch
 from sppdet.boxes import Boxes, flip
 from sppdet.datasets import Annotations, Dataset
 from sppdet.device.maps import maps_of
-from sppdet.errors import SppdetError, SppdetWarning
+from sppdet.errors import SppdetWarning
 from sppdet.features.regions import RegionExtractor, Regions
 from sppdet.heads.layers import LayeredRegions, Layers
-from sppdet.images import Rgb, read_image
 from sppdet.proposals.cache import ProposalCache
 from sppdet.runtime.cache import cache_dir
 from sppdet.runtime.memory import give_back_freed_memory
 from sppdet.runtime.threads import ordered_map
-from sppdet.settings import DetectorSettings, TrainSettings
+from sppdet.settings import TrainSettings
 from sppdet.training.device_store import DeviceStore, KeptRegions, home_of, room_on
-from sppdet.training.region_store import RegionStore, image_key
+from sppdet.training.photograph import GivenProposals, Photograph, Unreadable
+from sppdet.training.region_store import RegionStore
 from sppdet.training.roles import Roles, assign_roles, training_boxes
 
 Result = TypeVar("Result")
@@ -40,9 +38,6 @@ ever other sizes leave behind grows by several megabytes a view."""
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a pass, the images done, and the images in all."""
-
-GivenProposals = Mapping[Path, Boxes]
-"""Proposals that were computed before, best first, by image file."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +145,17 @@ class TrainingImages:
         other._layers = layers
         return other
 
+    def quietly(self) -> "TrainingImages":
+        """The same images, caches and failures, of which nobody is told."""
+        other = copy.copy(self)
+        other._progress, other._told = (lambda *_: None), True
+        return other
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes on the disk of the prepared images that were used so far."""
+        return self._store.bytes
+
     def each(
         self,
         stage: str,
@@ -165,13 +171,13 @@ class TrainingImages:
         total = len(views) if total is None else total
 
         @torch.inference_mode()
-        def step(same: list[View]) -> list[Result | _Unreadable]:
+        def step(same: list[View]) -> list[Result | Unreadable]:
             photograph = self._photograph(same[0].index)
-            results: list[Result | _Unreadable] = []
+            results: list[Result | Unreadable] = []
             for view in same:
                 try:
                     results.append(work(self._prepare(view, photograph)))
-                except _Unreadable as error:
+                except Unreadable as error:
                     results.append(error)
             return results
 
@@ -182,7 +188,7 @@ class TrainingImages:
             self._progress(stage, done, total)
             if done % (GIVE_BACK if self.home is None else 4 * GIVE_BACK) == 0:
                 give_back_freed_memory()
-            if isinstance(result, _Unreadable):
+            if isinstance(result, Unreadable):
                 if view.index not in self._failed:  # also in a pass in which it has vanished
                     self._failed.add(view.index)
                     self.failures.append(str(result))
@@ -218,11 +224,11 @@ class TrainingImages:
         free = room_on(self.home) if self.home.type == "cuda" else self._settings.store_bytes
         return min(free, self._settings.store_bytes)
 
-    def _photograph(self, index: int) -> "_Photograph":
+    def _photograph(self, index: int) -> Photograph:
         given = self._proposals
-        return _Photograph(self._dataset.images[index], self._cache, self._settings.detector, given)
+        return Photograph(self._dataset.images[index], self._cache, self._settings.detector, given)
 
-    def _prepare(self, view: View, photograph: "_Photograph") -> PreparedImage:
+    def _prepare(self, view: View, photograph: Photograph) -> PreparedImage:
         prepared = self._kept.get(view) if self._kept is not None else None
         prepared = prepared or self._made(view, photograph)
         if isinstance(prepared.regions, KeptRegions) and self._kept is not None:
@@ -232,7 +238,7 @@ class TrainingImages:
             prepared = replace(prepared, regions=layered)
         return prepared
 
-    def _made(self, view: View, photograph: "_Photograph") -> PreparedImage:
+    def _made(self, view: View, photograph: Photograph) -> PreparedImage:
         annotations = self._dataset.annotations(view.index)
         image, proposals = photograph.image, photograph.proposals
         height, width = image.shape[:2]
@@ -256,41 +262,3 @@ class TrainingImages:
             made = replace(made, regions=regions.to_type(torch.float16))
             self._kept.put(view, made, regions.nbytes // 2, made.main_bytes())
         return made
-
-
-@dataclass(frozen=True)
-class _Photograph:
-    """An image file, read and searched when that is first asked for, for all of its views."""
-
-    path: Path
-    cache: ProposalCache
-    searched: DetectorSettings
-    given: GivenProposals | None
-
-    @cached_property
-    def image(self) -> Rgb:
-        """Its pixels."""
-        try:
-            return read_image(self.path)
-        except (OSError, SppdetError) as error:
-            raise _Unreadable(str(error)) from None
-
-    @cached_property
-    def key(self) -> bytes:
-        """A name of its content."""
-        try:
-            return image_key(self.path)
-        except OSError as error:
-            raise _Unreadable(str(error)) from None
-
-    @cached_property
-    def proposals(self) -> Boxes:
-        """Its proposals, best first."""
-        most = self.searched.max_boxes
-        if self.given is not None:
-            return self.given[self.path][:most]
-        return self.cache.get(self.image, self.searched.proposals, most)
-
-
-class _Unreadable(Exception):
-    """An image that cannot be read; the others go on."""

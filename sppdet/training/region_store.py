@@ -33,12 +33,13 @@ class RegionStore:
         disk: the files.
         resumed: regions that an earlier run had prepared.
         prepared: regions that this run has prepared.
+        bytes: of the files that this run uses, about.
     """
 
     def __init__(self, folder: Path, extractor: RegionExtractor, limit: int) -> None:
         self.disk = DiskCache(folder, SUFFIXES["regions"], limit)
         self.disk.remove_older(DAYS)
-        self.resumed = self.prepared = 0
+        self.resumed = self.prepared = self.bytes = 0
         self._extractor = extractor
         self._room = limit
         self._used: set[Path] = set()
@@ -54,8 +55,10 @@ class RegionStore:
         path = self.disk.folder / f"{name}{self.disk.suffix}"
         arrays = self._read(name)
         if arrays is not None:
-            self.resumed += path not in self._used
-            self._used.add(path)
+            if path not in self._used:
+                self.resumed += 1
+                self.bytes += sum(array.nbytes for array in arrays.values())
+                self._used.add(path)
             return self._extractor.restore(arrays)
         self.prepared += 1
         regions = self._extractor.prepare(image(), boxes)
@@ -65,6 +68,7 @@ class RegionStore:
             self._room -= size
             if self.disk.write(name, safetensors.numpy.save(arrays), self._used) is not None:
                 self._used.add(path)
+                self.bytes += size
         # The rounded copy, so that what is kept and what is computed again are the same.
         return self._extractor.restore(arrays)
 

@@ -10,9 +10,9 @@
 The passes share the prepared images through a disk store, and memory holds only the examples.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -32,7 +32,8 @@ from sppdet.heads.regression import BoxRegression, RegressionExamples
 from sppdet.runtime.memory import give_back_freed_memory
 from sppdet.settings import DetectorSettings, SppSettings, TrainSettings
 from sppdet.training.connected import Learned, learn_connected
-from sppdet.training.first_examples import FirstExamples, Quotas, first_examples
+from sppdet.training.estimate import Estimate, estimate
+from sppdet.training.first_examples import FirstExamples, first_examples, quotas_of, where
 from sppdet.training.fitting import fit_to_labels
 from sppdet.training.folds import card, decide
 from sppdet.training.images import GivenProposals, PreparedImage, Progress, TrainingImages, views_of
@@ -67,6 +68,7 @@ def train(
     progress: Progress | None = None,
     heads: Heads | Connected | ConnectedSvms | None = None,
     proposals: GivenProposals | None = None,
+    estimated: Callable[[Estimate], None] | None = None,
 ) -> TrainResult:
     """Train a detector.
 
@@ -80,6 +82,8 @@ def train(
         heads: what learns from the features; by default linear SVMs, the papers'.
             :class:`sppdet.heads.connected.Connected` fine-tunes fully connected layers.
         proposals: computed before, by image file; the detector searches as its settings say.
+        estimated: told before the passes how long they will take, where that can be estimated
+            (:func:`sppdet.training.estimate.estimate`; :class:`Heads` on the CPU).
 
     Raises:
         SppdetError: the data set has no image that can be read, or no object to learn.
@@ -118,6 +122,19 @@ def train(
             partial(_svms, dataset, settings, progress),
         )
     else:
+        if estimated is not None:
+            quotas = quotas_of(dataset, extractor.dimension, settings)
+            expected = estimate(
+                images,
+                dataset.classes,
+                len(dataset.images),
+                extractor.dimension,
+                heads,
+                quotas,
+                settings,
+            )
+            if expected is not None:
+                estimated(expected)
         learned = _learn(dataset, images, extractor.dimension, settings, heads, progress)
     most = settings.calibration_images
     seen = look_at_unseen(images, learned.folds, settings.detector.selection, most)
@@ -221,7 +238,7 @@ def collect(
         SppdetError: there is no image that can be read, or no object.
     """
     classes = len(dataset.classes)
-    quotas = _quotas(dataset, dimension, settings)
+    quotas = quotas_of(dataset, dimension, settings)
     norms: list[Tensor] = []
     examples = Examples(dimension, classes, 1.0, settings.workers, images.home)
     regression = [RegressionExamples(images.home) for _ in range(classes)]
@@ -244,7 +261,7 @@ def collect(
             examples[label].collect(-1, taken.negatives[label])
             regression[label].add(*taken.regression[label], view.index)
     if not readable:
-        raise SppdetError(f"{_where(dataset)}: none of its images can be read")
+        raise SppdetError(f"{where(dataset)}: none of its images can be read")
     give_back_freed_memory()
     mean_norm = float(torch.cat(norms).cpu().numpy().mean())
     examples.finish(settings.mining.target_norm / max(mean_norm, 1e-12))
@@ -270,30 +287,3 @@ def regress(
         BoxRegression.of(regressors, examples.dimension)
         for regressors in zip(*columns, strict=True)
     ]
-
-
-def _quotas(dataset: Dataset, dimension: int, settings: TrainSettings) -> Quotas:
-    views = len(views_of([0], settings.mirror))
-    images_with = np.zeros(len(dataset.classes), np.int64)
-    for index in range(len(dataset.images)):
-        annotations = dataset.annotations(index)
-        usable = ~(annotations.difficult | annotations.crowd)
-        images_with[np.unique(annotations.labels[usable])] += views
-    if not images_with.any():
-        raise SppdetError(f"{_where(dataset)}: no image has an annotated object to learn from")
-    mining, regression = settings.mining, settings.regression
-    room = mining.room(dimension, len(dataset.classes))
-    return Quotas(
-        positives=min(mining.max_positives, room),
-        negatives=min(mining.initial_negatives, room),
-        regressed=min(regression.max_examples, room),
-        images=len(dataset.images) * views,
-        images_with=images_with,
-        positive_iou=mining.positive_iou,
-        regression_iou=regression.minimum_iou if settings.box_regression else None,
-        seed=settings.seed,
-    )
-
-
-def _where(dataset: Dataset) -> Path:
-    return dataset.images[0].parent if dataset.images else Path("the data set")
