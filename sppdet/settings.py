@@ -170,7 +170,10 @@ class MiningSettings:
         retrain_after: hard negatives of a class after which it is trained again (released code).
         hard_per_image: hard negatives of a class that one image may give, the hardest.
         max_positives, max_negatives: examples of a class held at one time.
-        memory: bytes that the examples of all classes may take.
+        memory: bytes that the examples of all classes may take, those on the disk included.
+        gram_examples: on the CPU, examples of a class up to which the matrix of their products is
+            kept (4 bytes a pair). SVMs of a class with more are fitted block by block, and its
+            examples are on the disk (:mod:`sppdet.heads.streaming`).
     """
 
     target_norm: float = 20.0
@@ -182,6 +185,7 @@ class MiningSettings:
     max_positives: int = 1500
     max_negatives: int = 3000
     memory: int = 512 << 20
+    gram_examples: int = 6000
 
     def room(self, dimension: int, num_classes: int) -> int:
         """Examples of one kind that ``memory`` allows each class, half precision; at least 50."""

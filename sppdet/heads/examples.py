@@ -15,6 +15,7 @@ from sppdet.features.streaming import to_device
 from sppdet.heads.gram import combine, device_combine
 from sppdet.heads.gram_matrix import no_products
 from sppdet.heads.rows import Rows
+from sppdet.runtime.cache import cache_dir
 
 POSITIVE, NEGATIVE, NEITHER = 1, -1, 0
 """Roles of a region for a class."""
@@ -73,8 +74,11 @@ class ClassExamples:
         classes: K.
         workers: threads for the products.
         device: where rows and Gram matrix lie; None means the CPU, in memory of their own.
+        most_products: on the CPU, examples from whose number on there is no Gram matrix and the
+            rows are on the disk, in the cache folder; this remains so when there are fewer again.
 
     Attributes:
+        in_blocks: whether it has come to that.
         signs: (n,) int8, +1 for a positive, -1 for a negative.
         images: (n,) int64, the image from which each example comes.
         regions: (n,) int64, see :class:`Chosen`.
@@ -87,9 +91,12 @@ class ClassExamples:
         classes: int,
         workers: int = 1,
         device: torch.device | None = None,
+        most_products: int | None = None,
     ) -> None:
         self.dimension = dimension
         self.device = device
+        self.in_blocks = False
+        self._most = most_products if device is None else None
         self._rows = Rows(dimension, device)
         self._gram = no_products(device, workers)
         self.signs = np.zeros(0, np.int8)
@@ -121,7 +128,9 @@ class ClassExamples:
             return
         new = torch.cat([one.features * scale for _, one in chosen])
         new = new.to(self.device or "cpu").half()
-        self._gram = self._gram.extended(self._rows, new)
+        self._make_room(len(new))
+        if not self.in_blocks:
+            self._gram = self._gram.extended(self._rows, new)
         for sign, one in chosen:
             self._note(sign, one)
         self._rows.append(new)
@@ -129,13 +138,22 @@ class ClassExamples:
     def collect(self, sign: int, chosen: Chosen) -> None:
         """Add regions whose scale is not known yet; :meth:`finish` ends the collection."""
         if len(chosen):
+            self._make_room(len(chosen))
             self._note(sign, chosen)
             self._rows.append(chosen.features.to(self.device or "cpu"))
 
     def finish(self, scale: float) -> None:
         """Multiply what was collected by ``scale`` and compute the Gram matrix."""
         self._rows.scale(scale)
-        self._gram = self._gram.of(self._rows)
+        if not self.in_blocks:
+            self._gram = self._gram.of(self._rows)
+
+    def _make_room(self, new: int) -> None:
+        """Do without the Gram matrix where with ``new`` examples there are too many for it."""
+        if not self.in_blocks and self._most is not None and len(self) + new > self._most:
+            self.in_blocks = True
+            self._gram = no_products(None, 1)
+            self._rows = self._rows.moved_to(cache_dir() / "examples")
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drop the examples outside ``mask`` (n,)."""
@@ -172,7 +190,9 @@ class ClassExamples:
 
     def _take(self, source: "ClassExamples", index: NDArray[np.int64]) -> None:
         """All of the examples ``index`` of ``source`` but their rows."""
-        self._gram = source._gram.part(index)
+        self.in_blocks = source.in_blocks
+        if not self.in_blocks:
+            self._gram = source._gram.part(index)
         self.signs, self.images = source.signs[index], source.images[index]
         self.regions, self.roles = source.regions[index], source.roles[index]
 
@@ -205,7 +225,7 @@ class Examples:
         scale: factor on all features, which brings their mean L2 norm to that for which the heads'
             constants are meant. A scorer takes features without it.
         workers: threads for the products, and for classes that are fitted side by side.
-        device: see :class:`ClassExamples`.
+        device, most_products: see :class:`ClassExamples`.
     """
 
     def __init__(
@@ -215,11 +235,15 @@ class Examples:
         scale: float,
         workers: int = 1,
         device: torch.device | None = None,
+        most_products: int | None = None,
     ) -> None:
         self.dimension = dimension
         self.scale = scale
         self.workers = workers
-        self._classes = [ClassExamples(dimension, classes, workers, device) for _ in range(classes)]
+        self._classes = [
+            ClassExamples(dimension, classes, workers, device, most_products)
+            for _ in range(classes)
+        ]
         self._absent = np.zeros(0, np.int64)
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ so that a block costs what is in it. On a GPU they are fewer and larger, so that
 is one or two operations.
 """
 
+from pathlib import Path
 from typing import overload
 
 import numpy as np
@@ -13,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sppdet.features.streaming import to_device
-from sppdet.runtime.arrays import memory_of_its_own
+from sppdet.runtime.arrays import memory_of_its_own, on_disk
 
 BLOCK_BYTES = 4 << 20
 """Bytes of a block on the CPU; at least one vector."""
 
 DEVICE_BLOCK_BYTES = 64 << 20
-"""Bytes of a block on a device; at least one vector."""
+"""Bytes of a block on a device or on the disk; at least one vector."""
 
 
 class Rows:
@@ -28,12 +29,16 @@ class Rows:
     Args:
         dimension: D.
         device: where they lie; None means the CPU, in memory of their own.
+        folder: on the CPU, of files to which the memory is mapped; None means no files.
     """
 
-    def __init__(self, dimension: int, device: torch.device | None = None) -> None:
+    def __init__(
+        self, dimension: int, device: torch.device | None = None, folder: Path | None = None
+    ) -> None:
         self.dimension = dimension
         self.device = device
-        size = BLOCK_BYTES if device is None else DEVICE_BLOCK_BYTES
+        self._folder = folder
+        size = BLOCK_BYTES if device is None and folder is None else DEVICE_BLOCK_BYTES
         self._per_block = max(size // (2 * max(dimension, 1)), 1)
         self._blocks: list[Tensor] = []
         self._count = 0
@@ -82,6 +87,14 @@ class Rows:
             taken[to_device(mine, self.device)] = self._blocks[block][own]
         return taken
 
+    def moved_to(self, folder: Path) -> "Rows":
+        """The same vectors in files; these are left empty."""
+        moved = Rows(self.dimension, folder=folder)
+        for number, block in enumerate(self._blocks):
+            moved.append(block[: self._count - number * self._per_block])
+        self._blocks, self._count = [], 0
+        return moved
+
     def scale(self, factor: float) -> None:
         """Multiply all vectors, in place."""
         for block in self._blocks:
@@ -97,6 +110,8 @@ class Rows:
 
     def _new_block(self) -> Tensor:
         shape = self._per_block, self.dimension
+        if self._folder is not None:
+            return torch.from_numpy(on_disk(shape, np.float16, self._folder))
         if self.device is None:
             return torch.from_numpy(memory_of_its_own(shape, np.float16))
         return torch.empty(shape, dtype=torch.float16, device=self.device)

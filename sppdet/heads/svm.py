@@ -3,7 +3,8 @@
 A pyramid's features are far longer (12,800 and more) than a class has examples (hundreds to
 thousands), so that the dual problem needs little more than the products of the examples. These are
 computed once per pair by matrix multiplication and kept while mining adds and evicts examples;
-scikit-learn's SVC (libsvm, hinge loss) solves the dual problem.
+scikit-learn's SVC (libsvm, hinge loss) solves the dual problem. Examples that are too many for it
+are read from the disk block by block (:mod:`sppdet.heads.streaming`).
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sppdet.heads.examples import ClassExamples
+from sppdet.heads.streaming import fit_in_blocks
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ def fit_svm(examples: ClassExamples, cost: float, positive_weight: float) -> Lin
     """
     if not examples.learnable:
         return None
+    if examples.in_blocks:
+        costs = np.where(examples.signs > 0, cost * positive_weight, cost)
+        return LinearSvm(*fit_in_blocks(examples, costs))
     from sklearn.svm import SVC  # a detection does not need it
 
     machine = SVC(

@@ -240,7 +240,8 @@ def collect(
     classes = len(dataset.classes)
     quotas = quotas_of(dataset, dimension, settings)
     norms: list[Tensor] = []
-    examples = Examples(dimension, classes, 1.0, settings.workers, images.home)
+    most = settings.mining.gram_examples
+    examples = Examples(dimension, classes, 1.0, settings.workers, images.home, most)
     regression = [RegressionExamples(images.home) for _ in range(classes)]
     readable = []
 

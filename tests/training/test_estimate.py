@@ -39,7 +39,7 @@ def trained(
         start.append(time.perf_counter())
 
     settings = TrainSettings(**changes)  # type: ignore[arg-type]
-    extractor = SppRegionFeatures(load_trunk("small"), SppSettings((240,)))
+    extractor = SppRegionFeatures(load_trunk("small"), SppSettings((160,)))
     callback = tell if told is not None else None
     result = train(read_dataset(folder), extractor, settings, estimated=callback)
     return result, time.perf_counter() - start[-1]
@@ -51,15 +51,16 @@ def test_it_is_about_right_and_changes_nothing(
 ) -> None:
     """The time within a factor of 3, as other work may share the machine; the disk within 30 %."""
     monkeypatch.setenv("SPPDET_CACHE", str(tmp_path / "cache"))
-    write_scenes(tmp_path / "scenes", 40, seed=3, size=(240, 180))
+    write_scenes(tmp_path / "scenes", 30, seed=3, size=(160, 120))
     told: list[Estimate] = []
-    result, seconds = trained(tmp_path / "scenes", told)
+    result, seconds = trained(tmp_path / "scenes", told, mirror=False, calibration_images=10)
     assert len(told) == 1
     assert seconds / 3 < told[0].seconds < seconds * 3
     assert result.images.stored_bytes == pytest.approx(told[0].disk, rel=0.3)
     result.images.clear()
     result.detector.save(tmp_path / "a")
-    trained(tmp_path / "scenes", None)[0].detector.save(tmp_path / "b")
+    again, _ = trained(tmp_path / "scenes", None, mirror=False, calibration_images=10)
+    again.detector.save(tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
