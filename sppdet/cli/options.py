@@ -240,3 +240,12 @@ Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Images that are worked on at the same time. Default: one per core."),
 ]
+
+Disk = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        help="Gigabytes on the disk for prepared images while training runs. What does not fit is "
+        "computed again in each pass.",
+    ),
+]

@@ -23,6 +23,7 @@ from sppdet.runtime.names import visible, visible_lines
 
 if TYPE_CHECKING:
     from sppdet.datasets import Dataset
+    from sppdet.training.estimate import Estimate
 
 
 class PlainConsole(Console):
@@ -129,6 +130,11 @@ class Bars:
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
         self._tasks: dict[str, TaskID] = {}
+
+    def estimate(self, expected: "Estimate") -> None:
+        """How long the training will take, where that is more than a minute."""
+        if expected.seconds > 60:
+            console.print(f"this will take {expected} for prepared images")
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         if stage not in self._tasks:

@@ -14,6 +14,7 @@ from sppdet.cli.options import (
     BoxOrder,
     DetectorFile,
     Device,
+    Disk,
     Format,
     JsonFile,
     Layer,
@@ -45,10 +46,6 @@ from sppdet.settings import (
 
 if TYPE_CHECKING:
     from sppdet.features.regions import RegionExtractor
-    from sppdet.training.estimate import Estimate
-
-LONG = 60.0
-"""Seconds of a training whose time is worth an estimate."""
 
 
 def train(
@@ -176,14 +173,7 @@ def train(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal detectors.")] = 0,
-    disk: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            help="Gigabytes on the disk for prepared images while training runs. What does not fit "
-            "is computed again in each pass.",
-        ),
-    ] = TrainSettings.store_bytes / (1 << 30),
+    disk: Disk = TrainSettings.store_bytes / (1 << 30),
     json_file: JsonFile = None,
     quiet: Quiet = False,
     max_pixels: MaxPixels = None,
@@ -290,29 +280,21 @@ def train(
         f"({', '.join(dataset.classes[:8])}{', ...' if len(dataset.classes) > 8 else ''}), "
         f"{seen} on {where}"
     )
-
-    def tell(expected: "Estimate") -> None:
-        if expected.seconds > LONG:
-            console.print(f"this will take {expected} for prepared images")
-
     with progress_bar() as bar:
-        svms = LinearSvms(SvmSettings(cost=cost))
-        recipe = recipe_of(heads, svms, units, first_layers)
-        result = train_detector(dataset, extractor, settings, Bars(bar), recipe, given, tell)
+        recipe = recipe_of(heads, LinearSvms(SvmSettings(cost=cost)), units, first_layers)
+        bars = Bars(bar)
+        result = train_detector(dataset, extractor, settings, bars, recipe, given, bars.estimate)
     result.detector.save(output)
     result.images.clear()
-    for name, count in result.examples.items():
-        if count == 0:
-            console.print(f"note: class {name} has no examples; it will never be detected")
+    for name in [name for name, count in result.examples.items() if count == 0]:
+        console.print(f"note: class {name} has no examples; it will never be detected")
     if json_file is not None:
         write_description(result.detector, json_file)
     tell_card(result.detector, console)
-    seconds = time.perf_counter() - start
-    size = output.stat().st_size / 1e6
+    seconds, size = time.perf_counter() - start, output.stat().st_size / 1e6
     console.print(
         f"{output}: trained in {seconds:.0f} s, {size:.1f} MB", markup=False, soft_wrap=True
     )
     for line in result.images.cache_lines():
         console.print(line, markup=False, soft_wrap=True)
-    if result.failures:
-        finish_batch(result.failures, len(dataset.images))
+    finish_batch(result.failures, len(dataset.images))

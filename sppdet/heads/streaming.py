@@ -53,7 +53,8 @@ def fit_in_blocks(
     blocks = [
         np.sort(part) for part in np.split(random.permutation(count), range(BLOCK, count, BLOCK))
     ]
-    middle = sum(examples.take(block).float().sum(dim=0) for block in blocks).numpy() / count
+    sums = [examples.take(block).float().sum(dim=0).numpy() for block in blocks]
+    middle = np.sum(sums, axis=0) / np.float32(count)
     duals = np.zeros(count)
     weight = np.zeros(examples.dimension, np.float32)
     bias = best = 0.0
@@ -112,7 +113,7 @@ def best_bias(
 
 def _solve_block(
     products: NDArray[np.float32],
-    scores: NDArray[np.float32],
+    scores: NDArray[np.float32] | NDArray[np.float64],
     signs: NDArray[np.float64],
     duals: NDArray[np.float64],
     cost: NDArray[np.float64],
