@@ -36,9 +36,10 @@ from sppdet.training.estimate import Estimate, estimate
 from sppdet.training.first_examples import FirstExamples, first_examples, quotas_of, where
 from sppdet.training.fitting import fit_to_labels
 from sppdet.training.folds import card, decide
-from sppdet.training.images import GivenProposals, PreparedImage, Progress, TrainingImages, views_of
+from sppdet.training.images import PreparedImage, Progress, TrainingImages, views_of
 from sppdet.training.keeping import keep_examples
 from sppdet.training.mining import mine
+from sppdet.training.photograph import GivenProposals
 from sppdet.training.unseen import Fold, fit_folds, look_at_unseen, split
 from sppdet.trunks import load_trunk
 

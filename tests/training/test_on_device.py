@@ -17,6 +17,7 @@ from sppdet.images import Rgb, read_image
 from sppdet.runtime.timing import Clock
 from sppdet.settings import DetectorSettings, RcnnSettings, SppSettings, TrainSettings
 from sppdet.training import images as images_module
+from sppdet.training import photograph
 from sppdet.training.device_store import DeviceStore
 from sppdet.training.train import TrainResult, train
 from sppdet.trunks import load_trunk
@@ -114,7 +115,7 @@ def test_each_image_is_prepared_once(
         return read_image(path)
 
     monkeypatch.setattr(SppRegionFeatures, "prepare", counting)
-    monkeypatch.setattr(images_module, "read_image", reading)
+    monkeypatch.setattr(photograph, "read_image", reading)
     result = trained(few, extractor_of("spp"))
     assert len(prepared) == 16
     assert sorted(read) == sorted(read_dataset(few).images)
