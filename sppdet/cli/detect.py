@@ -151,8 +151,8 @@ def detect(
         "--shard": shard,
         "--part-images": part_images,
         "--engine": engine,
+        "--retry-failed": retry_failed,
     }
-    of_parts["--retry-failed"] = retry_failed
     of_ray = {
         "--address": address,
         "--workers": workers,

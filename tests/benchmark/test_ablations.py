@@ -1,9 +1,10 @@
 """The script of the ablations: its settings, and its short form on rendered scenes."""
 
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
@@ -25,18 +26,8 @@ def _beside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
 
 
-def module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = made
-    spec.loader.exec_module(made)
-    return made
-
-
-def test_every_variant_changes_one_choice() -> None:
-    ablations = module(SCRIPT)
+def test_every_variant_changes_one_choice(load_script: Callable[[str], ModuleType]) -> None:
+    ablations = load_script("ablations")
     trunk = build_trunk("small", None)
     base = asdict(SppSettings(trunk.spec.scales))
     assert ablations.VARIANTS[0].choice == "baseline"
@@ -52,7 +43,9 @@ def test_every_variant_changes_one_choice() -> None:
 
 
 @pytest.mark.slow
-def test_the_short_form_runs_and_goes_on(tmp_path: Path) -> None:
+def test_the_short_form_runs_and_goes_on(
+    load_script: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
     write_scenes(tmp_path / "few", 6, seed=7, size=(160, 120))
     files = ("--json", tmp_path / "a.json", "--figure", tmp_path / "a.png")
     words = [SCRIPT, tmp_path / "few", "--folds", 2, "--trunk", "small", "--boxes", 150, *files]
@@ -70,7 +63,7 @@ def test_the_short_form_runs_and_goes_on(tmp_path: Path) -> None:
     assert [entry[1] for entry in second["rows"]] == ["baseline", *["levels"] * 4, "pooling"]
     assert first["rows"][0][5] is None
     assert all(entry[6][0] <= entry[6][1] for entry in second["rows"][1:])
-    tables = module(ROOT / "benchmarks" / "tables.py")
+    tables = load_script("tables")
     assert set(first) == set(tables.FIELDS)
     assert tables.table(first).count("\n| few |") == 5
 

@@ -1,11 +1,11 @@
 """The script that measures how a training grows."""
 
-import importlib.util
 import json
 import mmap
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -18,14 +18,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "growth.py"
 
 
 @pytest.fixture(scope="module")
-def growth() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("growth", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["growth"] = module
-    spec.loader.exec_module(module)
-    return module
+def growth(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("growth")
 
 
 @pytest.mark.parametrize(("layout", "classes", "mean"), [("voc", 20, 2.516), ("coco", 80, 7.27)])

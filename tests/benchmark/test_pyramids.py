@@ -1,9 +1,9 @@
 """The script of the paper's section 3: its rows, its intervals, and its short form."""
 
-import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -18,14 +18,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "pyramids.py"
 
 
 @pytest.fixture(scope="module")
-def pyramids() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pyramids", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    sys.modules["pyramids"] = made
-    spec.loader.exec_module(made)
-    return made
+def pyramids(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("pyramids")
 
 
 def test_every_row_is_a_network_and_every_claim_names_two(pyramids: ModuleType) -> None:

@@ -37,8 +37,9 @@ FEWEST = 5
 """Objects from which a detector is trained."""
 
 MINED = 6
-"""Photographs besides the changed ones that are searched for hard negatives each time: at once as
-long as there are no more than twice as many, otherwise by :meth:`Learner.search_others`."""
+"""Photographs besides the changed ones that are searched for hard negatives each time. With up to
+twice this number of labelled photographs, this is done at once; with more, by
+:meth:`Learner.search_others`."""
 
 HARD = 15
 """Hard negatives of a class that a photograph gives each time."""
