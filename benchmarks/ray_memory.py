@@ -16,7 +16,8 @@ from sppdet.cli.detect import shipped_model
 from sppdet.detector import Detector
 from sppdet.scale.parts import ShardFolder
 from sppdet.scale.places import Place, images_in
-from sppdet.scale.ray_engine import Engine, run
+from sppdet.scale.ray_cluster import Engine
+from sppdet.scale.ray_engine import run
 from sppdet.scale.setting import Setting
 from sppdet.scale.shards import Shard
 

@@ -169,6 +169,7 @@ class MiningSettings:
         initial_negatives: random negatives per class before mining, over all images.
         retrain_after: hard negatives of a class after which it is trained again (released code).
         hard_per_image: hard negatives of a class that one image may give, the hardest.
+        round_views: views, mirrored ones included, that are scored side by side with the same SVMs.
         max_positives, max_negatives: examples of a class held at one time.
         memory: bytes that the examples of all classes may take, those on the disk included.
         gram_examples: on the CPU, examples of a class up to which the matrix of their products is
@@ -182,6 +183,7 @@ class MiningSettings:
     initial_negatives: int = 1000
     retrain_after: int = 1000
     hard_per_image: int = 25
+    round_views: int = 8
     max_positives: int = 1500
     max_negatives: int = 3000
     memory: int = 512 << 20

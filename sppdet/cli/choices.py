@@ -109,7 +109,7 @@ SAVES = ("pictures", "json", "jsonl", "csv", "txt", "voc", "coco", "crops", "par
 :mod:`sppdet.scale`."""
 
 ENGINES = ("ray",)
-"""What gives the work of ``sppdet detect`` to workers, see :mod:`sppdet.scale.ray_engine`."""
+"""What gives the work of ``detect`` and ``train`` to workers; see :mod:`sppdet.scale`."""
 
 DATA_SETS = ("voc2007", "voc2012", "coco-val2017", "cifar10")
 """Data sets of :mod:`sppdet.datasets.download`."""

@@ -1,6 +1,5 @@
 """``sppdet detect``: pictures in, annotated pictures and JSON out."""
 
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +19,7 @@ from sppdet.cli.options import (
     one_of,
     parse_names,
 )
+from sppdet.cli.ray_options import Address, WorkerCpus, refuse
 from sppdet.cli.thresholds import parse_thresholds
 from sppdet.errors import SppdetError
 
@@ -107,19 +107,14 @@ def detect(
         str | None,
         one_of("--engine", ENGINES, "Let this engine give the work to workers; needs parquet"),
     ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(help="Ray's cluster, such as auto. Default: Ray is started on this machine."),
-    ] = None,
+    address: Address = None,
     workers: Annotated[
         int | None,
         typer.Option(
             min=1, help="Workers of --engine ray. Default: as many as fit on the cluster."
         ),
     ] = None,
-    worker_cpus: Annotated[
-        int | None, typer.Option(min=1, help="Cores of each worker of --engine ray.")
-    ] = None,
+    worker_cpus: WorkerCpus = None,
     worker_gpus: Annotated[
         float | None,
         typer.Option(
@@ -226,14 +221,6 @@ def detect(
         at_a_time = images_at_a_time(where)
     with Pipeline(detector, at_a_time, len(inputs.sources) if boxes is None else 0) as pipeline:
         run(Job(detector, chosen, saver, every, skip_existing, pipeline, boxes), inputs, json)
-
-
-def refuse(options: Mapping[str, object], why: str) -> None:
-    """Raise SppdetError with the first of these options that has a value, and why it is wrong."""
-    for name, value in options.items():
-        if value:
-            shown = name if value is True else f"{name} {value}"
-            raise SppdetError(f"{shown}: {why}")
 
 
 def shipped_model() -> Path:

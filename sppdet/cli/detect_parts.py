@@ -23,7 +23,7 @@ from sppdet.runtime.files import write_text
 from sppdet.runtime.outputs import check_outputs
 from sppdet.scale.parts import LIST, Part, ShardFolder
 from sppdet.scale.places import SEPARATOR, Place, images_in
-from sppdet.scale.ray_engine import Engine
+from sppdet.scale.ray_cluster import Engine
 from sppdet.scale.ray_engine import run as run_with_ray
 from sppdet.scale.setting import Setting
 from sppdet.scale.shards import Shard

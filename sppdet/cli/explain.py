@@ -52,8 +52,8 @@ def explain(
     corners = parse_box(box) if box is not None else None
 
     from sppdet.cli.common import choose_device, limit_pixels
-    from sppdet.cli.detect import parse_thresholds
     from sppdet.cli.progress import console
+    from sppdet.cli.thresholds import parse_thresholds
     from sppdet.detector import Detector
     from sppdet.drawing import save_picture
     from sppdet.explaining import check_explainable, explain_box

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sppdet.cli.options import parse_numbers
 from sppdet.errors import SppdetError
-from sppdet.settings import RcnnSettings, SppSettings
+from sppdet.settings import CropMode, RcnnSettings, SppSettings
 
 if TYPE_CHECKING:
     from sppdet.detector import Detector
@@ -114,3 +114,32 @@ def rcnn_extractor(trunk: "Trunk", **settings: Any) -> "RegionExtractor":
     from sppdet.features.rcnn import RcnnRegionFeatures
 
     return RcnnRegionFeatures(trunk, RcnnSettings(trunk.spec.crop, trunk.spec.context, **settings))
+
+
+def training_extractor(
+    method: str,
+    trunk: "Trunk",
+    sides: tuple[int, ...],
+    longest_side: int,
+    mapping: str | None,
+    crop: CropMode,
+    **features: Any,
+) -> tuple["RegionExtractor", str]:
+    """The features of ``sppdet train`` and what they are, in words.
+
+    Args:
+        method: ``"rcnn"`` or ``"spp"``.
+        trunk: loaded.
+        sides, longest_side, mapping: of SPP-net; a mapping of None is the paper's.
+        crop: of R-CNN.
+        **features: settings of both.
+
+    Raises:
+        SppdetError: a side cannot be.
+    """
+    if method == "rcnn":
+        seen = f"R-CNN, {trunk.name} on {crop} crops of {trunk.spec.crop} px"
+        return rcnn_extractor(trunk, mode=crop, **features), seen
+    seen = f"SPP-net, {trunk.name} at {','.join(map(str, sides))} px"
+    features |= {"longest_side": longest_side, "mapping": mapping or "paper"}
+    return spp_extractor(trunk, sides, **features), seen

@@ -3,11 +3,11 @@
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from sppdet.cli.choices import CROPS, HEADS, METHODS, PROPOSAL_FILES, PROPOSALS
+from sppdet.cli.choices import CROPS, HEADS, METHODS, PROPOSALS
 from sppdet.cli.options import (
     Background,
     BoxBase,
@@ -28,12 +28,20 @@ from sppdet.cli.options import (
     Trunk,
     Weights,
     WindowMapping,
-    Workers,
     one_of,
     parse_numbers,
 )
 from sppdet.cli.presets import PRESETS, apply
+from sppdet.cli.ray_options import (
+    Address,
+    TrainingEngine,
+    TrainingWorkers,
+    WorkerCpus,
+    refuse,
+    training_workers,
+)
 from sppdet.cli.splits import split_doubts, training_split
+from sppdet.cli.train_options import KeepExamples, OneClass, RoundViews, TrainingProposals, Units
 from sppdet.errors import SppdetError
 from sppdet.settings import (
     CropMode,
@@ -43,9 +51,6 @@ from sppdet.settings import (
     SvmSettings,
     TrainSettings,
 )
-
-if TYPE_CHECKING:
-    from sppdet.features.regions import RegionExtractor
 
 
 def train(
@@ -93,16 +98,7 @@ def train(
             "R-CNN stretches the box to a square, or takes a tight square around it. Choices",
         ),
     ] = "warp",
-    proposals: Annotated[
-        str | None,
-        one_of(
-            "--proposals",
-            PROPOSALS,
-            "Method of the proposals, or a file of them, see sppdet propose. Default: the quickest "
-            "that finds the labelled objects. Choices",
-            files=PROPOSAL_FILES,
-        ),
-    ] = None,
+    proposals: TrainingProposals = None,
     box_order: BoxOrder = None,
     box_base: BoxBase = None,
     boxes: Annotated[
@@ -115,13 +111,7 @@ def train(
     box_voting: Annotated[
         bool, typer.Option(help="Average the boxes that overlap a detection.")
     ] = True,
-    one_class_per_object: Annotated[
-        bool | None,
-        typer.Option(
-            help="Keep only the likeliest of detections of several classes at one place. Default: "
-            "what is better on folds of the images."
-        ),
-    ] = None,
+    one_class_per_object: OneClass = None,
     mirror: Annotated[bool, typer.Option(help="Learn from mirrored images too.")] = True,
     positive_iou: Annotated[
         float,
@@ -144,24 +134,9 @@ def train(
             "fine-tuned, with a softmax; or SVMs on the second of these layers (fc7). Choices",
         ),
     ] = "svm",
-    units: Annotated[
-        int | None,
-        typer.Option(
-            min=16,
-            max=4096,
-            help="Outputs of each fully connected layer of --heads connected and connected-svm. "
-            "Default: 1024; alexnet and vgg16 start from their own layers of 4096.",
-        ),
-    ] = None,
+    units: Units = None,
     cost: Annotated[float, typer.Option(min=1e-9, help="C of the SVMs.")] = SvmSettings.cost,
-    keep_examples: Annotated[
-        bool,
-        typer.Option(
-            "--keep-examples",
-            help="Keep up to 24 positives and 24 negatives of each class in the model, at most 64 "
-            "MB: small pictures and features, which sppdet explain shows.",
-        ),
-    ] = False,
+    keep_examples: KeepExamples = False,
     preset: Annotated[
         str | None,
         one_of(
@@ -179,7 +154,11 @@ def train(
     max_pixels: MaxPixels = None,
     no_cache: NoCache = False,
     device: Device = None,
-    workers: Workers = None,
+    workers: TrainingWorkers = None,
+    engine: TrainingEngine = None,
+    address: Address = None,
+    worker_cpus: WorkerCpus = None,
+    round_views: RoundViews = MiningSettings.round_views,
 ) -> None:
     """Train a detector on labelled images.
 
@@ -202,7 +181,7 @@ def train(
     from sppdet.cli.info import tell_card, write_description
     from sppdet.cli.presets import lines, mining, regression, selection
     from sppdet.cli.progress import Bars, console, finish_batch, progress_bar, tell_dataset
-    from sppdet.cli.region_options import pyramid_settings, rcnn_extractor, spp_extractor
+    from sppdet.cli.region_options import pyramid_settings, training_extractor
     from sppdet.datasets import read_dataset
     from sppdet.datasets.doubts import doubts
     from sppdet.heads.linear import LinearSvms
@@ -214,6 +193,7 @@ def train(
 
     if keep_examples and (heads != "svm" or method != "spp" or layer in ("fc6", "fc7")):
         raise SppdetError("--keep-examples: belongs to --method spp, --heads svm, --layer pyramid")
+    crew = training_workers(engine, address, workers, worker_cpus, device, no_cache)
     for line in lines(context, method) if preset else ():
         console.print(line, markup=False, soft_wrap=True)
     limit_pixels(max_pixels)
@@ -230,13 +210,13 @@ def train(
     if file is not None:
         listed = read_proposals(file, dataset.images, box_order, box_base, allow_empty=True)
         given = dict(zip(dataset.images, listed, strict=True))
-    where = choose_device(device)
+    where = choose_device(device if engine is None else "cpu")
     layer, own_layers = layer_of_heads(heads, layer, trunk, units)
     wanted = "fc7" if own_layers else made_by(layer)
     loaded = load_trunk(with_stage(trunk, stage), weights, where, wanted)
     first_layers = loaded.head if own_layers else None
     loaded = replace(loaded, head=None) if own_layers else loaded
-    at_once = images_at_a_time(where, workers)
+    at_once = images_at_a_time(where, workers if engine is None else None)
     fitted = None
     if proposals is None or boxes is None or (scales is None and method == "spp"):
         fitted = fit_to_labels(dataset, loaded.spec.scales, seed, workers=at_once)
@@ -246,21 +226,16 @@ def train(
         console.print(f"from the labels: {fitted.reason}{instead}", markup=False, soft_wrap=True)
     features = pyramid_settings(layer, loaded, levels, pooling)
     features["normalize_levels"] = normalize_levels
-    extractor: RegionExtractor
-    if method == "rcnn":
-        for name, value in (("--scales", scales), ("--window-mapping", window_mapping)):
-            if value is not None and not preset:
-                raise SppdetError(f"{name} belongs to SPP-net; R-CNN sees every box at one size")
-        extractor = rcnn_extractor(loaded, mode=crop, **features)
-        seen = f"R-CNN, {loaded.name} on {crop} crops of {loaded.spec.crop} px"
-    else:
-        sides = fitted.scales if fitted else loaded.spec.scales
-        sides = parse_numbers(scales, "--scales") if scales else sides
-        features |= {"longest_side": longest_side, "mapping": window_mapping or "paper"}
-        extractor = spp_extractor(loaded, sides, **features)
-        seen = f"SPP-net, {loaded.name} at {','.join(map(str, sides))} px"
+    if method == "rcnn" and not preset:
+        of_spp = {"--scales": scales, "--window-mapping": window_mapping}
+        refuse(of_spp, "belongs to SPP-net; R-CNN sees every box at one size")
+    sides = parse_numbers(scales, "--scales") if scales else None
+    sides = sides or (fitted.scales if fitted else loaded.spec.scales)
+    extractor, seen = training_extractor(
+        method, loaded, sides, longest_side, window_mapping, crop, **features
+    )
     settings = TrainSettings(
-        mining=mining(preset, positive_iou),
+        mining=replace(mining(preset, positive_iou), round_views=round_views),
         regression=regression(preset, method),
         detector=DetectorSettings(
             proposals=proposals or (fitted.proposals if fitted else "fast"),
@@ -280,12 +255,15 @@ def train(
         f"({', '.join(dataset.classes[:8])}{', ...' if len(dataset.classes) > 8 else ''}), "
         f"{seen} on {where}"
     )
-    with progress_bar() as bar:
-        recipe = recipe_of(heads, LinearSvms(SvmSettings(cost=cost)), units, first_layers)
-        bars = Bars(bar)
-        result = train_detector(dataset, extractor, settings, bars, recipe, given, bars.estimate)
-    result.detector.save(output)
-    result.images.clear()
+    recipe = recipe_of(heads, LinearSvms(SvmSettings(cost=cost)), units, first_layers)
+    with crew as elsewhere:
+        with progress_bar() as bar:
+            bars = Bars(bar)
+            result = train_detector(
+                dataset, extractor, settings, bars, recipe, given, bars.estimate, elsewhere
+            )
+        result.detector.save(output)
+        result.images.clear()
     for name in [name for name, count in result.examples.items() if count == 0]:
         console.print(f"note: class {name} has no examples; it will never be detected")
     if json_file is not None:

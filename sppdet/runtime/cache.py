@@ -44,6 +44,11 @@ def cache_dir() -> Path:
     return Path(chosen) if chosen else platformdirs.user_cache_path("sppdet", appauthor=False)
 
 
+def is_private() -> bool:
+    """Whether caches are in a folder of this process (:func:`without_cache`)."""
+    return bool(_private)
+
+
 @contextmanager
 def without_cache() -> Iterator[None]:
     """In the block caches are in a new folder, which is removed at the end."""

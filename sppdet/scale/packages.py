@@ -10,6 +10,7 @@ OF_RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # errors reach Python as exceptions
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a warning
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of work that nobody waits for any more
     "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # SIGTERM is one line of ours, not a trace of C++
 }
 """Variables that Ray reads when it is imported or started; what the user has set stays."""

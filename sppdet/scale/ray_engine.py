@@ -6,14 +6,10 @@ that is done twice has one file, and :mod:`sppdet.scale.merging` reads the outpu
 """
 
 import json
-import logging
 import os
-import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,30 +18,11 @@ from sppdet.errors import SppdetError
 from sppdet.scale.packages import needed
 from sppdet.scale.parts import Part, ShardFolder
 from sppdet.scale.places import Place
+from sppdet.scale.ray_cluster import Engine, connected, resources_of
 from sppdet.scale.work import PART_IMAGES, parts_of, write_parts
 
 ROUNDS = 4
 """Parts for each worker, at least, so that none waits long for the last one."""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """How Ray works.
-
-    Attributes:
-        address: of the cluster, such as ``auto``; None starts Ray on this machine.
-        workers: actors; None means as many as fit on the cluster.
-        cpus: cores of each, which is also the number of images it works on at the same time; None
-            means 1, and on a GPU its share of the cores.
-        gpus: of each, such as 0.25; None means 1 where the cluster has GPUs, and none elsewhere.
-        device: "cpu" leaves GPUs alone; None takes them.
-    """
-
-    address: str | None = None
-    workers: int | None = None
-    cpus: int | None = None
-    gpus: float | None = None
-    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,8 +99,8 @@ def run(
     data = needed("ray.data", "--engine ray", "ray")
     if not missing:
         return
-    with _connected(ray, engine.address):
-        workers, cpus, gpus = _resources(engine, ray.cluster_resources())
+    with connected(ray, engine.address):
+        workers, cpus, gpus = resources_of(engine, ray.cluster_resources())
         if size is None:
             size = min(PART_IMAGES, max(len(missing) // (ROUNDS * workers), 1))
         parts = [
@@ -150,43 +127,6 @@ def run(
             raise SppdetError(
                 f"--engine ray: {cause}; what is done is kept, the same command goes on"
             ) from error
-
-
-@contextmanager
-def _connected(ray: Any, address: str | None) -> Iterator[None]:
-    """Within a connection to Ray, which is ended if it was made here."""
-    if ray.is_initialized():
-        yield
-        return
-    local = {} if address else {"include_dashboard": False}
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **local)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise SppdetError(
-            f"--engine ray --address {address}: Ray cannot be reached ({error}); start it with "
-            "ray start --head, or leave --address out"
-        ) from None
-    if threading.current_thread() is threading.main_thread():
-        for number, handler in handlers.items():  # Ray's own ends the process with code 15
-            signal.signal(number, handler)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _resources(engine: Engine, there: Mapping[str, float]) -> tuple[int, int, float]:
-    """Workers, cores and GPUs of each, on a cluster with these resources."""
-    cores, cards = there.get("CPU", 1.0), there.get("GPU", 0.0)
-    gpus = engine.gpus
-    if gpus is None:
-        gpus = 1.0 if cards and engine.device != "cpu" else 0.0
-    fit = int(cards / gpus) if gpus else int(cores)
-    cpus = engine.cpus or (max(int(cores / max(fit, 1)), 1) if gpus else 1)
-    fit = min(fit, int(cores / cpus)) if gpus else int(cores / cpus)
-    return engine.workers or max(fit, 1), cpus, gpus
 
 
 def _peak() -> int:

@@ -8,6 +8,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, groupby
 from typing import TypeVar
 
@@ -29,6 +30,7 @@ from sppdet.training.device_store import DeviceStore, KeptRegions, home_of, room
 from sppdet.training.photograph import GivenProposals, Photograph, Unreadable
 from sppdet.training.region_store import RegionStore
 from sppdet.training.roles import Roles, assign_roles, training_boxes
+from sppdet.training.workers import Workers
 
 Result = TypeVar("Result")
 
@@ -107,11 +109,13 @@ class TrainingImages:
         settings: how to search, which proposals are negatives, images at a time, disk space.
         progress: told of every image that is done.
         proposals: computed before, by image file; None searches for them.
+        workers: do the work on the images; None means threads of this process.
 
     Attributes:
         failures: a line for each image that could not be read.
         device: where the features are computed.
         home: where the examples lie; see :func:`sppdet.training.device_store.home_of`.
+        workers: as given.
     """
 
     def __init__(
@@ -121,9 +125,11 @@ class TrainingImages:
         settings: TrainSettings,
         progress: Progress,
         proposals: GivenProposals | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.failures: list[str] = []
         self.device = extractor.trunk.device
+        self.workers = workers
         self._dataset = dataset
         self._settings = settings
         self._progress = progress
@@ -138,6 +144,9 @@ class TrainingImages:
         self._layers: Layers | None = None
         self._told = False
         self._failed: set[int] = set()
+        self._lines: list[str] = []
+        if workers is not None:
+            workers.begin(dataset, extractor, settings, proposals)
 
     def through(self, layers: Layers) -> "TrainingImages":
         """The same images, caches and failures; their features go through ``layers``."""
@@ -169,20 +178,12 @@ class TrainingImages:
         ``done`` of ``total`` views of the stage were done before; the progress counts from there.
         """
         total = len(views) if total is None else total
-
-        @torch.inference_mode()
-        def step(same: list[View]) -> list[Result | Unreadable]:
-            photograph = self._photograph(same[0].index)
-            results: list[Result | Unreadable] = []
-            for view in same:
-                try:
-                    results.append(work(self._prepare(view, photograph)))
-                except Unreadable as error:
-                    results.append(error)
-            return results
-
         together = [list(same) for _, same in groupby(views, key=lambda view: view.index)]
-        several = ordered_map(step, together, self._settings.workers)
+        several: Iterator[list[Result | Unreadable]]
+        if self.workers is not None:
+            several = self.workers.map(work, self._layers, together)
+        else:
+            several = ordered_map(partial(self.work_on, work), together, self._settings.workers)
         for view, result in zip(views, chain.from_iterable(several), strict=True):
             done += 1
             self._progress(stage, done, total)
@@ -196,6 +197,20 @@ class TrainingImages:
             else:
                 yield view, result
         self._tell_resumed()
+
+    @torch.inference_mode()
+    def work_on(
+        self, work: Callable[[PreparedImage], Result], same: list[View]
+    ) -> list[Result | Unreadable]:
+        """Apply ``work`` to views of one image; for each its result, or why it cannot be read."""
+        photograph = self._photograph(same[0].index)
+        results: list[Result | Unreadable] = []
+        for view in same:
+            try:
+                results.append(work(self._prepare(view, photograph)))
+            except Unreadable as error:
+                results.append(error)
+        return results
 
     def _tell_resumed(self) -> None:
         """After the first pass: how much of it an earlier run had done."""
@@ -211,13 +226,15 @@ class TrainingImages:
 
     def clear(self) -> None:
         """Remove the prepared images: the training is over."""
+        if self.workers is not None:
+            self._lines = self.workers.clear()
         self._store.clear()
         if self._kept is not None:
             self._kept.clear()
 
     def cache_lines(self) -> list[str]:
         """What the caches gave, a line each."""
-        return [*self._cache.disk.summary("proposals"), *self._store.summary()]
+        return [*self._lines, *self._cache.disk.summary("proposals"), *self._store.summary()]
 
     def _room(self) -> int:
         assert self.home is not None

@@ -1,8 +1,8 @@
 """Hard negative mining (R-CNN paper, appendix B; one pass with eviction, as in the released code).
 
-Groups of views are scored with the same scorer, side by side. Negatives that score too high become
-examples of their class. When a class has collected enough of them the heads are fitted again and
-easy negatives are dropped.
+It goes in rounds: the views of a round are scored with the same scorer, side by side, by threads or
+by workers. Negatives that score too high become examples of their class. When a class has collected
+enough of them the heads are fitted again and easy negatives are dropped.
 """
 
 from collections.abc import Collection
@@ -21,9 +21,6 @@ from sppdet.settings import MiningSettings
 from sppdet.training.first_examples import take_each
 from sppdet.training.images import PreparedImage, TrainingImages, View
 from sppdet.training.roles import region_roles
-
-GROUP = 8
-"""Views that are scored with the same scorer, so that they can be scored side by side."""
 
 
 def mine(
@@ -50,8 +47,8 @@ def mine(
             waiting[label] = []
         return fit_and_evict(heads, examples, labels, scorer, settings)
 
-    for start in range(0, len(order), GROUP):
-        group = order[start : start + GROUP]
+    for start in range(0, len(order), settings.round_views):
+        group = order[start : start + settings.round_views]
         search = partial(
             hard_negatives,
             scorer=scorer.to(images.device),

@@ -33,14 +33,15 @@ from sppdet.runtime.memory import give_back_freed_memory
 from sppdet.settings import DetectorSettings, SppSettings, TrainSettings
 from sppdet.training.connected import Learned, learn_connected
 from sppdet.training.estimate import Estimate, estimate
-from sppdet.training.first_examples import FirstExamples, first_examples, quotas_of, where
+from sppdet.training.first_examples import first_examples, quotas_of, where
 from sppdet.training.fitting import fit_to_labels
 from sppdet.training.folds import card, decide
-from sppdet.training.images import PreparedImage, Progress, TrainingImages, views_of
+from sppdet.training.images import Progress, TrainingImages, views_of
 from sppdet.training.keeping import keep_examples
 from sppdet.training.mining import mine
 from sppdet.training.photograph import GivenProposals
 from sppdet.training.unseen import Fold, fit_folds, look_at_unseen, split
+from sppdet.training.workers import Workers
 from sppdet.trunks import load_trunk
 
 
@@ -70,6 +71,7 @@ def train(
     heads: Heads | Connected | ConnectedSvms | None = None,
     proposals: GivenProposals | None = None,
     estimated: Callable[[Estimate], None] | None = None,
+    workers: Workers | None = None,
 ) -> TrainResult:
     """Train a detector.
 
@@ -85,6 +87,8 @@ def train(
         proposals: computed before, by image file; the detector searches as its settings say.
         estimated: told before the passes how long they will take, where that can be estimated
             (:func:`sppdet.training.estimate.estimate`; :class:`Heads` on the CPU).
+        workers: do the work on the images in place of threads, such as those of
+            :func:`sppdet.scale.ray_training.ray_workers`; the detector is the same.
 
     Raises:
         SppdetError: the data set has no image that can be read, or no object to learn.
@@ -109,7 +113,7 @@ def train(
             extractor = SppRegionFeatures(trunk, SppSettings(fitted.scales))
         chosen = DetectorSettings(fitted.proposals, fitted.max_boxes)
         settings = settings or TrainSettings(detector=chosen)
-    images = TrainingImages(dataset, extractor, settings, progress, proposals)
+    images = TrainingImages(dataset, extractor, settings, progress, proposals, workers)
 
     if isinstance(heads, Connected | ConnectedSvms):
         learned = learn_connected(
@@ -123,7 +127,7 @@ def train(
             partial(_svms, dataset, settings, progress),
         )
     else:
-        if estimated is not None:
+        if estimated is not None and workers is None:
             quotas = quotas_of(dataset, extractor.dimension, settings)
             expected = estimate(
                 images,
@@ -246,13 +250,10 @@ def collect(
     regression = [RegressionExamples(images.home) for _ in range(classes)]
     readable = []
 
-    def work(prepared: PreparedImage) -> FirstExamples:
-        return first_examples(prepared, quotas)
-
     chosen = np.arange(len(dataset.images))
     chosen = chosen if without is None else np.setdiff1d(chosen, without)
     views = views_of(chosen.tolist(), settings.mirror)
-    for view, taken in images.each("features", views, work):
+    for view, taken in images.each("features", views, partial(first_examples, quotas=quotas)):
         if taken is None:
             continue
         if not view.mirrored:

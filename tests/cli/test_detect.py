@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sppdet.cli import run
-from sppdet.cli.detect import parse_thresholds
+from sppdet.cli.thresholds import parse_thresholds
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.images import read_image

@@ -1,5 +1,6 @@
 """Small photographs, and a detector that is loaded once."""
 
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -93,3 +94,14 @@ def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]
         return int(stop.value.code or 0), told.out + told.err
 
     return call
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[None]:
+    """A local Ray of two cores."""
+    ray = pytest.importorskip("ray")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    options = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
+    ray.init(num_cpus=2, num_gpus=0, object_store_memory=100 << 20, **options)
+    yield
+    ray.shutdown()

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,8 @@ from sppdet.scale.merging import check, tables
 from sppdet.scale.packages import needed
 from sppdet.scale.parts import ShardFolder
 from sppdet.scale.places import Place, images_in
-from sppdet.scale.ray_engine import Engine, _connected, _resources, run
+from sppdet.scale.ray_cluster import Engine, connected, resources_of
+from sppdet.scale.ray_engine import run
 from sppdet.scale.rows import from_bytes
 from sppdet.scale.setting import Setting
 from sppdet.scale.shards import Shard
@@ -28,21 +29,12 @@ Command = Callable[..., tuple[int, str]]
 LINKS = 200
 
 
-@pytest.fixture(scope="module")
-def two_workers() -> Iterator[None]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
-    ray.init(num_cpus=2, num_gpus=0, object_store_memory=100 << 20, **options)
-    yield
-    ray.shutdown()
-
-
 def test_signals_stay_those_of_the_command() -> None:
     """Ray's own handler of SIGTERM ends the process with code 15 and without a word."""
     assert needed("ray", "--engine ray", "ray") is ray
     assert os.environ["RAY_DISABLE_FAILURE_SIGNAL_HANDLER"] == "1"  # no trace of C++
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    with _connected(ray, None):
+    with connected(ray, None):
         assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
     assert not ray.is_initialized()
 
@@ -125,7 +117,7 @@ def test_a_killed_worker_loses_and_doubles_nothing_and_memory_stays(
 def test_workers_and_their_share(
     engine: Engine, there: dict[str, float], wanted: tuple[int, int, float]
 ) -> None:
-    assert _resources(engine, there) == wanted
+    assert resources_of(engine, there) == wanted
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+"""Options that only ``sppdet train`` has, and that take some lines to describe."""
+
+from typing import Annotated
+
+import typer
+
+from sppdet.cli.choices import PROPOSAL_FILES, PROPOSALS
+from sppdet.cli.options import one_of
+
+Units = Annotated[
+    int | None,
+    typer.Option(
+        min=16,
+        max=4096,
+        help="Outputs of each fully connected layer of --heads connected and connected-svm. "
+        "Default: 1024; alexnet and vgg16 start from their own layers of 4096.",
+    ),
+]
+KeepExamples = Annotated[
+    bool,
+    typer.Option(
+        "--keep-examples",
+        help="Keep up to 24 positives and 24 negatives of each class in the model, at most 64 "
+        "MB: small pictures and features, which sppdet explain shows.",
+    ),
+]
+OneClass = Annotated[
+    bool | None,
+    typer.Option(
+        help="Keep only the likeliest of detections of several classes at one place. Default: "
+        "what is better on folds of the images."
+    ),
+]
+RoundViews = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Images, mirrored ones included, that are mined with the same SVMs. More keep "
+        "more workers busy; the detector depends on it.",
+    ),
+]
+TrainingProposals = Annotated[
+    str | None,
+    one_of(
+        "--proposals",
+        PROPOSALS,
+        "Method of the proposals, or a file of them, see sppdet propose. Default: the quickest "
+        "that finds the labelled objects. Choices",
+        files=PROPOSAL_FILES,
+    ),
+]
