@@ -3,7 +3,7 @@
 Bin i of n over a window of h cells spans floor(i h / n) .. ceil((i + 1) h / n), as in
 :class:`sppdet.features.pyramid.SpatialPyramidPool`. Because those bounds nest, the bins of level n
 are exact maxima of the bins of every level that n divides: for (1, 2, 3, 6) the map is read for
-level 6 only.
+level 6 only, and there in blocks of cells (:mod:`sppdet.features.window_maxima`).
 """
 
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sppdet.features.pyramid import bin_count, check_levels
+from sppdet.features.window_maxima import block_maxima, has_nan, pool_planned
 from sppdet.features.windows import check_windows
-from sppdet.runtime.compiled import compiled
 
 MapArray = NDArray[np.float32]
 
@@ -73,14 +73,20 @@ def pool_windows(
     result = out[: len(windows)]
     plan = pooling_plan(levels)
     feature_map = np.ascontiguousarray(feature_map)
+    if has_nan(feature_map):
+        missing = np.isnan(feature_map)
+        pool_windows(np.where(missing, np.float32(0), feature_map), windows, levels, result)
+        result[pool_windows(missing.astype(np.float32), windows, levels) > 0] = np.nan
+        return result
+    blocks = block_maxima(feature_map, windows)
     parts = min(int(threads), len(windows) // FEWEST_WINDOWS)
     if parts <= 1:
-        pool_planned(feature_map, windows, plan, result)
+        pool_planned(blocks, windows, plan, result)
         return result
     ends = np.linspace(0, len(windows), parts + 1).astype(int)
 
     def pool_part(first: int, end: int) -> None:
-        pool_planned(feature_map, windows[first:end], plan, result[first:end])
+        pool_planned(blocks, windows[first:end], plan, result[first:end])
 
     with ThreadPoolExecutor(parts) as executor:
         list(executor.map(pool_part, ends[:-1], ends[1:]))
@@ -124,36 +130,3 @@ def pooling_plan(levels: tuple[int, ...]) -> NDArray[np.int64]:
             if levels[again] == level:
                 rows.append((level, firsts[again], level, first_own))
     return np.array(rows, np.int64)
-
-
-@compiled()
-def pool_planned(feature_map, windows, plan, out):  # type: ignore[no-untyped-def]
-    channels = feature_map.shape[2]
-    for n in range(windows.shape[0]):
-        left, top = windows[n, 0], windows[n, 1]
-        width, height = windows[n, 2] - left, windows[n, 3] - top
-        for p in range(plan.shape[0]):
-            level, first, source, source_first = plan[p, 0], plan[p, 1], plan[p, 2], plan[p, 3]
-            # A level is pooled from the map's cells, or from the bins of a finer level of which it
-            # has one bin per (source / level) x (source / level).
-            for i in range(level):
-                for j in range(level):
-                    target = out[n, first + i * level + j]
-                    if source == 0:
-                        y1, y2 = top + i * height // level, top - (-(i + 1) * height // level)
-                        x1, x2 = left + j * width // level, left - (-(j + 1) * width // level)
-                    else:
-                        step = source // level
-                        y1, y2, x1, x2 = i * step, (i + 1) * step, j * step, (j + 1) * step
-                    for y in range(y1, y2):
-                        for x in range(x1, x2):
-                            if source == 0:
-                                cell = feature_map[y, x]
-                            else:
-                                cell = out[n, source_first + y * source + x]
-                            if y == y1 and x == x1:
-                                for c in range(channels):
-                                    target[c] = cell[c]
-                            else:
-                                for c in range(channels):
-                                    target[c] = np.maximum(target[c], cell[c])

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sppdet.features.pyramid import bin_count, check_levels
-from sppdet.features.window_pooling import FEWEST_WINDOWS, MapArray, pool_planned, pooling_plan
+from sppdet.features.window_maxima import block_maxima, has_nan, pool_planned
+from sppdet.features.window_pooling import FEWEST_WINDOWS, MapArray, pool_windows, pooling_plan
 from sppdet.features.windows import check_windows
 from sppdet.runtime.compiled import compiled
 
@@ -57,11 +58,14 @@ def score_windows(
         raise ValueError(f"weight has the shape {weight.shape}: a feature has {dimension} values")
     plan = pooling_plan(levels)
     feature_map, weight = np.ascontiguousarray(feature_map), np.ascontiguousarray(weight)
+    if has_nan(feature_map):
+        return pool_windows(feature_map, windows, levels).reshape(len(windows), -1) @ weight.T
+    blocks = block_maxima(feature_map, windows)
     result = np.empty((len(windows), len(weight)), np.float32)
 
     def score_part(first: int, end: int) -> None:
         buffer = np.empty((_TOGETHER, bin_count(levels), feature_map.shape[2]), np.float32)
-        _score(feature_map, windows[first:end], plan, weight, buffer, result[first:end])
+        _score(blocks, windows[first:end], plan, weight, buffer, result[first:end])
 
     parts = min(int(threads), len(windows) // FEWEST_WINDOWS)
     if parts <= 1:
@@ -91,10 +95,10 @@ def _multiply(features, weight, out):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _score(feature_map, windows, plan, weight, buffer, out):  # type: ignore[no-untyped-def]
+def _score(blocks, windows, plan, weight, buffer, out):  # type: ignore[no-untyped-def]
     together = buffer.shape[0]
     flat = buffer.reshape(together, buffer.shape[1] * buffer.shape[2])
     for first in range(0, windows.shape[0], together):
         end = min(first + together, windows.shape[0])
-        pool_planned(feature_map, windows[first:end], plan, buffer[: end - first])
+        pool_planned(blocks, windows[first:end], plan, buffer[: end - first])
         _multiply(flat[: end - first], weight, out[first:end])

@@ -4,6 +4,7 @@ import torch
 import torchvision
 
 from sppdet.features.pyramid import SpatialPyramidPool, bin_count
+from sppdet.features.window_maxima import DEPTH, WORTH, block_maxima
 from sppdet.features.window_pooling import pool_windows
 from sppdet.features.window_pooling_torch import pool_windows_torch
 
@@ -92,6 +93,41 @@ def test_nan_is_not_lost() -> None:
     pooled = pool_windows(feature_map, np.array([[0, 0, 17, 13]], np.int32), (1, 2, 3, 6))
     assert np.isnan(pooled[0, 0, 2])
     assert np.isfinite(pooled[0, 0, [0, 1, 3, 4]]).all()
+
+
+@pytest.mark.parametrize("count", [3, 400])
+@pytest.mark.parametrize("levels", [(1,), (2,), (3, 1), (1, 2, 3, 6), (5, 4)])
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(1, 1), (1, 40), (37, 1), (2, 3), (3, 50), (40, 45), (9, 9)]
+)
+def test_blocks_of_cells_give_the_maxima_of_the_cells(
+    rows: int, columns: int, levels: tuple, count: int
+) -> None:
+    """Few windows are pooled cell by cell; bins of 1 to 45 cells a side, and every map's edge."""
+    feature_map, windows = random_case(rows + columns, rows, columns, 3, count)
+    windows[0] = 0, 0, columns, rows
+    windows[1] = columns - 1, 0, columns, rows
+    feature_map[-1, -1, 1], feature_map[0, 0, 2] = np.inf, -np.inf
+    blocks = block_maxima(feature_map, windows)
+    many = (windows[:, 2:] - windows[:, :2]).prod(1).sum() >= WORTH * rows * columns
+    assert blocks.shape == (1 + DEPTH if many else 1, rows, columns, 3)
+    for k, block in enumerate(blocks):
+        for y in range(rows - (1 << k) + 1):
+            for x in range(columns - (1 << k) + 1):
+                cells = feature_map[y : y + (1 << k), x : x + (1 << k)]
+                np.testing.assert_array_equal(block[y, x], cells.max((0, 1)))
+    found = pool_windows(feature_map, windows, levels)
+    np.testing.assert_array_equal(found, slow_pool(feature_map, windows, levels))
+
+
+def test_nan_stays_in_its_bins() -> None:
+    feature_map, windows = random_case(8)
+    before = np.random.default_rng(8).random(feature_map.shape) < 0.02
+    feature_map[before] = np.nan
+    found = pool_windows(feature_map, windows, (1, 2, 3, 6), threads=2)
+    np.testing.assert_array_equal(found, slow_pool(feature_map, windows, (1, 2, 3, 6)))
+    assert 0.05 < np.isnan(found).mean() < 0.95
+    assert np.isnan(feature_map).sum() == before.sum()
 
 
 @pytest.mark.parametrize("window", [[0, 0, 18, 5], [-1, 0, 3, 3], [4, 4, 4, 6]])

@@ -39,6 +39,17 @@ def test_it_is_pooling_and_a_product(levels, channels, count, outputs) -> None:
     np.testing.assert_array_equal(score_windows(feature_map, windows, levels, weight, 3), found)
 
 
+def test_nan_is_not_lost() -> None:
+    rng = np.random.default_rng(4)
+    feature_map = rng.standard_normal((9, 11, 3)).astype("f4")
+    feature_map[4, 5, 1] = np.nan
+    windows = windows_of(90, 11, 9)
+    found = score_windows(feature_map, windows, (1, 2), np.ones((1, 15), "f4"))
+    left, top, right, bottom = windows.T
+    inside = (left <= 5) & (right > 5) & (top <= 4) & (bottom > 4)
+    np.testing.assert_array_equal(np.isnan(found[:, 0]), inside)
+
+
 @pytest.mark.parametrize(
     ("map_", "weight", "error"),
     [
