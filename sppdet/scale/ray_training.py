@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from sppdet.datasets import Dataset
@@ -46,6 +47,7 @@ class Worker:
         torch.set_num_threads(1)
         Image.MAX_IMAGE_PIXELS = max_pixels
         self._warned: list[str] = []
+        self._told: set[Path] = set()
         warnings.showwarning = self._keep_warning  # type: ignore[assignment]
         dataset, extractor, settings, proposals = ray.get(given[0])
         self._images = TrainingImages(dataset, extractor, settings, lambda *_: None, proposals)
@@ -60,8 +62,9 @@ class Worker:
 
     def work(
         self, function: Callable[[Any], Any], layers: tuple[int, list[Any]], views: list[Any]
-    ) -> tuple[list[Any], list[str]]:
-        """The results of the views of an image, and what was warned of since the last ones.
+    ) -> tuple[list[Any], list[str], set[Path]]:
+        """The results of the views of an image, and of what was warned and which files of prepared
+        images were used since the last ones.
 
         ``layers`` has a number of its own and a reference in a list; 0 stands for no layers.
         """
@@ -73,10 +76,13 @@ class Worker:
             self._layers = number
         results = self._through.work_on(function, views)
         warned, self._warned = self._warned, []
-        return results, warned
+        files = self._images.stored_files.copy() - self._told  # other threads add to it
+        self._told |= files
+        return results, warned, files
 
-    def clear(self) -> list[str]:
-        """See :class:`sppdet.training.workers.Workers`."""
+    def clear(self, files: set[Path]) -> list[str]:
+        """See :class:`sppdet.training.workers.Workers`; ``files`` are of workers that died, too."""
+        self._images.stored_files.update(files)
         self._images.clear()
         return self._images.cache_lines()
 
@@ -106,6 +112,7 @@ class RayWorkers:
             )
         self._machines: list[list[Any]] = []
         self._pending: dict[Any, Any] = {}
+        self._files: set[Path] = set()
         self._layers: tuple[Layers | None, tuple[int, list[Any]]] = None, (0, [])
 
     def begin(
@@ -163,7 +170,8 @@ class RayWorkers:
                     self._pending[waiting[-1]] = actor
                 if not waiting:
                     return
-                results, warned = self._get(waiting.popleft())
+                results, warned, files = self._get(waiting.popleft())
+                self._files |= files
                 for line in warned:
                     warnings.warn(line, SppdetWarning, stacklevel=2)
                 yield results
@@ -174,7 +182,7 @@ class RayWorkers:
     def clear(self) -> list[str]:
         """See :class:`sppdet.training.workers.Workers`. The lines are what could not be kept."""
         actors = [actor for machine in self._machines for actor in machine]
-        lines = self._get([actor.clear.remote() for actor in actors])
+        lines = self._get([actor.clear.remote(self._files) for actor in actors])
         return list(dict.fromkeys(one for own in lines for one in own if one.startswith("note:")))
 
     def end(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -164,6 +165,11 @@ class TrainingImages:
     def stored_bytes(self) -> int:
         """Bytes on the disk of the prepared images that were used so far."""
         return self._store.bytes
+
+    @property
+    def stored_files(self) -> set[Path]:
+        """The files of the prepared images that were used so far; :meth:`clear` removes them."""
+        return self._store.used
 
     def each(
         self,

@@ -34,6 +34,7 @@ class RegionStore:
         resumed: regions that an earlier run had prepared.
         prepared: regions that this run has prepared.
         bytes: of the files that this run uses, about.
+        used: the files that this run uses.
     """
 
     def __init__(self, folder: Path, extractor: RegionExtractor, limit: int) -> None:
@@ -42,7 +43,7 @@ class RegionStore:
         self.resumed = self.prepared = self.bytes = 0
         self._extractor = extractor
         self._room = limit
-        self._used: set[Path] = set()
+        self.used: set[Path] = set()
         method = json.dumps([extractor.to_json(), extractor.trunk.digest], sort_keys=True)
         self._method = method.encode() + code_digest(type(extractor).__module__)
 
@@ -55,10 +56,10 @@ class RegionStore:
         path = self.disk.folder / f"{name}{self.disk.suffix}"
         arrays = self._read(name)
         if arrays is not None:
-            if path not in self._used:
+            if path not in self.used:
                 self.resumed += 1
                 self.bytes += sum(array.nbytes for array in arrays.values())
-                self._used.add(path)
+                self.used.add(path)
             return self._extractor.restore(arrays)
         self.prepared += 1
         regions = self._extractor.prepare(image(), boxes)
@@ -66,15 +67,15 @@ class RegionStore:
         size = sum(array.nbytes for array in arrays.values())
         if size <= self._room:
             self._room -= size
-            if self.disk.write(name, safetensors.numpy.save(arrays), self._used) is not None:
-                self._used.add(path)
+            if self.disk.write(name, safetensors.numpy.save(arrays), self.used) is not None:
+                self.used.add(path)
                 self.bytes += size
         # The rounded copy, so that what is kept and what is computed again are the same.
         return self._extractor.restore(arrays)
 
     def clear(self) -> None:
         """Remove the files that this run used: the training is over."""
-        for path in self._used:
+        for path in self.used:
             path.unlink(missing_ok=True)
 
     def summary(self) -> list[str]:

@@ -132,7 +132,10 @@ def test_what_needs_training_is_refused(
             "belongs to --layer pyramid",
         ),
         (("--trunk", "alexnet", "--layer", "fc6", "--pooling", "average"), "trained on maxima"),
-        (("--method", "rcnn", "--window-mapping", "code"), "--window-mapping belongs to SPP-net"),
+        (
+            ("--method", "rcnn", "--window-mapping", "code"),
+            "--window-mapping code: belongs to SPP-net",
+        ),
     ],
 )
 def test_contradictions_are_one_line(
