@@ -71,9 +71,9 @@ def _fill_blocks(blocks):  # type: ignore[no-untyped-def]
 def pool_planned(blocks, windows, plan, out):  # type: ignore[no-untyped-def]
     """Fill ``out`` (N, bins, channels) for windows (N, 4), by :func:`block_maxima` and a plan of
     :func:`sppdet.features.window_pooling.pooling_plan`."""
-    depth, rows, columns, channels = blocks.shape
+    blocks_deep, rows, columns, channels = blocks.shape
     cells, bins = blocks.reshape(blocks.size), out.reshape(out.size)
-    plane, line = rows * columns * channels, columns * channels
+    plane = rows * columns * channels
     finest = plan[0, 0]
     x1, x2 = np.empty(finest, np.int64), np.empty(finest, np.int64)
     y1, y2 = np.empty(finest, np.int64), np.empty(finest, np.int64)
@@ -83,20 +83,18 @@ def pool_planned(blocks, windows, plan, out):  # type: ignore[no-untyped-def]
         own = n * out.shape[1] * channels
         for p in range(plan.shape[0]):
             level, first, source, source_first = plan[p, 0], plan[p, 1], plan[p, 2], plan[p, 3]
-            target = own + first * channels
             if source:  # from the bins of a finer level, step x step of them
+                read, depth, start, line = bins, 1, own + source_first * channels, source * channels
                 step = source // level
-                start = own + source_first * channels
                 for i in range(level):
-                    for j in range(level):
-                        at = start + (i * source + j) * step * channels
-                        down = source * channels
-                        _cover(bins, at, channels, step, down, step, 1, bins, target, channels)
-                        target += channels
-                continue
-            for i in range(level):
-                y1[i], y2[i] = top + i * height // level, top - (-(i + 1) * height // level)
-                x1[i], x2[i] = left + i * width // level, left - (-(i + 1) * width // level)
+                    y1[i] = x1[i] = i * step
+                    y2[i] = x2[i] = (i + 1) * step
+            else:
+                read, depth, start, line = cells, blocks_deep, 0, columns * channels
+                for i in range(level):
+                    y1[i], y2[i] = top + i * height // level, top - (-(i + 1) * height // level)
+                    x1[i], x2[i] = left + i * width // level, left - (-(i + 1) * width // level)
+            target = own + first * channels
             for i in range(level):
                 h = y2[i] - y1[i]
                 for j in range(level):
@@ -104,19 +102,19 @@ def pool_planned(blocks, windows, plan, out):  # type: ignore[no-untyped-def]
                     k, side = 0, 1
                     while k + 1 < depth and 2 * side <= min(h, w):
                         k, side = k + 1, 2 * side
-                    at = k * plane + y1[i] * line + x1[j] * channels
-                    _cover(cells, at, channels, w, line, h, side, bins, target, channels)
+                    at = start + k * plane + y1[i] * line + x1[j] * channels
+                    _cover(read, at, w, line, h, side, bins, target, channels)
                     target += channels
 
 
 @compiled(inline="always")
-def _cover(source, at, right, w, down, h, side, out, target, channels):  # type: ignore[no-untyped-def]
+def _cover(source, at, w, down, h, side, out, target, channels):  # type: ignore[no-untyped-def]
     """The maximum over a bin of w x h places, each of which stands for side x side of them.
 
-    ``at`` is the first place in ``source``, ``right`` and ``down`` lead to the next ones.
+    ``at`` is the first place in ``source``; ``channels`` and ``down`` lead to the next ones.
     """
     if w <= 2 * side and h <= 2 * side:
-        a, b = at, at + (w - side) * right
+        a, b = at, at + (w - side) * channels
         c = at + (h - side) * down
         if h > side and w > side:
             _four(source, a, b, c, c + b - a, out, target, channels)
@@ -132,8 +130,8 @@ def _cover(source, at, right, w, down, h, side, out, target, channels):  # type:
         x = 0
         below = min(y + side, h - side)
         while True:
-            a = at + y * down + x * right
-            b = at + y * down + min(x + side, w - side) * right
+            a = at + y * down + x * channels
+            b = at + y * down + min(x + side, w - side) * channels
             c = a + (below - y) * down
             if begun:
                 _four_more(source, a, b, c, c + b - a, out, target, channels)
