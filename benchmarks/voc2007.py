@@ -20,7 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sppdet.datasets import read_dataset
+from sppdet.errors import SppdetError
 from sppdet.runtime.files import write_text
+from sppdet.training.folds import data_digest
 
 FIVE = "480,576,688,864,1200"
 """Short sides in pixels; SPP-net paper, section 4.1."""
@@ -86,21 +89,26 @@ def run(words: list[str], log: Path) -> float:
     return time.perf_counter() - start
 
 
+def _trunk(row: Row) -> str:
+    return row.words[row.words.index("--trunk") + 1]
+
+
 def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Train and test one row, or read what an earlier run found."""
     folder: Path = options.output / name
     row, result = ROWS[name], folder / "row.json"
     device = ["--device", options.device] if options.device else []
     words = [*row.words, *device]
-    trunk = row.words[row.words.index("--trunk") + 1]
-    if trunk in options.weights:
-        words += ["--weights", options.weights[trunk]]
+    if _trunk(row) in options.weights:
+        words += ["--weights", options.weights[_trunk(row)]]
     command = " ".join(["sppdet train", str(options.data), "--split trainval", *words])
-    content: dict[str, Any] = {"command": command}
+    content: dict[str, Any] = {"command": command, "data": options.digests}
     if result.exists():
         content = json.loads(result.read_text(encoding="utf-8"))
         if content["command"] != command:
             raise SystemExit(f"{folder}: is of another command, {content['command']}; remove it")
+        if content.get("data") != options.digests:
+            raise SystemExit(f"{folder}: is of other data or other labels; remove it")
     model, report, log = folder / "model.safetensors", folder / "ap.json", folder / "log.txt"
     data = str(options.data)
     if "training_seconds" not in content:
@@ -152,8 +160,22 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     if any(not value for _, _, value in pairs):
         parser.error("--weights: needs TRUNK=FILE")
     options.weights = {name: value for name, _, value in pairs}
+    trunks = sorted({_trunk(ROWS[name]) for name in options.rows})
+    for name, value in options.weights.items():
+        if name not in trunks:
+            parser.error(
+                f"--weights {name}={value}: the trunks of the rows are {', '.join(trunks)}"
+            )
+        if not Path(value).is_file():
+            parser.error(f"--weights {name}={value}: no such file")
     if not options.data.is_dir():
         parser.error(f"{options.data}: no such folder")
+    try:
+        options.digests = [
+            data_digest(read_dataset(options.data, part)) for part in ("trainval", "test")
+        ]
+    except SppdetError as error:
+        parser.error(f"{error}; the protocol needs VOC's splits trainval and test")
     return options
 
 

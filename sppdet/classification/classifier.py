@@ -13,8 +13,9 @@ from torch import nn
 from sppdet.classification.checkpoints import load_state
 from sppdet.classification.data import LabelledImages
 from sppdet.classification.image_sizes import check_size
-from sppdet.classification.networks import NETWORKS, build_network
+from sppdet.classification.networks import build_network
 from sppdet.classification.settings import ClassifySettings
+from sppdet.classification.stems import FIRST_POOLS
 from sppdet.classification.whitening import Whitening
 from sppdet.errors import SppdetError
 from sppdet.runtime.tensor_files import damage_of, load_tensors, save_tensors
@@ -114,7 +115,7 @@ def check_sizes(
     """
     network = shapes_of(settings, classes)
     name = settings.network
-    cifar = settings.stem == "own" and name not in NETWORKS
+    cifar = settings.stem == "own" and name.startswith(tuple(FIRST_POOLS))
     for side in settings.sizes:
         check_size(network, name, side, side, "--stem cifar, or --sizes" if cifar else "--sizes")
     if settings.test_size is not None:

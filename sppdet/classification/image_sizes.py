@@ -77,7 +77,7 @@ def scores_of(network: nn.Module, images: Tensor) -> Tensor:
         output = network(images)
     except RuntimeError:
         height, width = images.shape[2:]
-        check_size(network, "this network", height, width, "--sizes, --size or --test-size")
+        check_size(network, "this network", height, width, "--sizes or --test-size")
         raise
     scores: Tensor = getattr(output, "logits", output)
     return scores

@@ -87,8 +87,8 @@ class Whitening(nn.Module):
         """(B, 3 side^2) float32."""
         if images.shape[2:] != (self.side, self.side):
             raise SppdetError(
-                f"--whiten: takes images of {self.side} x {self.side} px only, not "
-                f"{images.shape[3]} x {images.shape[2]}"
+                f"a network with --whiten takes images of {self.side} x {self.side} px only, not "
+                f"{images.shape[3]} x {images.shape[2]}; give --sizes {self.side}"
             )
         return contrast_normalized(images.float().flatten(1))
 

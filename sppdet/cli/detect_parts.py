@@ -184,10 +184,10 @@ def _finish(
         write_text(order.json, json.dumps(figures, indent=1) + "\n")
     before = f", {totals.skipped} of them before" if totals.skipped else ""
     total = totals.images + len(totals.failed)
+    speed = f", {figures['photographs_per_second']:.2f} photographs per second" * bool(totals.new)
     console.print(
         f"shard {shard}: {total} images done{before}, see {order.output}: "
-        f"{sum(totals.detections.values())} detections, "
-        f"{figures['photographs_per_second']:.2f} photographs per second",
+        f"{sum(totals.detections.values())} detections{speed}",
         markup=False,
         soft_wrap=True,
     )

@@ -55,7 +55,7 @@ def ensemble(
     Example:
       sppdet ensemble lite0.safetensors small.safetensors --data photos
     """
-    from sppdet.cli.evaluate_models import Choices, run_model, test_data
+    from sppdet.cli.evaluate_models import Choices, check_models, run_model, test_data
     from sppdet.cli.progress import finish_batch
     from sppdet.evaluation.ensemble import combine
     from sppdet.evaluation.export import export as write
@@ -68,6 +68,7 @@ def ensemble(
         raise SppdetError(f"{models[0]}: an ensemble needs a second detector")
     if export is not None and export.suffix.lower() != ".json":
         raise SppdetError(f"--export {export}: needs the name of a .json file")
+    check_models(models)
     dataset, _ = test_data(data, split, format, background)
     truths = dataset.all_annotations()
     check_outputs([json_file, export], [*models, dataset.annotation_file])

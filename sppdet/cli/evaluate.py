@@ -16,13 +16,13 @@ from sppdet.cli.options import (
     Format,
     JsonFile,
     LeastIou,
-    Levels,
     MaxPixels,
+    ModelLevels,
+    ModelMapping,
+    ModelPooling,
     NoCache,
-    Pooling,
     Quiet,
     SplitOfTest,
-    WindowMapping,
     Workers,
     one_of,
 )
@@ -88,9 +88,9 @@ def evaluate(
     boxes: Annotated[
         str, one_of("--boxes", BOX_STYLES, "What the four numbers of a box in text files are")
     ] = "xyxy",
-    levels: Levels = None,
-    pooling: Pooling = None,
-    window_mapping: WindowMapping = None,
+    levels: ModelLevels = None,
+    pooling: ModelPooling = None,
+    window_mapping: ModelMapping = None,
     format: Format = None,
     quiet: Quiet = False,
     max_pixels: MaxPixels = None,
@@ -115,7 +115,14 @@ def evaluate(
     if [model, results, proposals].count(None) != 2:
         raise SppdetError("give one of --model, --results and --proposals")
     from sppdet.cli.common import limit_pixels
-    from sppdet.cli.evaluate_models import Choices, about, is_model, run_model, test_data
+    from sppdet.cli.evaluate_models import (
+        Choices,
+        about,
+        check_models,
+        is_model,
+        run_model,
+        test_data,
+    )
     from sppdet.cli.evaluate_tables import print_figures
     from sppdet.cli.progress import console, finish_batch
     from sppdet.evaluation.export import export, export_files
@@ -133,6 +140,8 @@ def evaluate(
         raise SppdetError("--levels, --pooling and --window-mapping belong to --model")
     if compare is not None and is_model(compare) and not compare.is_file():
         raise SppdetError(f"{compare}: no such model; tools/train.py makes one")
+    if compare is not None and is_model(compare):
+        check_models([model, compare] if model is not None else [compare])
     dataset, chosen = test_data(data, split, format, background)
     kind = export_format or ("coco" if _is_json(export_to) else "voc")
     check_outputs(

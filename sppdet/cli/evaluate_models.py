@@ -107,6 +107,25 @@ def run_model(path: Path, dataset: "Dataset", choices: Choices) -> Run:
     return Run(found, failures, thresholds, _about(path, detector))
 
 
+def check_models(paths: "Sequence[Path]") -> None:
+    """Read all models before the first one works for long, and say which are the same.
+
+    Raises:
+        SppdetError: one cannot be read.
+    """
+    from sppdet.cli.progress import console
+    from sppdet.detector import Detector
+
+    digests: dict[str, Path] = {}
+    for path in paths:
+        Detector.load(path, "cpu")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if digest in digests:
+            same = f"note: {path} is the same model as {digests[digest]}"
+            console.print(same, markup=False, soft_wrap=True)
+        digests.setdefault(digest, path)
+
+
 def _about(path: Path, detector: "Detector") -> dict[str, Any]:
     trunk, card = detector.extractor.trunk, detector.card
     return {
@@ -115,12 +134,23 @@ def _about(path: Path, detector: "Detector") -> dict[str, Any]:
         "seed": card.get("settings", {}).get("seed"),
         "trained_on": card.get("data"),
         "trunk": {"name": trunk.name, "layer": trunk.layer, "digest": trunk.digest},
-        "features": detector.extractor.to_json(),
+        "features": _features(detector),
         "heads": detector.scorer.name,
         "box_regression": detector.regression is not None
         or detector.scorer.name.startswith("connected"),
         "settings": asdict(detector.settings),
     }
+
+
+def _features(detector: "Detector") -> dict[str, Any]:
+    """All settings of the features, those too that a model file leaves out."""
+    from sppdet.features.spp import SppRegionFeatures
+
+    known = detector.extractor.to_json()
+    defaults = {"pooling": "max"}
+    if isinstance(detector.extractor, SppRegionFeatures):
+        defaults["mapping"] = "paper"
+    return {**defaults, **known}
 
 
 def about(

@@ -66,7 +66,7 @@ def _more(other: str | None, files: Sequence[str]) -> str:
     )
 
 
-def parse_numbers(text: str, option: str) -> tuple[int, ...]:
+def parse_numbers(text: str, option: str, example: str = "480,688") -> tuple[int, ...]:
     """``"480,576"`` as (480, 576).
 
     Raises:
@@ -77,7 +77,7 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...]:
     except ValueError:
         numbers = ()
     if not numbers or min(numbers) < 1:
-        raise SppdetError(f"{option} {text}: give whole numbers with commas, such as 480,688")
+        raise SppdetError(f"{option} {text}: give whole numbers with commas, such as {example}")
     return numbers
 
 
@@ -173,9 +173,29 @@ WindowMapping = Annotated[
     one_of(
         "--window-mapping",
         WINDOW_MAPPINGS,
-        "Which cells of the map belong to a box: those with their centre inside (paper), the "
-        "released code's, or from the cell nearest one corner to that nearest the other. Default: "
-        "paper. Choices",
+        "SPP-net: which cells of the map belong to a box. Those with their centre inside (paper), "
+        "the released code's, or from the cell nearest one corner to that nearest the other. "
+        "Default: paper. Choices",
+    ),
+]
+ModelLevels = Annotated[
+    str | None,
+    typer.Option(
+        "--levels", help="Pyramid levels: only those of the model, which has learned them."
+    ),
+]
+ModelPooling = Annotated[
+    str | None,
+    one_of(
+        "--pooling", POOLINGS, "What a bin takes of its cells: only as the model has it. Choices"
+    ),
+]
+ModelMapping = Annotated[
+    str | None,
+    one_of(
+        "--window-mapping",
+        WINDOW_MAPPINGS,
+        "SPP-net: which cells of the map belong to a box. Default: the model's. Choices",
     ),
 ]
 MaxPixels = Annotated[
@@ -245,6 +265,7 @@ Disk = Annotated[
     float,
     typer.Option(
         min=0,
+        max=1_000_000,
         help="Gigabytes on the disk for prepared images while training runs. What does not fit is "
         "computed again in each pass.",
     ),

@@ -67,6 +67,10 @@ def lines(context: typer.Context, method: str) -> list[str]:
     given = {name: context.params[name] for name in PAPER}
     left_out = {"scales", "longest_side", "window_mapping"} if method == "rcnn" else set()
     shown = [_option(name, value) for name, value in given.items() if name not in left_out]
+    if context.params.get("layer") == "pyramid":
+        shown.append(f"--levels {context.params.get('levels') or '1,2,3,6'}")
+    if method == "rcnn":
+        shown.append(f"--crop {context.params['crop']}")
     mined, moved = mining("paper", 1.0), regression("paper", method)
     candidates = selection("paper", box_voting=False).max_candidates
     return [

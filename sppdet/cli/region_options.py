@@ -41,7 +41,7 @@ def pyramid_settings(
             "pyramid or pool5"
         )
     if levels is not None:
-        own["levels"] = parse_numbers(levels, "--levels")
+        own["levels"] = parse_numbers(levels, "--levels", "1,2,4")
         if max(own["levels"]) > LARGEST_LEVEL or len(own["levels"]) > LARGEST_LEVEL:
             raise SppdetError(f"--levels {levels}: give at most {LARGEST_LEVEL} bins a side")
     return own | ({"pooling": pooling} if pooling is not None else {})
@@ -82,7 +82,7 @@ def with_choices(
     settings = detector.extractor.to_json()
     own_levels = tuple(settings["levels"])
     own_pooling = settings.get("pooling", "max")
-    if levels is not None and parse_numbers(levels, "--levels") != own_levels:
+    if levels is not None and parse_numbers(levels, "--levels", "1,2,4") != own_levels:
         shown = ",".join(map(str, own_levels))
         raise SppdetError(
             f"--levels {levels}: the model's heads have one weight for each bin of the levels "

@@ -193,6 +193,11 @@ def train(
 
     if keep_examples and (heads != "svm" or method != "spp" or layer in ("fc6", "fc7")):
         raise SppdetError("--keep-examples: belongs to --method spp, --heads svm, --layer pyramid")
+    if method == "rcnn" and not preset:
+        of_spp = {"--scales": scales, "--window-mapping": window_mapping}
+        refuse(of_spp, "belongs to SPP-net; R-CNN sees every box at one size")
+    if heads == "connected" and round_views != MiningSettings.round_views:
+        raise SppdetError("--round-views: belongs to SVMs, which are mined; leave it out")
     crew = training_workers(engine, address, workers, worker_cpus, device, no_cache)
     for line in lines(context, method) if preset else ():
         console.print(line, markup=False, soft_wrap=True)
@@ -226,9 +231,6 @@ def train(
         console.print(f"from the labels: {fitted.reason}{instead}", markup=False, soft_wrap=True)
     features = pyramid_settings(layer, loaded, levels, pooling)
     features["normalize_levels"] = normalize_levels
-    if method == "rcnn" and not preset:
-        of_spp = {"--scales": scales, "--window-mapping": window_mapping}
-        refuse(of_spp, "belongs to SPP-net; R-CNN sees every box at one size")
     sides = parse_numbers(scales, "--scales") if scales else None
     sides = sides or (fitted.scales if fitted else loaded.spec.scales)
     extractor, seen = training_extractor(

@@ -1,7 +1,7 @@
 """Names of images: the path of each relative to the folder that holds them all."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from sppdet.errors import SppdetError
@@ -79,6 +79,34 @@ class ImageFinder:
                 "to the data set"
             )
         return found[0] if found else None
+
+    def find_each(self, names: Iterable[str]) -> dict[str, int]:
+        """The images that ``names`` mean, each meant by one name: by that with most of its path.
+
+        Names that mean no image are left out.
+
+        Raises:
+            SppdetError: a name may mean several images, or an image has two such names.
+        """
+        best: dict[int, tuple[int, list[str]]] = {}
+        for name in names:
+            index = self.find(name)
+            if index is None:
+                continue
+            words = [word for word in name.replace("\\", "/").split("/") if word not in ("", ".")]
+            common = self._common(words, index) if words else 0
+            most, own = best.get(index, (-1, []))
+            if common > most:
+                best[index] = common, [name]
+            elif common == most:
+                own.append(name)
+        for index, (_, own) in best.items():
+            if len(own) > 1:
+                raise SppdetError(
+                    f"{own[0]} and {own[1]} may both be the image {self._names[index]}; name the "
+                    "images by their paths relative to the data set"
+                )
+        return {own[0]: index for index, (_, own) in best.items()}
 
     def _matching(self, name: str) -> list[int]:
         words = [word for word in name.split("/") if word not in ("", ".")]

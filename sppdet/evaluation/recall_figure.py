@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sppdet.errors import SppdetError
 from sppdet.runtime.files import atomic_path
 from sppdet.runtime.outputs import MARK
 
@@ -19,10 +20,12 @@ def draw_recall(path: Path, methods: Mapping[str, Mapping[str, Any]]) -> None:
         methods: by name what :func:`sppdet.evaluation.proposals.evaluate_proposals` gives.
 
     Raises:
-        SppdetError: the file cannot be written.
+        SppdetError: the file cannot be written, or is no .png.
     """
     from matplotlib.figure import Figure
 
+    if path.suffix.lower() != ".png":
+        raise SppdetError(f"{path}: the figure is a PNG; give a name that ends in .png")
     figure = Figure(figsize=(12, 3.8), layout="constrained")
     against_iou, against_number, average = figure.subplots(1, 3)
     most = max(content["numbers"][-1] for content in methods.values())

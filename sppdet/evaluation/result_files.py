@@ -50,6 +50,7 @@ class Reader:
         self.kept: list[tuple[int, int]] = []
         self.seen: set[int] = set()
         self._finder = ImageFinder(dataset.images)
+        self._names: dict[int, str] = {}
         self._by_id = {key: index for index, key in enumerate(dataset.image_ids or ())}
         self._numbered = any(name.isdecimal() for name in dataset.classes)
         self.by_category = {key: name for name, key in category_ids(dataset).items()}
@@ -74,6 +75,13 @@ class Reader:
             self.left_out[f"image {name} is not in the data"] += count
         else:
             self.seen.add(index)
+            before = self._names.setdefault(index, str(name))
+            if before != str(name):
+                raise SppdetError(
+                    f"{self._path}: {before} and {name} may both be the image "
+                    f"{self.dataset.images[index].name}; name the images by their paths relative "
+                    "to the data set"
+                )
         return index
 
     def known(self, name: str, numbered: bool = False) -> str | None:

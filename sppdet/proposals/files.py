@@ -78,7 +78,8 @@ def read_proposals(
     """The boxes of each image, (N, 4) xyxy from 0, half-open, in the images' order.
 
     Images are found in the file by path, file name or name without suffix, as long as it means one
-    of them only; further images of the file are passed over. Boxes are compared with the sizes of
+    of them only; of several names for an image that with most of its path counts. Further images of
+    the file are passed over. Boxes are compared with the sizes of
     the images, so that a wrong order or base is noticed.
 
     Args:
@@ -96,18 +97,16 @@ def read_proposals(
     usual = (None, None) if path.suffix.lower() == ".mat" else ("xyxy", 0)
     order = _agreed(path, "order", order, stated_order, usual[0], tuple(ORDERS))
     base = _agreed(path, "base", base, stated_base, usual[1], (0, 1))
-    finder = ImageFinder(images)
-    found: dict[int, tuple[str, Any]] = {}
-    for name, boxes in content.items():
-        index = finder.find(name)
-        if index is not None:
-            found[index] = (name, boxes)
+    try:
+        found = {index: name for name, index in ImageFinder(images).find_each(content).items()}
+    except SppdetError as error:
+        raise SppdetError(f"{path}: {error}") from None
     result = []
     for index, image in enumerate(images):
         if index not in found:
             raise SppdetError(f"{path}: has no boxes for {image.name}; make it with these images")
-        name, boxes = found[index]
-        checked = _checked(path, name, boxes, order, base, image)
+        name = found[index]
+        checked = _checked(path, name, content[name], order, base, image)
         if not len(checked) and not allow_empty:
             raise SppdetError(f"{path}: the list of boxes of {name} is empty")
         result.append(checked)

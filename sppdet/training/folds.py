@@ -140,4 +140,7 @@ def data_digest(dataset: Dataset) -> str:
         digest.update(f"{path.name} {size}".encode("utf-8", "surrogateescape"))
         digest.update(np.ascontiguousarray(annotations.boxes, np.float32).tobytes())
         digest.update(np.ascontiguousarray(annotations.labels, np.int64).tobytes())
+        for flags in (annotations.difficult, annotations.crowd):
+            if flags.any():  # data without such objects keep the name that earlier versions gave
+                digest.update(np.packbits(flags).tobytes())
     return digest.hexdigest()[:16]

@@ -41,6 +41,15 @@ def test_a_row_is_trained_tested_and_kept(tmp_path: Path) -> None:
     again = script(data, "--output", out, "--rows", "small", "--device", "cpu")
     assert again.returncode == 1
     assert "is of another command" in again.stderr
+    for label in (data / "Annotations").rglob("*.xml"):
+        label.write_text(label.read_text().replace("<difficult>0", "<difficult>1", 1))
+    again = script(data, "--output", out, "--rows", "small")
+    assert again.returncode == 1
+    assert "is of other data or other labels" in again.stderr
+    again = script(scenes / "test", "--output", tmp_path / "other", "--rows", "small")
+    assert again.returncode == 2
+    assert "the protocol needs VOC's splits trainval and test" in again.stderr
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize(
@@ -48,6 +57,9 @@ def test_a_row_is_trained_tested_and_kept(tmp_path: Path) -> None:
     [
         (("--rows", "vgg17"), "--rows vgg17: choose from lite0"),
         (("--weights", "zf5"), "--weights: needs TRUNK=FILE"),
+        (("--weights", "zf=a.safetensors"), "--weights zf=a.safetensors: the trunks of the rows"),
+        (("--rows", "lite0", "--weights", "small=a"), "--weights small=a: the trunks of the rows"),
+        (("--weights", "small=nothing"), "--weights small=nothing: no such file"),
         (("--rows", "small"), "no such folder"),
     ],
 )

@@ -72,6 +72,11 @@ def test_scores_of_says_it_too() -> None:
             "lenet5 does not take images of 20 x 20 px: 32 x 32 px is the only size that it takes; "
             "give --test-size 32",
         ),
+        (
+            ["--network", "vit_b_16", "--sizes", "32"],
+            "vit_b_16 does not take images of 32 x 32 px: 224 x 224 px is the only size that it "
+            "takes; give --sizes 224",
+        ),
         (["--network", "spp5", "--stem", "cifar"], "--stem cifar: is for networks of torchvision"),
     ],
 )

@@ -51,6 +51,7 @@ def test_the_mapping_can_be_another_one_without_training(
         assert command("evaluate", few, *options, "--intervals", "0") == 0
         figures[mapping] = json.loads(file.read_text())
         assert figures[mapping]["about"]["model"]["features"]["mapping"] == mapping
+        assert figures[mapping]["about"]["model"]["features"]["pooling"] == "average"
     plain = tmp_path / "plain.json"
     assert command("evaluate", few, "--model", model, "--json", plain, "--intervals", "0") == 0
     assert json.loads(plain.read_text())["map_area"] == figures["code"]["map_area"]
@@ -92,12 +93,26 @@ def test_two_models_are_compared(
     assert about["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
     assert (about["seed"], comparison["b"]["model"]["seed"]) == (0, 4)
     assert about["settings"]["max_boxes"] == 200
-    assert comparison["b"]["model"]["features"]["levels"] == [1, 2, 3, 6]
+    features = comparison["b"]["model"]["features"]
+    assert (features["levels"], features["pooling"]) == ([1, 2, 3, 6], "max")
+    assert features["mapping"] == "paper"
     for name, change in comparison["classes"].items():
         ours = content["classes"][name]["ap_area"]
         theirs = comparison["b"]["classes"][name]["ap_area"]
         assert change["difference"] == pytest.approx(theirs - ours)
     assert "B - A" in capsys.readouterr().out
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no model")
+    for line, words in (
+        ("broken.safetensors", ("evaluate", few, "--model", model, "--compare", broken)),
+        ("broken.safetensors", ("ensemble", model, broken, "--data", few)),
+    ):
+        assert command(*words) == 2
+        said = capsys.readouterr().err
+        assert line in said
+        assert len(said.splitlines()) == 1  # before anything else is done
+    assert command("ensemble", model, model, "--data", few, "--intervals", "5") == 0
+    assert f"{model.name} is the same model as " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["detect", "evaluate"])
@@ -126,7 +141,9 @@ def test_what_needs_training_is_refused(
     ("options", "line"),
     [
         (("--levels", "1,65"), "--levels 1,65: give at most 64 bins a side"),
-        (("--levels", "0"), "--levels 0"),
+        (("--levels", "0"), "--levels 0: give whole numbers with commas, such as 1,2,4"),
+        (("--round-views", "9", "--heads", "connected"), "--round-views: belongs to SVMs"),
+        (("--disk", "inf"), "'--disk'"),
         (
             ("--levels", "1,2", "--trunk", "alexnet", "--layer", "pool5"),
             "belongs to --layer pyramid",
@@ -164,6 +181,8 @@ def test_the_preset_of_the_papers(
     assert "preset paper: --proposals fast, --boxes 100" in said
     assert "--positive-iou 1.0" in said
     assert "--no-mirror, --no-box-voting" in said
+    assert "--levels 1,2,3,6" in said
+    assert ("--crop warp" in said) == (method == "rcnn")
     detector = Detector.load(path, "cpu")
     settings = detector.card["settings"]
     assert not settings["mirror"]

@@ -62,3 +62,23 @@ def test_images_are_found(images: list[str], name: str, index: int | None) -> No
 def test_a_name_of_two_images_is_refused(images: list[str], name: str) -> None:
     with pytest.raises(SppdetError, match=r"may be .* or "):
         ImageFinder([Path(image) for image in images]).find(name)
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["d/1.jpg", "e/1.jpg", "x.jpg"], {"d/1.jpg": 0}),
+        (["e/1.jpg", "d/1.jpg"], {"d/1.jpg": 0}),
+        (["1", "c/d/1.jpg", "d/1.jpg"], {"c/d/1.jpg": 0}),
+        (["z/2.jpg"], {"z/2.jpg": 1}),
+        ([], {}),
+    ],
+)
+def test_of_several_names_the_longest_counts(names: list[str], found: dict[str, int]) -> None:
+    assert ImageFinder([Path("/c/d/1.jpg"), Path("/c/d/2.jpg")]).find_each(names) == found
+
+
+@pytest.mark.parametrize("names", [["y/2.jpg", "z/2.jpg"], ["2", "2.jpg"], ["./2.jpg", "2.jpg"]])
+def test_two_names_of_one_image_are_refused(names: list[str]) -> None:
+    with pytest.raises(SppdetError, match=r"may both be the image 2\.jpg"):
+        ImageFinder([Path("/c/d/1.jpg"), Path("/c/d/2.jpg")]).find_each(names)

@@ -310,3 +310,18 @@ def test_a_missing_image_is_named_by_its_path(odd, tmp_path):
     (tmp_path / "r.json").write_text("[]")
     notes = read_results(tmp_path / "r.json", odd).notes
     assert any(relative_names(odd.images)[0] in note for note in notes)
+
+
+def test_two_names_of_one_image_are_refused(dataset, tmp_path):
+    """Results of two folders with the same file names: which are those of the image?"""
+    records = [
+        {"image_id": name, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}
+        for name in ("one/000007.png", "one/000007.png", "two/000007.png")
+    ]
+    file = tmp_path / "r.json"
+    file.write_text(json.dumps(records[:2]))
+    assert len(read_results(file, dataset).detections[0]) == 2
+    file.write_text(json.dumps(records))
+    line = "one/000007.png and two/000007.png may both be the image 000007.png"
+    with pytest.raises(SppdetError, match=line):
+        read_results(file, dataset)

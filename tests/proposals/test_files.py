@@ -159,3 +159,18 @@ def test_an_image_that_the_file_lacks(images: list[Path], tmp_path: Path) -> Non
         read_proposals(tmp_path / "p.npz", images)
     with pytest.raises(SppdetError, match=r"\.pkl: proposals are written"):
         write_proposals(tmp_path / "p.pkl", {})
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_another_folder_with_the_same_names(
+    suffix: str, images: list[Path], tmp_path: Path
+) -> None:
+    """Whatever the order, an image gets the boxes of its own path."""
+    path = tmp_path / f"p{suffix}"
+    own, other = {"x/b.jpg": BOXES}, {"z/b.jpg": BOXES[:1]}
+    for content in (own | other, other | own):
+        write_proposals(path, content)
+        assert [len(boxes) for boxes in read_proposals(path, images[:1])] == [len(BOXES)]
+    write_proposals(path, {"w/b.jpg": BOXES, "z/b.jpg": BOXES})
+    with pytest.raises(SppdetError, match=r": w/b.jpg and z/b.jpg may both be the image b\.jpg"):
+        read_proposals(path, images[:1])

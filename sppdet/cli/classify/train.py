@@ -157,7 +157,7 @@ def train(
     try:
         settings = ClassifySettings(
             network=network,
-            levels=parse_numbers(levels, "--levels") if levels else None,
+            levels=parse_numbers(levels, "--levels", "4,2,1") if levels else None,
             stem=stem,
             norm=norm,
             pooling=cast(Any, pooling),
