@@ -156,7 +156,7 @@ def _fits(
     far = float(np.mean([len(one) for each in taken for one in each.negatives])) * quotas.images
     most = settings.mining.room(dimension, len(classes))
     most = min(settings.mining.max_negatives, most)
-    refits = added / min(settings.mining.retrain_after, most)
+    refits = added / min(settings.mining.retrain_after, max(most // 2, 1))
     total = 0.0
     for images_with in quotas.images_with:
         if not images_with:

@@ -38,7 +38,8 @@ def mine(
     scorer = fit_and_evict(heads, examples, range(len(examples)), None, settings)
     give_back_freed_memory()
     order = [views[index] for index in np.random.default_rng(seed).permutation(len(views))]
-    limit = min(settings.retrain_after, most_negatives(settings, examples))
+    # Those that wait are held beside the examples: where there is little room, half as many.
+    limit = min(settings.retrain_after, max(most_negatives(settings, examples) // 2, 1))
     waiting: list[list[Chosen]] = [[] for _ in range(len(examples))]
 
     def learn(labels: Collection[int], scorer: Scorer) -> Scorer:

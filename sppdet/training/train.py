@@ -172,7 +172,8 @@ def _learn(
     collected = collect(dataset, images, dimension, settings)
     readable, examples = collected.readable, collected.examples
     folds = split(readable, settings.seed)
-    regressions = regress(collected, folds, settings, progress)  # frees room for mined examples
+    regressions = regress(collected, folds, settings, progress)  # frees room for the products
+    examples.finish(examples.scale)
     views = views_of(readable, settings.mirror)
     scorer = mine(images, views, heads, examples, settings.mining, settings.seed)
     give_back_freed_memory()
@@ -201,6 +202,7 @@ def _svms(
     """The first two passes over the images that are not left out; no folds."""
     collected = collect(dataset, images, dimension, settings, without)
     regression = regress(collected, [], settings, progress)[0]
+    collected.examples.finish(collected.examples.scale)
     views = views_of(collected.readable, settings.mirror)
     scorer = mine(images, views, heads, collected.examples, settings.mining, settings.seed)
     return Learned(scorer, regression, [], _numbers(collected.examples))
@@ -219,7 +221,7 @@ class Collected:
 
     Attributes:
         readable: numbers of the images that can be read.
-        examples: of the heads.
+        examples: of the heads; they have their scale, and are still to be finished with it.
         regression: for each class the examples of box regression; :func:`regress` empties the list.
     """
 
@@ -235,7 +237,7 @@ def collect(
     settings: TrainSettings,
     without: NDArray[np.int64] | None = None,
 ) -> Collected:
-    """The first pass: the first examples of every class, scaled to a common norm.
+    """The first pass: the first examples of every class, and the scale to a common norm.
 
     ``without`` are the numbers of images that are left out.
 
@@ -267,7 +269,7 @@ def collect(
         raise SppdetError(f"{where(dataset)}: none of its images can be read")
     give_back_freed_memory()
     mean_norm = float(torch.cat(norms).cpu().numpy().mean())
-    examples.finish(settings.mining.target_norm / max(mean_norm, 1e-12))
+    examples.scale = settings.mining.target_norm / max(mean_norm, 1e-12)
     return Collected(readable, examples, regression)
 
 
