@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from running import start
+
 from sppdet.runtime.files import write_text
 
 FIVE = "480,576,688,864,1200"
@@ -169,4 +171,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

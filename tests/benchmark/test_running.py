@@ -93,3 +93,43 @@ def test_a_recorded_command_has_every_option_and_no_place(running: ModuleType) -
         *("python", "benchmarks/x.py", "FRUIT", "--weights", "zf5.safetensors"),
         *("--test-images", "3", "--only", "two words,b"),
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "annotator nothing",
+        "detect nothing",
+        "evaluation --coco128 nothing",
+        "gpu_table nothing",
+        "growth --data here --images nothing",
+        "label_speed nothing",
+        "precision nothing",
+        "search --coco nothing",
+        "selection nothing --model m.safetensors",
+        "suspects nothing",
+        "threads nothing",
+        "voc2007 nothing --output out",
+    ],
+)
+def test_every_script_says_what_is_not_there(
+    words: str,
+    load_script: Callable[[str], ModuleType],
+    ended: Callable[..., tuple[int, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, *rest = words.split()
+    code, line = ended(load_script(name), *rest)
+    assert code == 2
+    assert "error: " in line
+    assert "nothing" in line
+
+
+def test_scripts_that_read_input_start_in_this_way() -> None:
+    bare = {"gpu_check.py", "tables.py"}  # they take no files, and run without the package
+    for path in (Path(__file__).resolve().parents[2] / "benchmarks").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if "__main__" in text and path.name not in bare:
+            assert text.endswith("    start(main)\n"), path.name
