@@ -11,51 +11,35 @@ are `fast`, images are not mirrored.
 
 The detections of finished variants are kept in --work: the same command goes on after a stop, and a
 variant that is added later is compared with the baseline that is there. The table is written after
-each variant to --json, in the form of benchmarks/tables.py, and drawn to --figure.
+each variant to --json, in the form of benchmarks/tables.py, and drawn to --figure. Other images or
+labels, other settings and another version of sppdet are measured again.
 """
 
 import argparse
 import hashlib
-import json
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import date
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from sampled_regions import SampledRegionFeatures
+from ablation_variants import VARIANTS, Variant, extractor_of, heads_of
+from running import command_line, key_of, start, whole, write_table
 
 from sppdet.cli.common import choose_device, images_at_a_time
 from sppdet.cli.splits import training_split
 from sppdet.datasets import Dataset, read_dataset
 from sppdet.detections import Detections
+from sppdet.errors import SppdetError
 from sppdet.evaluation.detecting import detect_all
 from sppdet.evaluation.intervals import bootstrap, compare
 from sppdet.evaluation.voc import VocResult, evaluate_voc
-from sppdet.features.rcnn import RcnnRegionFeatures
 from sppdet.features.regions import RegionExtractor
-from sppdet.features.spp import SppRegionFeatures
-from sppdet.heads.connected import Connected, ConnectedSvms
-from sppdet.heads.linear import LinearSvms
-from sppdet.runtime.files import atomic_path, write_text
-from sppdet.settings import (
-    DetectorSettings,
-    MiningSettings,
-    RcnnSettings,
-    SppSettings,
-    TrainSettings,
-)
+from sppdet.runtime.files import atomic_path
+from sppdet.settings import DetectorSettings, TrainSettings
 from sppdet.training.train import train
-from sppdet.trunks import Trunk, load_trunk
-
-FIVE = (480, 576, 688, 864, 1200)
-"""The paper's scales; the trunk's first scale stands in the place of 688."""
+from sppdet.trunks import load_trunk
 
 COLUMNS = {
     "data": "",
@@ -69,78 +53,20 @@ COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One changed choice.
-
-    Attributes:
-        choice: which choice it changes; ``--only`` names these.
-        name: what it is instead.
-        features: settings of SPP-net's features that differ; ``scales`` 5 means the paper's five.
-        training: settings of the training that differ.
-        heads: a name in :func:`heads_of`.
-        method: spp, rcnn or sampled (:mod:`sampled_regions`).
-    """
-
-    choice: str
-    name: str
-    features: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    heads: str = "svm"
-    method: str = "spp"
-
-
-VARIANTS = (
-    Variant("baseline", "SPP-net, 1 scale, levels 1,2,3,6, max, SVMs"),
-    Variant("levels", "1", {"levels": (1,)}),
-    Variant("levels", "1,2", {"levels": (1, 2)}),
-    Variant("levels", "1,2,4", {"levels": (1, 2, 4)}),
-    Variant("levels", "7: 49 bins, one level", {"levels": (7,)}),
-    Variant("pooling", "average", {"pooling": "average"}),
-    Variant("scales", "5", {"scales": 5}),
-    Variant("mapping", "code: 6.5 px at stride 16", {"mapping": "code"}),
-    Variant("mapping", "nearest centres", {"mapping": "nearest"}),
-    Variant("mapping", "samples between cells, as RoIAlign", method="sampled"),
-    Variant("regression", "none", training={"box_regression": False}),
-    Variant("mining", "none", training={"mining": MiningSettings(hard_per_image=0)}),
-    Variant("heads", "softmax on fine-tuned layers", heads="connected"),
-    Variant("heads", "SVMs on the same fc7", heads="connected-svm"),
-    Variant("method", "R-CNN", method="rcnn"),
-)
-
-
-def heads_of(name: str) -> LinearSvms | Connected | ConnectedSvms:
-    """What learns from the features."""
-    if name == "svm":
-        return LinearSvms()
-    return Connected() if name == "connected" else ConnectedSvms(Connected(), LinearSvms())
-
-
-def extractor_of(variant: Variant, trunk: Trunk) -> RegionExtractor:
-    """The features of a variant."""
-    if variant.method == "rcnn":
-        return RcnnRegionFeatures(trunk, RcnnSettings(trunk.spec.crop, trunk.spec.context))
-    chosen = dict(variant.features)
-    base = trunk.spec.scales[0]
-    scales = (base,)
-    if chosen.pop("scales", 1) == 5:
-        scales = tuple(round(base * side / 688 / 16) * 16 for side in FIVE)
-    kind = SampledRegionFeatures if variant.method == "sampled" else SppRegionFeatures
-    return kind(trunk, SppSettings(scales, **chosen))
-
-
 def main() -> None:
     """Train, test and write, variant by variant."""
     options = parse()
     where = choose_device(options.device)
     workers = images_at_a_time(where, options.workers)
     trunk = load_trunk(options.trunk, options.weights, where)
+    datasets = [subset(path, options) for path in options.data]
     rows: list[list[Any]] = []
-    for path in options.data:
-        dataset = subset(path, options.images, options.seed)
+    for path, dataset in zip(options.data, datasets, strict=True):
+        place = path.absolute().name
+        content = content_digest(dataset)
         baseline: VocResult | None = None
         for variant in VARIANTS:
-            if variant.choice not in options.only:
+            if options.only and variant.choice not in ("baseline", *options.only):
                 continue
             settings = TrainSettings(
                 detector=DetectorSettings("fast", options.boxes),
@@ -150,10 +76,16 @@ def main() -> None:
             )
             settings = replace(settings, **variant.training)
             extractor = extractor_of(variant, trunk)
-            found, seconds = detections_of(dataset, variant, extractor, settings, options)
+            name = key_of(content, described(variant, extractor, settings), options.folds)
+            file = options.work / f"{place}-{variant.choice}-{name}.npz"
+            if file.is_file():
+                found, seconds = read(file, len(dataset.images), dataset.classes)
+            else:
+                found, seconds = detections_of(dataset, variant, extractor, settings, options.folds)
+                keep(file, found, seconds)
             figures = evaluate_voc(found, dataset.all_annotations(), dataset.classes)
             baseline = baseline or figures
-            rows.append([path.name, *row(variant, figures, baseline, len(dataset.images), seconds)])
+            rows.append([place, *row(variant, figures, baseline, len(dataset.images), seconds)])
             print(*rows[-1], sep="  ", flush=True)
             write(rows, options)
 
@@ -165,36 +97,75 @@ def parse() -> argparse.Namespace:
     )
     choices = list(dict.fromkeys(variant.choice for variant in VARIANTS))
     parser.add_argument("data", type=Path, nargs="+", help="data sets; training splits are taken")
-    parser.add_argument("--folds", type=int, default=3)
-    parser.add_argument("--images", type=int, help="at most so many images of a data set")
-    parser.add_argument("--boxes", type=int, default=2000, help="proposals per image")
+    parser.add_argument("--folds", type=whole(2), default=3)
+    parser.add_argument("--images", type=whole(2), help="at most so many images of a data set")
+    parser.add_argument("--boxes", type=whole(1), default=2000, help="proposals per image")
     parser.add_argument("--trunk", default="lite0")
     parser.add_argument("--weights", help="of the trunk")
     parser.add_argument("--only", help=f"choices, with commas: {', '.join(choices)}")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=whole(0), default=0)
     parser.add_argument("--device")
-    parser.add_argument("--workers", type=int)
+    parser.add_argument("--workers", type=whole(1))
     parser.add_argument("--work", type=Path, default=Path("out") / "ablations")
     parser.add_argument("--json", type=Path, default=Path("out") / "ablations.json")
     parser.add_argument("--figure", type=Path, default=Path("out") / "ablations.png")
     options = parser.parse_args()
-    wanted = options.only.split(",") if options.only else choices
-    unknown = [name for name in wanted if name not in choices]
+    options.only = options.only.split(",") if options.only else None
+    unknown = [name for name in options.only or () if name not in choices]
     if unknown:
         parser.error(f"--only {unknown[0]}: choose from {', '.join(choices)}")
-    options.only = {"baseline", *wanted}
-    if options.folds < 2:
-        parser.error("--folds: at least 2")
     return options
 
 
-def subset(path: Path, images: int | None, seed: int) -> Dataset:
-    """The training split, or some of its images in a random order."""
+def subset(path: Path, options: argparse.Namespace) -> Dataset:
+    """The training split, or some of its images in a random order.
+
+    Raises:
+        SppdetError: it cannot be read, or has fewer images than there are folds.
+    """
     dataset = read_dataset(path, training_split(path, None))
-    if images is None or images >= len(dataset.images):
-        return dataset
-    order = np.random.default_rng(seed).permutation(len(dataset.images))
-    return dataset.subset(sorted(order[:images].tolist()), dataset.split)
+    count = len(dataset.images)
+    if options.images is not None and options.images < count:
+        order = np.random.default_rng(options.seed).permutation(count)
+        count = options.images
+        dataset = dataset.subset(sorted(order[:count].tolist()), dataset.split)
+    if count < 2:
+        raise SppdetError(f"{path}: has {count} images, and folds need at least 2")
+    if count < options.folds:
+        raise SppdetError(
+            f"--folds {options.folds}: more than the {count} images of {path} that are taken; give "
+            f"at most {count}"
+        )
+    return dataset
+
+
+def content_digest(dataset: Dataset) -> str:
+    """A name of all that is learned from: the images' files, byte for byte, and the labels."""
+    digest = hashlib.sha256("\0".join(dataset.classes).encode())
+    for index, path in enumerate(dataset.images):
+        one = dataset.annotations(index)
+        parts = [path.name.encode("utf-8", "surrogateescape")]
+        parts.append(path.read_bytes() if path.is_file() else b"")
+        parts += [a.tobytes() for a in (one.boxes, one.labels, one.difficult, one.crowd)]
+        for part in parts:
+            digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()
+
+
+def described(
+    variant: Variant, extractor: RegionExtractor, settings: TrainSettings
+) -> dict[str, Any]:
+    """All that decides the detections of a variant besides the data, as JSON."""
+    training = asdict(settings)
+    for name in ("workers", "store_bytes"):
+        del training[name]
+    trunk = extractor.trunk
+    return {
+        "trunk": [trunk.spec.name, trunk.digest, asdict(trunk.preprocessing), trunk.device.type],
+        "features": extractor.to_json(),
+        "training": training,
+        "heads": [variant.heads, asdict(heads_of(variant.heads))],
+    }
 
 
 def detections_of(
@@ -202,29 +173,14 @@ def detections_of(
     variant: Variant,
     extractor: RegionExtractor,
     settings: TrainSettings,
-    options: argparse.Namespace,
+    folds: int,
 ) -> tuple[list[Detections], float]:
     """The detections in every image, by the detector of the other folds; and the seconds."""
     count = len(dataset.images)
-    described = asdict(settings)
-    for name in ("workers", "store_bytes"):
-        del described[name]
-    key = [
-        [path.name for path in dataset.images],
-        extractor.trunk.digest,
-        extractor.to_json(),
-        described,
-        variant.heads,
-        options.folds,
-    ]
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    file = options.work / f"{dataset.path.name}-{variant.choice}-{digest}.npz"
-    if file.is_file():
-        return read(file, count, dataset.classes)
     found = [Detections.none(dataset.classes)] * count
-    start = time.perf_counter()
+    begun = time.perf_counter()
     order = np.random.default_rng(settings.seed).permutation(count)
-    for fold in np.array_split(order, options.folds):
+    for fold in np.array_split(order, folds):
         others = np.setdiff1d(np.arange(count), fold)
         trained = train(
             dataset.subset(others.tolist(), "fold"),
@@ -237,9 +193,7 @@ def detections_of(
         results, _ = detect_all(trained.detector, files, settings.workers)
         for index, result in zip(fold.tolist(), results, strict=True):
             found[index] = result
-    seconds = time.perf_counter() - start
-    keep(file, found, seconds)
-    return found, seconds
+    return found, time.perf_counter() - begun
 
 
 def keep(file: Path, found: Sequence[Detections], seconds: float) -> None:
@@ -284,27 +238,13 @@ def row(
 
 def write(rows: list[list[Any]], options: argparse.Namespace) -> None:
     """Write the table and the figure of the rows so far."""
-    short = f" --images {options.images}" if options.images else ""
-    names = " ".join(path.name.upper() for path in options.data)
-    git = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    content = {
-        "command": [
-            f"python benchmarks/ablations.py {names} --folds {options.folds}{short} "
-            f"--trunk {options.trunk} --seed {options.seed}"
-        ],
-        "commit": commit or "not recorded",
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}; Python "
-        f"{platform.python_version()}, torch {torch.__version__}",
-        "threads": torch.get_num_threads(),
-        "date": date.today().isoformat(),
-        "note": f"Mean area AP at IoU 0.5 on {options.folds} folds of the training splits, "
-        "differences from the first row of the same data with paired bootstrap intervals over the "
-        f"images. {options.trunk}, {options.boxes:,} proposals `fast`, no mirrored images.",
-        "columns": COLUMNS,
-        "rows": rows,
-    }
-    write_text(options.json, json.dumps(content, indent=1) + "\n")
+    names = [path.absolute().name.upper() for path in options.data]
+    note = (
+        f"Mean area AP at IoU 0.5 on {options.folds} folds of the training splits, differences "
+        "from the first row of the same data with paired bootstrap intervals over the images. "
+        f"{options.trunk}, {options.boxes:,} proposals `fast`, no mirrored images."
+    )
+    write_table(options.json, command_line("ablations.py", names, options), note, COLUMNS, rows)
     draw(rows, options.figure)
 
 
@@ -335,4 +275,4 @@ def draw(rows: list[list[Any]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

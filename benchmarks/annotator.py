@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from annotator_actions import DRAWN, actions_of
+from running import start, whole
 
 from sppdet.boxes import as_boxes
 from sppdet.cli.splits import training_split
@@ -207,7 +208,7 @@ def main() -> None:
     parser.add_argument("--split", help="Photographs to label. Default: trainval or train.")
     parser.add_argument("--test", default="test", help="Split for the average precision.")
     parser.add_argument("--order", default="uncertain", choices=("uncertain", "random", "name"))
-    parser.add_argument("--photographs", type=int, default=100)
+    parser.add_argument("--photographs", type=whole(1), default=100)
     parser.add_argument("--steps", default=",".join(map(str, STEPS)))
     parser.add_argument("--pause", type=float, default=3, help="Seconds between photographs.")
     parser.add_argument("--json", type=Path)
@@ -245,4 +246,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

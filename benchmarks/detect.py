@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import torch
 import torchvision
+from running import start, whole
 from torchvision.transforms.functional import to_tensor
 
 from sppdet.benchmark.speed import machine
@@ -41,11 +42,11 @@ def main() -> None:
     )
     parser.add_argument("photo", type=Path)
     parser.add_argument("--model", type=Path, help="default: the model that ships")
-    parser.add_argument("--side", type=int, default=500, help="longer side of the photograph")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--side", type=whole(1), default=500, help="longer side of the photograph")
+    parser.add_argument("--threads", type=whole(1), default=2)
+    parser.add_argument("--repeats", type=whole(1), default=7)
     parser.add_argument("--folder", type=Path, help="measure the throughput on these photographs")
-    parser.add_argument("--number", type=int, default=60, help="of photographs of the folder")
+    parser.add_argument("--number", type=whole(1), default=60, help="of photographs of the folder")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -101,4 +102,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

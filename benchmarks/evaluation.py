@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from running import start
 
 from sppdet.datasets import Annotations, Dataset, read_dataset
 from sppdet.detections import Detections
@@ -30,6 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--coco128", type=Path, help="a folder with COCO128")
     options = parser.parse_args()
+    coco = None if options.coco128 is None else read_dataset(options.coco128)
     found, annotations, classes = synthetic(5000, 20, 20)
     print("| what (100,000 detections, 15,000 objects, 5,000 images, 20 classes) | seconds |")
     print("|---|---|")
@@ -38,8 +40,8 @@ def main() -> None:
     print(f"| VOC AP, 11-point and area | {seconds} |")
     print(f"| error kinds and gains | {timed(lambda: analyse(result))} |")
     print(f"| bootstrap, 1,000 samples | {timed(lambda: bootstrap(result, 5000), 1)} |")
-    if options.coco128 is not None:
-        agreement(read_dataset(options.coco128))
+    if coco is not None:
+        agreement(coco)
 
 
 def agreement(dataset: Dataset) -> None:
@@ -123,4 +125,4 @@ def timed(work: Callable[[], object], repeats: int = 5) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

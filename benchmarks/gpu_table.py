@@ -11,6 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from running import start
+
 RESULT = Path(__file__).resolve().parent / "results" / "gpu.json"
 
 ROWS = [
@@ -114,4 +116,4 @@ def rounded(parts: Any, path: str, factor: float) -> float | str:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from running import several, start, whole
 
 from sppdet.runtime.files import write_text
 
@@ -246,15 +247,17 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the rendered scenes")
     parser.add_argument("--layout", choices=LAYOUTS, default="voc")
-    parser.add_argument("--images", default="500,1000,2000,5000", help="numbers, by comma")
+    parser.add_argument(
+        "--images", type=several(1), default="500,1000,2000,5000", help="numbers, by comma"
+    )
     parser.add_argument("--size", default="500x375", help="width and height of a scene in pixels")
-    parser.add_argument("--workers", type=int, default=2, help="images at a time")
+    parser.add_argument("--workers", type=whole(1), default=2, help="images at a time")
     parser.add_argument("--json", type=Path, help="file of the figures, in the form of tables.py")
     parser.add_argument("--details", type=Path, help="file of what was measured, which is kept")
     parser.add_argument("--figure", type=Path, help="PNG")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(words)
-    options.images = sorted(int(one) for one in options.images.split(","))
+    options.images.sort()
     options.size = tuple(int(one) for one in options.size.split("x"))
     return options
 
@@ -290,4 +293,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

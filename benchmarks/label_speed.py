@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from annotator import Server
+from running import several, start, whole
 
 from sppdet.cli.splits import training_split
 from sppdet.datasets import Dataset, read_dataset
@@ -150,9 +151,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, nargs="+")
-    parser.add_argument("--labelled", default="100,500", help="Numbers of labelled photographs.")
-    parser.add_argument("--photographs", type=int, default=1000, help="In the folder.")
-    parser.add_argument("--large", type=int, default=5000, help="Photographs of a large folder.")
+    parser.add_argument(
+        "--labelled", type=several(0), default="100,500", help="Numbers of labelled photographs."
+    )
+    parser.add_argument("--photographs", type=whole(1), default=1000, help="In the folder.")
+    parser.add_argument(
+        "--large", type=whole(1), default=5000, help="Photographs of a large folder."
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     datasets = [read_dataset(path, training_split(path, None)) for path in options.data]
@@ -161,7 +166,7 @@ def main() -> None:
         place = Path(temporary)
         os.environ["SPPDET_CACHE"] = str(place / "cache")
         subprocess.run([sys.executable, "-m", "sppdet", "warm-up", "--quiet"], check=True)
-        for labelled in map(int, options.labelled.split(",")):
+        for labelled in options.labelled:
             folder = place / f"labelled-{labelled}"
             fill(folder, datasets, labelled, options.photographs)
             rows.append(measured(folder, labelled, options.photographs))
@@ -176,4 +181,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from running import start, whole
 from torch import Tensor, nn
 
 from sppdet.benchmark.speed import machine
@@ -70,8 +71,10 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", type=Path, help="of SPP-net; default: the model that ships")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--photos", type=int, default=5, help="photographs for times and scores")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--photos", type=whole(1), default=5, help="photographs for times and scores"
+    )
+    parser.add_argument("--threads", type=whole(1), default=2)
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -126,4 +129,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

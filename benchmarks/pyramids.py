@@ -8,119 +8,54 @@ the whole image and nine windows of its map with their mirror images (``views``,
     python benchmarks/pyramids.py CIFAR10 --seeds 0,1,2
     python benchmarks/pyramids.py CIFAR10 --images 1000 --epochs 4 --rows "no SPP,one size"
 
-Each finished training is kept in --work, so that the same command goes on after a stop. One table
-has the accuracies, the other one what the paper claims, what is found here and its 95 % interval:
-that of the difference over the same test images, with the spread of the seeds.
+Each finished training is kept in --work, so that the same command goes on after a stop; other
+images, labels or settings, or another version of sppdet, are trained again. One table has the
+accuracies, the other one what the paper claims, what is found here and its 95 % interval: that of
+the difference over the same test images, with the spread of the seeds.
 """
 
 import argparse
-import json
-import os
-import platform
-import subprocess
-import sys
+import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pyramid_rows import CLAIMS, ROWS, SIDE, WAYS, WHOLE, Row, settings_of, ways_of
+from running import command_line, key_of, several, start, whole, write_table
 from torch import nn
 
 from sppdet.classification.batches import test_batches
 from sppdet.classification.data import LabelledImages, open_split
-from sppdet.classification.networks import WITH_LEVELS
-from sppdet.classification.settings import Augmentation, ClassifySettings
+from sppdet.classification.settings import ClassifySettings
 from sppdet.classification.training import Training
 from sppdet.classification.views import multi_view_scores
 from sppdet.cli.common import choose_device
-from sppdet.runtime.files import atomic_path, write_text
-
-SIDE, WHOLE = 32, 36
-"""Pixels: of a training crop, and of a whole test image at the same magnification."""
-
-SMALLEST = (28 / 32) ** 2
-"""Part of the area of the smallest crop: 28 px of 32, as 224 of 256."""
-
-BINS = (4, 2, 1)
-"""The pyramid of most rows, 21 bins of a map of 8 x 8 cells."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One network and how it is trained."""
-
-    name: str
-    network: str = "spp5"
-    levels: tuple[int, ...] | None = BINS
-    pooling: str = "max"
-    sizes: tuple[int, ...] = (SIDE,)
-
-
-ROWS = (
-    Row("no SPP", "spp5-flatten", None),
-    Row("one size"),
-    Row("two sizes", sizes=(26, SIDE)),
-    Row("levels 1", levels=(1,)),
-    Row("levels 2,1", levels=(2, 1)),
-    Row("levels 6,3,2,1", levels=(6, 3, 2, 1)),
-    Row("level 4", levels=(4,)),
-    Row("level 5", levels=(5,)),
-    Row("level 7", levels=(7,)),
-    Row("average", pooling="average"),
-)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A difference that the paper finds: ``better`` is more accurate than ``worse``."""
-
-    text: str
-    better: tuple[str, str]
-    worse: tuple[str, str]
-
-
-CLAIMS = (
-    Claim("a pyramid helps", ("one size", "crop"), ("no SPP", "crop")),
-    Claim("several training sizes help", ("two sizes", "crop"), ("one size", "crop")),
-    Claim("the whole image beats its crop", ("one size", "whole"), ("one size", "crop")),
-    Claim("several views help", ("one size", "views"), ("one size", "whole")),
-    Claim("more levels help: 4,2,1 against 2,1", ("one size", "whole"), ("levels 2,1", "whole")),
-    Claim("2,1 against 1", ("levels 2,1", "whole"), ("levels 1", "whole")),
-    Claim("6,3,2,1 against 4,2,1", ("levels 6,3,2,1", "whole"), ("one size", "whole")),
-    Claim(
-        "levels, not bins: 21 bins of 4,2,1 against 25 of one level",
-        ("one size", "whole"),
-        ("level 5", "whole"),
-    ),
-    Claim("4,2,1 against 16 bins of one level", ("one size", "whole"), ("level 4", "whole")),
-    Claim(
-        "50 bins of 6,3,2,1 against 49 of one level",
-        ("levels 6,3,2,1", "whole"),
-        ("level 7", "whole"),
-    ),
-    Claim("maxima against averages", ("one size", "whole"), ("average", "whole")),
-)
-"""What is compared, as (row, way of testing)."""
-
-WAYS = ("crop", "whole", "views")
+from sppdet.errors import SppdetError
+from sppdet.runtime.files import atomic_path
 
 
 def main() -> None:
     """Train, test and write, row by row."""
     options = parse()
     device = choose_device(options.device)
-    train = subset(open_split(options.data, "train"), options.images)
-    test = subset(open_split(options.data, "test"), options.test_images)
+    train, test = opened(options)
+    content = [content_digest(train), content_digest(test), device.type]
     right: dict[tuple[str, str], list[NDArray[np.bool_]]] = {}
     for seed in options.seeds:
         for row in ROWS:
-            if row.name not in options.rows:
+            if options.rows and shown(row) not in options.rows:
                 continue
-            for way, correct in run(row, seed, train, test, device, options).items():
+            settings = settings_of(row, seed, options.epochs)
+            key = key_of(content, settings.to_dict(), [SIDE, WHOLE])
+            file = (
+                options.work / f"{shown(row).replace(' ', '-').replace('/', ',')}-{seed}-{key}.npz"
+            )
+            found = run(settings, ways_of(row), train, test, device, file)
+            for way, correct in found.items():
                 right.setdefault((row.name, way), []).append(correct)
             print(
                 f"seed {seed}  {row.name:16}",
@@ -137,22 +72,66 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, help="CIFAR-10 as folders, or another set of 32 px")
-    parser.add_argument("--images", type=int, help="training images of each class; default: all")
-    parser.add_argument("--test-images", type=int, help="test images of each class; default: all")
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--rows", default=",".join(row.name.replace(",", "/") for row in ROWS))
+    parser.add_argument(
+        "--images", type=whole(1), help="training images of each class; default: all"
+    )
+    parser.add_argument(
+        "--test-images", type=whole(1), help="test images of each class; default: all"
+    )
+    parser.add_argument("--epochs", type=whole(1), default=20)
+    parser.add_argument(
+        "--seeds", type=several(0), default="0,1,2", help="each is a training of every row"
+    )
+    parser.add_argument(
+        "--rows", help=f"with commas; default: all of {', '.join(map(shown, ROWS))}"
+    )
     parser.add_argument("--device")
     parser.add_argument("--work", type=Path, default=Path("out") / "pyramids")
     parser.add_argument("--json", type=Path, default=Path("out") / "pyramids.json")
     options = parser.parse_args()
-    options.seeds = [int(word) for word in options.seeds.split(",")]
-    options.rows = [name.strip().replace("/", ",") for name in options.rows.split(",")]
-    unknown = set(options.rows) - {row.name for row in ROWS}
+    options.rows = [word.strip() for word in options.rows.split(",")] if options.rows else None
+    unknown = set(options.rows or ()) - set(map(shown, ROWS))
     if unknown:
-        names = ", ".join(row.name.replace(",", "/") for row in ROWS)
-        parser.error(f"--rows {min(unknown)}: choose from {names}")
+        parser.error(f"--rows {min(unknown)}: choose from {', '.join(map(shown, ROWS))}")
     return options
+
+
+def shown(row: Row) -> str:
+    """A row's name as --rows takes it, where a comma is between two rows."""
+    return row.name.replace(",", "/")
+
+
+def opened(options: argparse.Namespace) -> tuple[LabelledImages, LabelledImages]:
+    """The training and the test images.
+
+    Raises:
+        SppdetError: they cannot be read, do not suit each other, or are fewer than a batch.
+    """
+    train, test = open_split(options.data, "train"), open_split(options.data, "test")
+    if train.classes != test.classes:
+        raise SppdetError(f"{options.data}: train and test have different classes (folders)")
+    if any(
+        one.packed is None or one.packed.shape[1] != one.packed.shape[2] for one in (train, test)
+    ):
+        raise SppdetError(f"{options.data}: give images of one size, such as 32 x 32 px")
+    train, test = subset(train, options.images), subset(test, options.test_images)
+    batch = ClassifySettings.batch_size
+    if len(train) < batch:
+        named = options.data if options.images is None else f"--images {options.images}"
+        raise SppdetError(
+            f"{named}: that is {len(train)} training images of {len(train.classes)} classes, and a "
+            f"batch has {batch}; give more"
+        )
+    return train, test
+
+
+def content_digest(data: LabelledImages) -> str:
+    """A name of the classes, the labels and the pixels."""
+    assert data.packed is not None
+    digest = hashlib.sha256("\0".join(data.classes).encode())
+    for part in (data.labels, np.array(data.packed.shape), data.packed):
+        digest.update(hashlib.sha256(np.ascontiguousarray(part)).digest())
+    return digest.hexdigest()
 
 
 def subset(data: LabelledImages, count: int | None) -> LabelledImages:
@@ -174,46 +153,22 @@ def subset(data: LabelledImages, count: int | None) -> LabelledImages:
     )
 
 
-def settings_of(row: Row, seed: int, epochs: int) -> ClassifySettings:
-    """The training of a row."""
-    return ClassifySettings(
-        row.network,
-        row.levels if row.network in WITH_LEVELS else None,
-        pooling="average" if row.pooling == "average" else "max",
-        epochs=epochs,
-        sizes=row.sizes,
-        test_size=SIDE,
-        schedule="linear",
-        label_smoothing=0.1,
-        average=0.995,
-        seed=seed,
-        augmentation=Augmentation(SMALLEST, 1.0),
-    )
-
-
-def ways_of(row: Row) -> tuple[str, ...]:
-    """How a row's network can be tested: without a pyramid it takes the crop only."""
-    return WAYS if row.network in WITH_LEVELS else WAYS[:1]
-
-
 def run(
-    row: Row,
-    seed: int,
+    settings: ClassifySettings,
+    ways: tuple[str, ...],
     train: LabelledImages,
     test: LabelledImages,
     device: torch.device,
-    options: argparse.Namespace,
+    file: Path,
 ) -> dict[str, NDArray[np.bool_]]:
-    """Which test images a network names rightly, for each way of testing."""
-    name = f"{row.name.replace(' ', '-')}-{seed}-{options.epochs}-{len(train)}-{len(test)}.npz"
-    file = options.work / name
+    """Which test images a network names rightly, for each way of testing; kept in a file."""
     if file.is_file():
         with np.load(file) as content:
-            return {way: content[way] for way in ways_of(row)}
-    training = Training(settings_of(row, seed, options.epochs), train.classes, device)
+            return {way: content[way] for way in ways}
+    training = Training(settings, train.classes, device)
     while not training.finished:
         training.run_epoch(train, None)
-    right = tested(training.result(), test, training.settings, device, ways_of(row))
+    right = tested(training.result(), test, training.settings, device, ways)
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(file) as temporary, temporary.open("wb") as stream:
         np.savez(stream, **right)
@@ -270,6 +225,11 @@ def write(
     options: argparse.Namespace,
 ) -> None:
     """Write both tables of what is done so far."""
+    command = command_line("pyramids.py", [options.data.absolute().name.upper()], options)
+    note = (
+        f"Top-1 accuracy in % on {test:,} test images, {train:,} training images, "
+        f"{options.epochs} epochs; differences in points."
+    )
     rows: list[list[Any]] = []
     for row in ROWS:
         if (row.name, "crop") not in right:
@@ -283,7 +243,8 @@ def write(
         count = len(right[row.name, "crop"])
         rows.append([row.name, levels, row.pooling, sizes, count, *found])
     columns = dict.fromkeys(("row", "levels", "pooling", "training sizes, px", "seeds"), "")
-    save(options.json, rows, columns | dict.fromkeys(WAYS, ".2f"), train, test, options)
+    columns |= dict.fromkeys(WAYS, ".2f")
+    write_table(options.json, command, note, columns, rows)
     claims: list[list[Any]] = []
     for claim in CLAIMS:
         pair = right.get(claim.better), right.get(claim.worse)
@@ -301,39 +262,8 @@ def write(
         "here": "",
     }
     path = options.json.with_name(f"{options.json.stem.removesuffix('s')}_claims.json")
-    save(path, claims, heads, train, test, options)
-
-
-def save(
-    path: Path,
-    rows: list[list[Any]],
-    columns: dict[str, str],
-    train: int,
-    test: int,
-    options: argparse.Namespace,
-) -> None:
-    """One table in the form of benchmarks/tables.py."""
-    git = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    limits = f" --images {options.images}" if options.images else ""
-    limits += f" --test-images {options.test_images}" if options.test_images else ""
-    content = {
-        "command": [
-            f"python benchmarks/pyramids.py CIFAR10{limits} --epochs {options.epochs} "
-            f"--seeds {','.join(map(str, options.seeds))}"
-        ],
-        "commit": commit or "not recorded",
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}; Python "
-        f"{platform.python_version()}, torch {torch.__version__}",
-        "threads": torch.get_num_threads(),
-        "date": date.today().isoformat(),
-        "note": f"Top-1 accuracy in % on {test:,} test images, {train:,} training images, "
-        f"{options.epochs} epochs; differences in points.",
-        "columns": columns,
-        "rows": rows,
-    }
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_table(path, command, note, heads, claims)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start(main)

@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from running import start, whole
+
 from sppdet.cli.detect import shipped_model
 from sppdet.detector import Detector
 from sppdet.scale.parts import ShardFolder
@@ -25,9 +27,9 @@ from sppdet.scale.shards import Shard
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photograph", type=Path)
-    parser.add_argument("--links", type=int, default=5000)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--part-images", type=int, default=50)
+    parser.add_argument("--links", type=whole(1), default=5000)
+    parser.add_argument("--workers", type=whole(1), default=2)
+    parser.add_argument("--part-images", type=whole(1), default=50)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     detector = Detector.load(shipped_model(), "cpu")
@@ -58,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from running import start, whole
 
 from sppdet.images import read_image
 from sppdet.proposals import METHODS, propose, resize_for_search
@@ -43,8 +44,8 @@ def main() -> None:
     parser.add_argument(
         "--methods", default="complete,fast,quality,tiny,opencv-fast,opencv-quality,packages"
     )
-    parser.add_argument("--images", type=int, help="only the first so many photographs")
-    parser.add_argument("--package-images", type=int, default=10, help="for the slow packages")
+    parser.add_argument("--images", type=whole(1), help="only the first so many photographs")
+    parser.add_argument("--package-images", type=whole(1), default=10, help="for the slow packages")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
 
@@ -204,4 +205,4 @@ def _table(results: list[dict[str, object]]) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

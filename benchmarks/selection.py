@@ -12,6 +12,8 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from running import start
+
 from sppdet.datasets import read_dataset
 from sppdet.detector import Detector
 from sppdet.evaluation.detecting import detect_all
@@ -56,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

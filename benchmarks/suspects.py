@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from running import start, whole
 
 from sppdet.boxes import Boxes, iou
 from sppdet.cli.splits import training_split
@@ -39,7 +40,7 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path, help="a data set; its training split is taken")
     parser.add_argument("--share", type=float, default=0.05, help="of the labels that are broken")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of the choice")
     parser.add_argument("--trunk", default="lite0")
     parser.add_argument("--iou", type=float, default=0.3, help="of a missing box and the label")
     parser.add_argument("--json", type=Path, help="write the ranks of the broken labels here")
@@ -156,4 +157,4 @@ def moved(
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

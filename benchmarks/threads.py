@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from running import start, whole
 
 from sppdet.benchmark.speed import machine
 from sppdet.cli.detect import shipped_model
@@ -61,9 +62,9 @@ def main() -> None:
     )
     parser.add_argument("photo", type=Path)
     parser.add_argument("--model", type=Path, help="default: the model that ships")
-    parser.add_argument("--requests", type=int, default=8)
-    parser.add_argument("--turns", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=2, help="of PyTorch, for each request")
+    parser.add_argument("--requests", type=whole(1), default=8)
+    parser.add_argument("--turns", type=whole(1), default=9)
+    parser.add_argument("--threads", type=whole(1), default=2, help="of PyTorch, for each request")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -95,4 +96,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

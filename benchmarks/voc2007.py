@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from running import start
+
 from sppdet.datasets import read_dataset
 from sppdet.errors import SppdetError
 from sppdet.runtime.files import write_text
@@ -191,4 +193,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -21,7 +21,24 @@ def load_script() -> Callable[[str], ModuleType]:
         assert spec.loader is not None
         made = importlib.util.module_from_spec(spec)
         sys.modules[name] = made  # dataclasses look their module up
-        spec.loader.exec_module(made)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(str(SCRIPTS))  # for the modules beside it
+            spec.loader.exec_module(made)
         return made
 
     return load
+
+
+@pytest.fixture
+def ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Runs a script with words; gives its exit code and the last line on standard error."""
+
+    def run(script: ModuleType, *words: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", [f"{script.__name__}.py", *map(str, words)])
+        with pytest.raises(SystemExit) as ending:
+            script.start(script.main)
+        return int(ending.value.code or 0), capsys.readouterr().err.strip().rpartition("\n")[2]
+
+    return run

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from sppdet.datasets.scenes import write_scenes
+from sppdet.detections import Detections
 from sppdet.settings import SppSettings
 from sppdet.trunks import build_trunk
 
@@ -66,6 +68,104 @@ def test_the_short_form_runs_and_goes_on(
     tables = load_script("tables")
     assert set(first) == set(tables.FIELDS)
     assert tables.table(first).count("\n| few |") == 5
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    write_scenes(tmp_path / "few", 4, seed=7, size=(160, 120))
+    return tmp_path / "few"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("none", "none: no such"),
+        ("empty", "empty: holds neither images nor annotations"),
+        ("few --trunk nonesuch", "trunk nonesuch: unknown; choose one of small"),
+        ("few --weights nofile", "nofile: no such weights file"),
+        ("few --weights few/LICENSE", "few/LICENSE: is neither"),
+        ("few --device foo", "--device foo: there is no such device here; try cpu"),
+        ("few --boxes 0", "--boxes: 0: give a whole number from 1"),
+        ("few --seed -1", "--seed: -1: give a whole number from 0"),
+        ("few --images 0", "--images: 0: give a whole number from 2"),
+        ("few --images 1", "--images: 1: give a whole number from 2"),
+        ("few --images -3", "--images: -3: give a whole number from 2"),
+        ("few --folds 1", "--folds: 1: give a whole number from 2"),
+        ("few --folds 5", "--folds 5: more than the 4 images of few"),
+        ("few --folds 4 --images 3", "--folds 4: more than the 3 images of few"),
+        ("few --only level", "--only level: choose from baseline"),
+    ],
+)
+def test_bad_input_is_a_line_and_code_2(
+    words: str,
+    said: str,
+    scenes: Path,
+    load_script: Callable[[str], ModuleType],
+    ended: Callable[..., tuple[int, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(scenes.parent)
+    Path("empty").mkdir()
+    Path("few/LICENSE").write_text("words")
+    script = load_script("ablations")
+    code, line = ended(script, *words.split()[:1], "--trunk", "small", *words.split()[1:])
+    assert code == 2
+    assert said in line
+
+
+def test_what_is_kept_is_of_this_data_and_these_settings(
+    scenes: Path,
+    tmp_path: Path,
+    load_script: Callable[[str], ModuleType],
+    ended: Callable[..., tuple[int, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script, measured = load_script("ablations"), []
+
+    def detections(dataset, variant, *_):  # type: ignore[no-untyped-def]
+        measured.append(variant.name)
+        return [Detections.none(dataset.classes)] * len(dataset.images), 1.0
+
+    def count(*words: object) -> int:
+        measured.clear()
+        places = [f"--{name}={tmp_path / name}" for name in ("work", "json", "figure")]
+        options = ("--trunk", "small", "--only", "pooling", *words)
+        assert ended(script, scenes, "--folds", 2, *options, *places)[0] == 0
+        return len(measured)
+
+    monkeypatch.setattr(script, "detections_of", detections)
+    monkeypatch.setattr(script, "draw", lambda *_: None)
+    assert count() == 2
+    assert count() == 0
+    label = min(scenes.glob("**/*.xml"))
+    text = label.read_text()
+    label.write_text(text.replace("<difficult>0", "<difficult>1", 1))
+    assert label.read_text() != text
+    assert count() == 2
+    label.write_text(text)
+    assert count() == 0
+    image = min(scenes.glob("**/*.jpg"))
+    content = bytearray(image.read_bytes())
+    content[-20] ^= 1  # of the same size
+    image.write_bytes(content)
+    assert count() == 2
+    for words in ("--boxes 10", "--seed 1", "--weights random", "--folds 3", "--images 3"):
+        assert count(*words.split()) == 2, words
+        assert count(*words.split()) == 0, words
+    words = ["--boxes", "10", "--weights", "random", "--images", "3"]
+    count(*words)
+    command = shlex.split(json.loads((tmp_path / "json").read_text())["command"][0])
+    assert command[:3] == ["python", "benchmarks/ablations.py", "FEW"]
+    pairs = dict(zip(command[3::2], command[4::2], strict=True))
+    assert pairs == {
+        "--folds": "2",
+        "--images": "3",
+        "--boxes": "10",
+        "--trunk": "small",
+        "--weights": "random",
+        "--only": "pooling",
+        "--seed": "0",
+    }
 
 
 def test_samples_are_maxima_of_interpolated_points() -> None:
