@@ -120,9 +120,11 @@ def estimate(
     mining = partial(
         hard_negatives, scorer=scorer, hard_score=heads.hard_score, settings=settings.mining
     )
+    through(views_of(chosen[:1], False), mining)  # compiles what is not compiled yet
     found, mine_seconds = through(views, mining)
     plain = settings.detector.selection
     looking = partial(look, fold=Fold(np.zeros(0, np.int64), scorer, None), settings=plain)
+    through(views_of(chosen[:1], False), looking)
     seen, look_seconds = through(views_of(chosen[1:], False), looking)
     deciding = partial(decide, seen, heads, scorer, names, settings)
     look_seconds += _seconds(deciding) / max(len(seen), 1)
