@@ -255,7 +255,9 @@ def train(
     console.print(
         f"{len(dataset.images)} images, {len(dataset.classes)} classes "
         f"({', '.join(dataset.classes[:8])}{', ...' if len(dataset.classes) > 8 else ''}), "
-        f"{seen} on {where}"
+        f"{seen} on {where}",
+        markup=False,
+        soft_wrap=True,
     )
     recipe = recipe_of(heads, LinearSvms(SvmSettings(cost=cost)), units, first_layers)
     with crew as elsewhere:
