@@ -253,6 +253,7 @@ def write(
         seeds = min(len(pair[0]), len(pair[1]))
         found, half = difference(pair[0][:seeds], pair[1][:seeds])
         verdict = "holds" if found > half else "does not hold" if found < -half else "not decided"
+        verdict = verdict if seeds > 1 else "one seed: not decided"
         claims.append([claim.text, seeds, found, [found - half, found + half], verdict])
     heads = {
         "claim": "",
