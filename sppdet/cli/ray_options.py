@@ -32,8 +32,8 @@ TrainingWorkers = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Images that are worked on at the same time, by default one per core; with --engine "
-        "ray the workers, by default as many as fit on the cluster.",
+        help="Images that are worked on at the same time. Default: one per core. With --engine ray "
+        "it is the number of workers. Default then: as many as the cluster has room for.",
     ),
 ]
 
@@ -54,7 +54,7 @@ def training_workers(
     device: str | None,
     no_cache: bool,
 ) -> "AbstractContextManager[RayWorkers | None]":
-    """The workers of a training, as long as the block lasts; None where there is no engine.
+    """A context with the workers of a training, or with None if there is no engine.
 
     Raises:
         SppdetError: an option does not go with the others, or Ray is not installed.

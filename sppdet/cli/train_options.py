@@ -35,8 +35,8 @@ RoundViews = Annotated[
     int,
     typer.Option(
         min=1,
-        help="Images, mirrored ones included, that are mined with the same SVMs. More keep "
-        "more workers busy; the detector depends on it.",
+        help="Images, mirrored ones included, that are scored with the same SVMs before these "
+        "learn again. A larger number keeps more workers busy. It changes the detector.",
     ),
 ]
 TrainingProposals = Annotated[

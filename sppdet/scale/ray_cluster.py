@@ -57,12 +57,21 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
 
 
 def resources_of(engine: Engine, there: Mapping[str, float]) -> tuple[int, int, float]:
-    """Workers, cores and GPUs of each, on a cluster with these resources."""
+    """Workers, cores and GPUs of each, on a cluster with these resources.
+
+    Raises:
+        SppdetError: one worker asks for more than the cluster has, and would wait for ever.
+    """
     cores, cards = there.get("CPU", 1.0), there.get("GPU", 0.0)
     gpus = engine.gpus
     if gpus is None:
         gpus = 1.0 if cards and engine.device != "cpu" else 0.0
     fit = int(cards / gpus) if gpus else int(cores)
+    for option, wanted, found in (("cpus", engine.cpus, cores), ("gpus", gpus, cards)):
+        if wanted and wanted > found:
+            raise SppdetError(
+                f"--worker-{option} {wanted:g}: the cluster has {found:g}; ask for less"
+            )
     cpus = engine.cpus or (max(int(cores / max(fit, 1)), 1) if gpus else 1)
     fit = min(fit, int(cores / cpus)) if gpus else int(cores / cpus)
     return engine.workers or max(fit, 1), cpus, gpus

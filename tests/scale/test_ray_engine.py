@@ -15,6 +15,7 @@ pytest.importorskip("ray.data")
 import ray
 
 from sppdet.cli.detect import shipped_model
+from sppdet.errors import SppdetError
 from sppdet.scale.merging import check, tables
 from sppdet.scale.packages import needed
 from sppdet.scale.parts import ShardFolder
@@ -110,7 +111,6 @@ def test_a_killed_worker_loses_and_doubles_nothing_and_memory_stays(
         (Engine(gpus=0.25, cpus=8), {"CPU": 32.0, "GPU": 2.0}, (4, 8, 0.25)),
         (Engine(device="cpu"), {"CPU": 32.0, "GPU": 2.0}, (32, 1, 0.0)),
         (Engine(gpus=0), {"CPU": 8.0, "GPU": 1.0}, (8, 1, 0.0)),
-        (Engine(cpus=8), {"CPU": 2.0}, (1, 8, 0.0)),
         (Engine(), {}, (1, 1, 0.0)),
     ],
 )
@@ -118,6 +118,18 @@ def test_workers_and_their_share(
     engine: Engine, there: dict[str, float], wanted: tuple[int, int, float]
 ) -> None:
     assert resources_of(engine, there) == wanted
+
+
+@pytest.mark.parametrize(
+    ("engine", "line"),
+    [
+        (Engine(cpus=8), "--worker-cpus 8: the cluster has 2; ask for less"),
+        (Engine(gpus=0.5), "--worker-gpus 0.5: the cluster has 0; ask for less"),
+    ],
+)
+def test_a_worker_that_would_wait_for_ever_is_refused(engine: Engine, line: str) -> None:
+    with pytest.raises(SppdetError, match=f"^{line}$"):
+        resources_of(engine, {"CPU": 2.0})
 
 
 @pytest.mark.parametrize(
