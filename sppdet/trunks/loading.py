@@ -11,7 +11,7 @@ from torch import nn
 from sppdet.errors import SppdetError
 from sppdet.trunks.fully_connected import FullyConnected
 from sppdet.trunks.geometry import map_geometry
-from sppdet.trunks.lite0 import package_weights
+from sppdet.trunks.efficientnet_lite import package_weights
 from sppdet.trunks.specs import SPECS, Layer, TrunkSpec, pool5_level, trunk_spec
 from sppdet.trunks.trunk import SMALLEST_SIDE, Trunk
 from sppdet.trunks.weights import (
@@ -62,8 +62,8 @@ def load_trunk(
             raise SppdetError(str(error) if named else f"{weights}: {error}") from None
     if packaged is not None:
         return build_trunk(name, read_weights(packaged), device, layer)
-    if spec.weights == "efficientnet-lite0":
-        return build_trunk(name, package_weights(), device, layer)
+    if spec.weights == "efficientnet-lite":
+        return build_trunk(name, package_weights(name.partition("-")[0]), device, layer)
     if spec.weights == "torchvision":
         return build_trunk(name, torchvision_weights(name), device, layer)
     raise SppdetError(f"trunk {name}: there are no ready weights to download; give --weights FILE")

