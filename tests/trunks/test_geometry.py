@@ -79,6 +79,7 @@ def test_geometry_is_where_perturbed_pixels_are_seen(name: str) -> None:
         ("resnet50", 0),
         ("small", 7),
         ("lite0", 15),
+        ("lite2", 15),
     ],
 )
 def test_published_first_centers(name: str, center: float) -> None:

@@ -86,7 +86,14 @@ def test_a_name_without_a_spec_has_no_packaged_weights() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("small", True), ("lite0", True), ("alexnet", False), ("zf5", False), ("mine", False)],
+    [
+        ("small", True),
+        ("lite0", True),
+        ("lite2", False),
+        ("alexnet", False),
+        ("zf5", False),
+        ("mine", False),
+    ],
 )
 def test_which_weights_are_installed(name: str, expected: bool) -> None:
     assert comes_installed(name) == expected

@@ -15,6 +15,7 @@ from sppdet.trunks.loading import build_network
     [
         ("small", (320,), 64, 4, "packaged"),
         ("lite0", (480,), 224, 16, "efficientnet-lite0"),
+        ("lite2", (480,), 224, 16, "efficientnet-lite2"),
         ("squeezenet1_0", (480,), 227, 16, "torchvision"),
         ("squeezenet1_1", (480,), 224, 16, "torchvision"),
         ("alexnet", (480,), 227, 16, "torchvision"),
