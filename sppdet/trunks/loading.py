@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from sppdet.errors import SppdetError
+from sppdet.trunks.efficientnet_lite import package_weights
 from sppdet.trunks.fully_connected import FullyConnected
 from sppdet.trunks.geometry import map_geometry
-from sppdet.trunks.efficientnet_lite import package_weights
 from sppdet.trunks.specs import SPECS, Layer, TrunkSpec, pool5_level, trunk_spec
 from sppdet.trunks.trunk import SMALLEST_SIDE, Trunk
 from sppdet.trunks.weights import (
