@@ -2,8 +2,8 @@
 
 Both detectors are trained on the same prepared photographs and evaluated on the same test split;
 they differ in ``MiningSettings.gram_examples``, the number of examples of a class from which the
-streaming solver takes over. The scheme of the training is that of `sppdet train`, at the trunk's
-own scale with the search `fast`.
+streaming solver takes over. Everything else is as
+`sppdet train` has it, at the trunk's own scale with the search `fast`.
 
     python benchmarks/solvers.py FRUIT BCCD/BCCD --trunk small --gram-examples 500
 """
@@ -11,6 +11,7 @@ own scale with the search `fast`.
 import argparse
 import json
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from running import start, whole
 
 from sppdet.benchmark.speed import machine
 from sppdet.datasets import Dataset, read_dataset
-from sppdet.errors import SppdetError
+from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.evaluation.detecting import detect_all
 from sppdet.evaluation.voc import evaluate_voc
 from sppdet.features.spp import SppRegionFeatures
@@ -37,6 +38,7 @@ def compare(data: Path, trunk: Trunk, gram_examples: int) -> dict[str, dict[str,
     Raises:
         SppdetError: no class has enough examples for the streaming solver.
     """
+    warnings.filterwarnings("ignore", message=".*already prepared", category=SppdetWarning)
     training, test = read_dataset(data, "train"), read_dataset(data, "test")
     usual = TrainSettings()
     limited = replace(usual, mining=replace(usual.mining, gram_examples=gram_examples))
