@@ -166,7 +166,8 @@ class MiningSettings:
             positives beside the ground truth itself; 1 means ground truth only, as in the papers.
         negative_iou: a proposal is a negative of a class when its IoU with each box of the class is
             below this (R-CNN paper, section 2.3: 0.3).
-        initial_negatives: random negatives per class before mining, over all images.
+        initial_negatives: random negatives per class before mining, over all images; at most half
+            of the room that ``memory`` gives, the rest is left to hard ones.
         retrain_after: hard negatives of a class after which it is trained again (released code).
         hard_per_image: hard negatives of a class that one image may give, the hardest.
         round_views: views, mirrored ones included, that are scored side by side with the same SVMs.

@@ -15,12 +15,19 @@ _MMAP_THRESHOLD = -3
 _ARENA_MAX = -8
 
 
-def keep_freed_memory() -> bool:
-    """Let the process keep freed memory for its next allocations, however large they are.
+KEPT = 1 << 30
+"""Bytes of the largest allocation that is kept by default."""
+
+
+def keep_freed_memory(largest: int = KEPT) -> bool:
+    """Let the process keep freed memory for its next allocations.
 
     The commands call this at their start; a program that uses sppdet as a library may do so too.
     It changes the whole process, which holds on to the most memory that it ever used. Elsewhere
     than on Linux with glibc nothing happens.
+
+    Args:
+        largest: bytes; what is larger goes back to the system at once.
 
     Returns:
         Whether it could be done.
@@ -32,7 +39,7 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     # One arena for all threads: those of other threads give back what is freed at their end.
-    options = ((_MMAP_THRESHOLD, 1 << 30), (_TRIM_THRESHOLD, (1 << 31) - 1), (_ARENA_MAX, 1))
+    options = ((_MMAP_THRESHOLD, largest), (_TRIM_THRESHOLD, (1 << 31) - 1), (_ARENA_MAX, 1))
     return all(mallopt(option, value) for option, value in options)
 
 

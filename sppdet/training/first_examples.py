@@ -64,7 +64,7 @@ def quotas_of(dataset: Dataset, dimension: int, settings: TrainSettings) -> Quot
     room = mining.room(dimension, len(dataset.classes))
     return Quotas(
         positives=min(mining.max_positives, room),
-        negatives=min(mining.initial_negatives, room),
+        negatives=min(mining.initial_negatives, room // 2),
         regressed=min(regression.max_examples, room),
         images=len(dataset.images) * views,
         images_with=images_with,
