@@ -82,7 +82,8 @@ def with_choices(
     settings = detector.extractor.to_json()
     own_levels = tuple(settings["levels"])
     own_pooling = settings.get("pooling", "max")
-    if levels is not None and parse_numbers(levels, "--levels", "1,2,4") != own_levels:
+    if levels is not None and parse_numbers(levels, "--levels", "1,2,4", True) != own_levels:
+        parse_numbers(levels, "--levels", "1,2,4")  # no model has a level twice
         shown = ",".join(map(str, own_levels))
         raise SppdetError(
             f"--levels {levels}: the model's heads have one weight for each bin of the levels "
@@ -114,6 +115,26 @@ def rcnn_extractor(trunk: "Trunk", **settings: Any) -> "RegionExtractor":
     from sppdet.features.rcnn import RcnnRegionFeatures
 
     return RcnnRegionFeatures(trunk, RcnnSettings(trunk.spec.crop, trunk.spec.context, **settings))
+
+
+def tell_repeats(levels: tuple[int, ...], what: str, cells: int | None) -> None:
+    """Print a note where levels have more bins a side than a map has cells.
+
+    Args:
+        levels: bins a side.
+        what: whose map it is, for the line.
+        cells: of the map's short side, or None where they are not known.
+    """
+    from sppdet.cli.progress import console
+
+    larger = [level for level in levels if cells is not None and level > cells]
+    if larger:
+        console.print(
+            f"note: --levels {','.join(map(str, levels))}: the map of {what} has {cells} cells on "
+            f"its short side, so that bins of level {', '.join(map(str, larger))} repeat cells",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def training_extractor(

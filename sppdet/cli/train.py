@@ -181,7 +181,7 @@ def train(
     from sppdet.cli.info import tell_card, write_description
     from sppdet.cli.presets import lines, mining, regression, selection
     from sppdet.cli.progress import Bars, console, finish_batch, progress_bar, tell_dataset
-    from sppdet.cli.region_options import pyramid_settings, training_extractor
+    from sppdet.cli.region_options import pyramid_settings, tell_repeats, training_extractor
     from sppdet.datasets import read_dataset
     from sppdet.datasets.doubts import doubts
     from sppdet.heads.linear import LinearSvms
@@ -236,6 +236,10 @@ def train(
     extractor, seen = training_extractor(
         method, loaded, sides, longest_side, window_mapping, crop, **features
     )
+    if levels is not None:
+        side = loaded.spec.crop if method == "rcnn" else min(sides)
+        what = f"{'a crop' if method == 'rcnn' else 'an image'} of {side} px"
+        tell_repeats(features["levels"], what, loaded.cells(side))
     settings = TrainSettings(
         mining=replace(mining(preset, positive_iou), round_views=round_views),
         regression=regression(preset, method),
