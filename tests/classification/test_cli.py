@@ -110,6 +110,14 @@ def test_export(run_folder: Path, square_folder: Path, tmp_path: Path) -> None:
         (["--sizes", "a"], "--sizes a"),
         (["--network", "spp5", "--levels", "2,1,2"], "--levels 2,1,2: give each number once"),
         (["--schedule", "x"], "--schedule x"),
+        (
+            ["--network", "spp5-average", "--pooling", "max"],
+            "--pooling max: spp5-average has the average of the whole map in the pyramid's place; "
+            "leave --pooling out, or choose --network small, spp5, spp5-wide, zf5-spp",
+        ),
+        (["--network", "nin", "--pooling", "max"], "--pooling max: nin has no pyramid to choose"),
+        (["--network", "resnet18", "--pooling", "average"], "--pooling average: resnet18 has no"),
+        (["--network", "nonsense", "--pooling", "average"], "network nonsense: unknown"),
         (["--network", "spp5", "--batch", "500"], "--batch 500"),
         (["--device", "nonsense"], "--device nonsense"),
     ],

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -55,8 +55,9 @@ def train(
         bool, typer.Option(help="Batch norms; without them spp5 and nin are as published.")
     ] = True,
     pooling: Annotated[
-        str, one_of("--pooling", POOLINGS, "What a bin of the pyramid takes of its cells")
-    ] = "max",
+        str | None,
+        one_of("--pooling", POOLINGS, "What a bin takes of its cells. Default: max. Choices"),
+    ] = None,
     whiten: Annotated[
         bool,
         typer.Option(
@@ -145,6 +146,7 @@ def train(
     from sppdet.classification.classifier import check_sizes, map_cells
     from sppdet.classification.data import open_split
     from sppdet.classification.distributed import join_processes, leave_processes
+    from sppdet.classification.networks import pooling_of
     from sppdet.classification.report import summary
     from sppdet.cli.common import choose_device
     from sppdet.cli.progress import console, finish_batch
@@ -161,7 +163,7 @@ def train(
             levels=parse_numbers(levels, "--levels", "4,2,1") if levels else None,
             stem=stem,
             norm=norm,
-            pooling=cast(Any, pooling),
+            pooling=pooling_of(network, pooling),
             whiten=whiten,
             epochs=epochs,
             batch_size=batch,
