@@ -9,12 +9,39 @@ from sppdet.errors import SppdetError
 from sppdet.settings import CropMode, RcnnSettings, SppSettings
 
 if TYPE_CHECKING:
+    from typer import Context
+
     from sppdet.detector import Detector
     from sppdet.features.regions import RegionExtractor
     from sppdet.trunks import Trunk
 
 LARGEST_LEVEL = 64
 """Bins per side that a model file may have."""
+
+
+ONE_METHOD = {
+    "scales": ("spp", "R-CNN sees every box at one size"),
+    "longest_side": ("spp", "R-CNN sees every box at one size"),
+    "window_mapping": ("spp", "R-CNN crops boxes from the image and has no windows on a map"),
+    "crop": ("rcnn", "SPP-net has windows on a map and crops nothing from the image"),
+}
+"""Options of ``sppdet train`` that one method has, and why the other does not have them."""
+
+
+def refuse_other_method(context: "Context", method: str) -> None:
+    """Refuse options on the command line that the method does not have.
+
+    Raises:
+        SppdetError: names the first, the method that has it, and why the other one does not.
+    """
+    for name, (own, why) in ONE_METHOD.items():
+        source = context.get_parameter_source(name)
+        if own != method and source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')} {context.params[name]}"
+            title = "SPP-net" if own == "spp" else "R-CNN"
+            raise SppdetError(
+                f"{option}: belongs to {title}; {why}. Leave it out, or give --method {own}"
+            )
 
 
 def pyramid_settings(
@@ -102,7 +129,7 @@ def with_choices(
     if not isinstance(extractor, SppRegionFeatures):
         raise SppdetError(
             f"--window-mapping {mapping}: the model is R-CNN, which crops boxes from the image and "
-            "has no windows on a map"
+            "has no windows on a map; leave it out"
         )
     changed = copy.copy(detector)
     chosen = replace(extractor.settings, mapping=mapping)  # type: ignore[arg-type]

@@ -154,8 +154,15 @@ def test_what_needs_training_is_refused(
         (("--trunk", "alexnet", "--layer", "fc6", "--pooling", "average"), "trained on maxima"),
         (
             ("--method", "rcnn", "--window-mapping", "code"),
+            "--window-mapping code: belongs to SPP-net; R-CNN crops boxes from the image and has "
+            "no windows on a map. Leave it out, or give --method spp",
+        ),
+        (
+            ("--method", "rcnn", "--preset", "paper", "--window-mapping", "code"),
             "--window-mapping code: belongs to SPP-net",
         ),
+        (("--method", "rcnn", "--longest-side", "900"), "--longest-side 900: belongs to SPP-net"),
+        (("--crop", "tight"), "--crop tight: belongs to R-CNN; SPP-net has windows on a map"),
     ],
 )
 def test_contradictions_are_one_line(
