@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from annotator_actions import DRAWN, actions_of
-from running import start, whole
+from running import real, several, start, whole
 
 from sppdet.boxes import as_boxes
 from sppdet.cli.splits import training_split
@@ -209,11 +209,17 @@ def main() -> None:
     parser.add_argument("--test", default="test", help="Split for the average precision.")
     parser.add_argument("--order", default="uncertain", choices=("uncertain", "random", "name"))
     parser.add_argument("--photographs", type=whole(1), default=100)
-    parser.add_argument("--steps", default=",".join(map(str, STEPS)))
-    parser.add_argument("--pause", type=float, default=3, help="Seconds between photographs.")
+    parser.add_argument(
+        "--steps",
+        type=several(1),
+        default=",".join(map(str, STEPS)),
+        help="Numbers of photographs after which the detector is saved.",
+    )
+    parser.add_argument(
+        "--pause", type=real(0, 3600), default=3, help="Seconds between photographs."
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    steps = [int(word) for word in options.steps.split(",") if word]
     dataset = read_dataset(options.data, options.split or training_split(options.data, None))
     with tempfile.TemporaryDirectory(prefix="sppdet-annotator-") as temporary:
         folder, models = Path(temporary, "photos"), Path(temporary, "models")
@@ -226,7 +232,7 @@ def main() -> None:
         try:
             annotator = Annotator(server, dataset)
             for tally in annotator.annotate(options.order, options.photographs, options.pause):
-                if len(tally.objects) in steps:
+                if len(tally.objects) in options.steps:
                     save(server, models / f"{len(tally.objects)}.safetensors")
             annotator.rest()
             save(server, models / "all.safetensors")
@@ -234,7 +240,7 @@ def main() -> None:
             server.stop()
         row = {"data": options.data.name, "order": options.order, **figures(tally)}
         test = read_dataset(options.data, options.test)
-        for step in [*steps, "all"]:
+        for step in [*options.steps, "all"]:
             model = models / f"{step}.safetensors"
             if model.is_file():
                 result = evaluate(Detector.load(model), test)

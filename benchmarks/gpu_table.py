@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from running import start
+from running import read_json, start
 
 RESULT = Path(__file__).resolve().parent / "results" / "gpu.json"
 
@@ -79,7 +79,8 @@ def main() -> None:
     parser.add_argument("figures", type=Path, help="the file that gpu_check.py wrote")
     parser.add_argument("--note", default="", help="what must be said of these figures")
     arguments = parser.parse_args()
-    figures = json.loads(arguments.figures.read_text(encoding="utf-8"))
+    what = "a file that benchmarks/gpu_check.py wrote"
+    figures = read_json(arguments.figures, what, dict, "commit", "date", "parts")
     content = table(figures)
     content["note"] = f"{content['note']} {arguments.note}".strip()
     text = json.dumps(content, indent=1, ensure_ascii=False)

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from running import several, start, whole
+from running import exactly, read_json, several, start, whole
 
 from sppdet.runtime.files import write_text
 
@@ -250,7 +250,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--images", type=several(1), default="500,1000,2000,5000", help="numbers, by comma"
     )
-    parser.add_argument("--size", default="500x375", help="width and height of a scene in pixels")
+    size = exactly(2, "x", "500x375", 32)
+    parser.add_argument("--size", type=size, default="500x375", help="of a scene, in pixels")
     parser.add_argument("--workers", type=whole(1), default=2, help="images at a time")
     parser.add_argument("--json", type=Path, help="file of the figures, in the form of tables.py")
     parser.add_argument("--details", type=Path, help="file of what was measured, which is kept")
@@ -258,7 +259,6 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(words)
     options.images.sort()
-    options.size = tuple(int(one) for one in options.size.split("x"))
     return options
 
 
@@ -269,13 +269,13 @@ def main() -> None:
         names = LAYOUTS[options.layout].names
         print(json.dumps(measure(options.data, options.measure, names, options.workers)))
         return
-    options.data.mkdir(parents=True, exist_ok=True)
-    one = partial(render, folder=options.data, layout=options.layout, size=options.size)
-    with ProcessPoolExecutor(options.workers) as pool:
-        list(pool.map(one, range(options.images[-1]), chunksize=16))
     measured: list[dict[str, Any]] = []
     if options.details is not None and options.details.exists():
-        measured = json.loads(options.details.read_text(encoding="utf-8"))
+        measured = read_json(options.details, "what --details wrote", list, "images", "passes")
+    options.data.mkdir(parents=True, exist_ok=True)
+    one = partial(render, folder=options.data, layout=options.layout, size=tuple(options.size))
+    with ProcessPoolExecutor(options.workers) as pool:
+        list(pool.map(one, range(options.images[-1]), chunksize=16))
     for images in options.images:
         if images not in [one["images"] for one in measured]:
             measured.append(in_process(options, images))

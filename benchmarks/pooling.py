@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from running import start, whole
+from running import exactly, start, whole
 from torchvision.ops import roi_pool
 
 from sppdet.benchmark.speed import machine
@@ -32,13 +32,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--map", default="43,62,256", help="rows, columns, channels")
+    parser.add_argument(
+        "--map",
+        type=exactly(3, ",", "43,62,256", 1),
+        default="43,62,256",
+        help="rows, columns, channels",
+    )
     parser.add_argument("--windows", type=whole(1), default=2000)
     parser.add_argument("--threads", type=whole(1), default=1)
     parser.add_argument("--repeats", type=whole(1), default=9)
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
-    rows, columns, channels = map(int, arguments.map.split(","))
+    rows, columns, channels = arguments.map
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
 

@@ -3,17 +3,19 @@
 import argparse
 import hashlib
 import json
+import math
 import os
 import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 from pathlib import Path
 from typing import Any, NoReturn
 
 from sppdet import __version__
+from sppdet.datasets.files import parse_json
 from sppdet.errors import SppdetError
 from sppdet.runtime.files import write_text
 from sppdet.runtime.names import visible
@@ -72,6 +74,72 @@ def several(least: int) -> Callable[[str], list[int]]:
         return numbers
 
     return read
+
+
+def exactly(count: int, separator: str, example: str, least: int) -> Callable[[str], list[int]]:
+    """The type of an option: so many whole numbers, such as the two of ``500x375``."""
+
+    def read(text: str) -> list[int]:
+        try:
+            numbers = [int(word) for word in text.split(separator)]
+        except ValueError:
+            numbers = []
+        if len(numbers) != count or min(numbers) < least:
+            raise argparse.ArgumentTypeError(
+                f"{text}: give {count} whole numbers from {least} up, such as {example}"
+            )
+        return numbers
+
+    return read
+
+
+def real(least: float, most: float) -> Callable[[str], float]:
+    """The type of an option: a number in this range."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:  # not so for NaN
+            raise argparse.ArgumentTypeError(f"{text}: give a number from {least:g} to {most:g}")
+        return number
+
+    return read
+
+
+def some_of(names: Collection[str]) -> Callable[[str], list[str]]:
+    """The type of an option: some of these names, with commas."""
+
+    def read(text: str) -> list[str]:
+        chosen = [word.strip() for word in text.split(",")]
+        for name in chosen:
+            if name not in names:
+                raise argparse.ArgumentTypeError(f"{name!r}: choose from {', '.join(names)}")
+        return chosen
+
+    return read
+
+
+def read_json(path: Path, what: str, kind: type, *keys: str) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: the file.
+        what: it has to be, for the message.
+        kind: ``dict``, or ``list`` for a list of objects.
+        keys: of the object, or of each object.
+
+    Raises:
+        SppdetError: it cannot be read, or is something else.
+    """
+    content = parse_json(path)
+    objects = content if kind is list and isinstance(content, list) else [content]
+    if not isinstance(content, kind) or not all(
+        isinstance(one, dict) and one.keys() >= set(keys) for one in objects
+    ):
+        raise SppdetError(f"{path}: is not {what}")
+    return content
 
 
 def key_of(*parts: Any) -> str:

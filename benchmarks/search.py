@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from running import start, whole
+from running import read_json, some_of, start, whole
 
 from sppdet.images import read_image
 from sppdet.proposals import METHODS, propose, resize_for_search
@@ -42,7 +42,9 @@ def main() -> None:
     )
     parser.add_argument("--coco", type=Path, required=True, help="images/ and instances.json")
     parser.add_argument(
-        "--methods", default="complete,fast,quality,tiny,opencv-fast,opencv-quality,packages"
+        "--methods",
+        type=some_of((*METHODS, "packages")),
+        default="complete,fast,quality,tiny,opencv-fast,opencv-quality,packages",
     )
     parser.add_argument("--images", type=whole(1), help="only the first so many photographs")
     parser.add_argument("--package-images", type=whole(1), default=10, help="for the slow packages")
@@ -53,7 +55,7 @@ def main() -> None:
     photographs = read_annotations(arguments.coco)[: arguments.images]
     images = [read_image(path) for path, _, _ in photographs]
     runs: list[tuple[str, Search, int]] = []
-    for method in arguments.methods.split(","):
+    for method in arguments.methods:
         if method == "packages":
             runs += [(*package, arguments.package_images) for package in packages(console)]
             continue
@@ -106,7 +108,7 @@ def read_annotations(
     folder: Path,
 ) -> list[tuple[Path, NDArray[np.float32], NDArray[np.int64]]]:
     """Path, boxes and labels of each photograph that has objects; crowds are left out."""
-    content = json.loads((folder / "instances.json").read_text())
+    content = read_json(folder / "instances.json", "COCO JSON", dict, "annotations", "images")
     objects: dict[int, list[tuple[list[float], int]]] = {}
     for annotation in content["annotations"]:
         if not annotation.get("iscrowd"):

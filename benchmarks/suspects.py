@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from running import start, whole
+from running import real, start, whole
 
 from sppdet.boxes import Boxes, iou
 from sppdet.cli.splits import training_split
@@ -39,10 +39,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, help="a data set; its training split is taken")
-    parser.add_argument("--share", type=float, default=0.05, help="of the labels that are broken")
+    parser.add_argument(
+        "--share", type=real(0, 1), default=0.05, help="of the labels that are broken"
+    )
     parser.add_argument("--seed", type=whole(0), default=0, help="of the choice")
     parser.add_argument("--trunk", default="lite0")
-    parser.add_argument("--iou", type=float, default=0.3, help="of a missing box and the label")
+    parser.add_argument(
+        "--iou", type=real(0, 1), default=0.3, help="of a missing box and the label"
+    )
     parser.add_argument("--json", type=Path, help="write the ranks of the broken labels here")
     options = parser.parse_args()
     dataset = read_dataset(options.data, training_split(options.data, None))

@@ -14,6 +14,7 @@ from sppdet.classification.checkpoints import load_state
 from sppdet.classification.data import LabelledImages
 from sppdet.classification.image_sizes import check_size
 from sppdet.classification.networks import build_network
+from sppdet.classification.parts import PyramidClassifier
 from sppdet.classification.settings import ClassifySettings
 from sppdet.classification.stems import FIRST_POOLS
 from sppdet.classification.whitening import Whitening
@@ -98,6 +99,14 @@ def shapes_of(settings: ClassifySettings, classes: int) -> nn.Module:
             return network_of(settings, classes)
     except NotImplementedError:  # RegNet computes its widths with tensors
         return network_of(settings, classes).to("meta")
+
+
+def map_cells(settings: ClassifySettings) -> int:
+    """Cells a side of the map below the pyramid, for square images of the smallest size."""
+    network, side = shapes_of(settings, 2), min(settings.sizes)
+    (pyramid,) = (one for one in network.modules() if isinstance(one, PyramidClassifier))
+    with torch.no_grad():
+        return int(pyramid.features(torch.empty(2, 3, side, side, device="meta")).shape[2])
 
 
 def check_sizes(

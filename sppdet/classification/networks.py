@@ -124,6 +124,31 @@ WITH_LEVELS = ("small", "spp5", "spp5-wide", "zf5-spp")
 """Those whose pyramid can be chosen."""
 
 
+def pooling_of(name: str, given: str | None) -> Literal["max", "average"]:
+    """What a bin of the pyramid takes of its cells: as given, or maxima.
+
+    Args:
+        name: as for :func:`build_network`.
+        given: ``"max"``, ``"average"``, or None.
+
+    Raises:
+        SppdetError: it is given, and the network is known and has no pyramid.
+    """
+    if given is not None and name not in WITH_LEVELS and _is_known(name):
+        has = "no pyramid to choose it for"
+        if name == "spp5-average":
+            has = "the average of the whole map in the pyramid's place"
+        raise SppdetError(
+            f"--pooling {given}: {name} has {has}; leave --pooling out, or choose --network "
+            f"{', '.join(WITH_LEVELS)}"
+        )
+    return "average" if given == "average" else "max"
+
+
+def _is_known(name: str) -> bool:
+    return name in NETWORKS or name in torchvision.models.list_models(module=torchvision.models)
+
+
 def build_network(
     name: str,
     classes: int,
@@ -152,8 +177,12 @@ def build_network(
         SppdetError: an unknown name, levels or a pooling for a network without a pyramid, a stem
             for one that is not torchvision's, or one whose norms cannot be left out.
     """
-    if pooling != "max" and name not in WITH_LEVELS:
-        raise SppdetError(f"--pooling {pooling}: {name} has no pyramid to choose it for")
+    if not _is_known(name):
+        raise SppdetError(
+            f"network {name}: unknown; choose {', '.join(NETWORKS)}, or a classification model of "
+            "torchvision such as alexnet, vgg16, resnet18, googlenet, densenet121"
+        )
+    pooling_of(name, None if pooling == "max" else pooling)
     if not norm and name not in NORMLESS:
         raise SppdetError(f"--no-norm: is for {', '.join(NORMLESS)}, not for {name}")
     if levels and name not in WITH_LEVELS:
@@ -169,11 +198,6 @@ def build_network(
                 assert isinstance(own.pool, SpatialPyramidPool)
                 own.pool = SpatialPyramidPool(own.pool.levels, pooling)
             return own if norm else without_norms(own, NORMLESS[name])
-        if name not in torchvision.models.list_models(module=torchvision.models):
-            raise SppdetError(
-                f"network {name}: unknown; choose {', '.join(NETWORKS)}, or a classification model "
-                "of torchvision such as alexnet, vgg16, resnet18, googlenet, densenet121"
-            )
         options = {}
         if name in ("googlenet", "inception_v3"):
             options = {"aux_logits": False, "init_weights": True}

@@ -38,6 +38,8 @@ def info(
     detector = Detector.load(model, "cpu")
     out = PlainConsole()
     out.print(f"{model}: {detector!r}", markup=False, soft_wrap=True)
+    features = describe(detector)["features"]
+    out.print(f"features: {feature_words(features)}", markup=False, soft_wrap=True)
     card = detector.card
     try:
         if "data" in card:
@@ -66,15 +68,34 @@ def write_description(detector: "Detector", path: Path) -> None:
 
 def describe(detector: "Detector") -> dict[str, Any]:
     """The card with what the file itself says."""
+    from sppdet.features.regions import with_defaults
+
     trunk = detector.extractor.trunk
     return {
         "classes": list(detector.classes),
         "thresholds": dict(zip(detector.classes, detector.thresholds, strict=True)),
         "trunk": {"name": trunk.name, "origin": trunk.origin, "digest": trunk.digest},
-        "features": detector.extractor.to_json(),
+        "features": with_defaults(detector.extractor.to_json()),
         "heads": detector.scorer.name,
         "card": detector.card,
     }
+
+
+def feature_words(features: Mapping[str, Any]) -> str:
+    """The settings of region features, as :func:`describe` gives them, in words."""
+    from sppdet.features.pyramid import bin_count
+
+    levels = features["levels"]
+    pyramid = f"pyramid levels {','.join(map(str, levels))} ({bin_count(levels)} bins), "
+    pyramid += f"{features['pooling']} pooling"
+    if features["normalize_levels"]:
+        pyramid += ", each level scaled to norm 1"
+    if features["method"] == "rcnn":
+        crops = f"{features['mode']} crops of {features['size']} px"
+        return f"R-CNN, {crops}, context {features['context']} px; {pyramid}"
+    scales = f"scales {','.join(map(str, features['scales']))} px"
+    longest = f"longer side at most {features['longest_side']} px"
+    return f"SPP-net, {scales}, {longest}; {pyramid}; window mapping {features['mapping']}"
 
 
 def tell_card(detector: "Detector", out: "Console") -> None:

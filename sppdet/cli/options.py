@@ -66,11 +66,14 @@ def _more(other: str | None, files: Sequence[str]) -> str:
     )
 
 
-def parse_numbers(text: str, option: str, example: str = "480,688") -> tuple[int, ...]:
+def parse_numbers(
+    text: str, option: str, example: str = "480,688", repeats: bool = False
+) -> tuple[int, ...]:
     """``"480,576"`` as (480, 576).
 
     Raises:
-        SppdetError: the text is not a list of positive whole numbers.
+        SppdetError: the text is not a list of positive whole numbers, or one of them stands twice
+            and ``repeats`` does not allow it.
     """
     try:
         numbers = tuple(int(part) for part in text.split(","))
@@ -78,6 +81,9 @@ def parse_numbers(text: str, option: str, example: str = "480,688") -> tuple[int
         numbers = ()
     if not numbers or min(numbers) < 1:
         raise SppdetError(f"{option} {text}: give whole numbers with commas, such as {example}")
+    if not repeats and len(set(numbers)) < len(numbers):
+        once = ",".join(map(str, dict.fromkeys(numbers)))
+        raise SppdetError(f"{option} {text}: give each number once: {option} {once}")
     return numbers
 
 

@@ -9,12 +9,39 @@ from sppdet.errors import SppdetError
 from sppdet.settings import CropMode, RcnnSettings, SppSettings
 
 if TYPE_CHECKING:
+    from typer import Context
+
     from sppdet.detector import Detector
     from sppdet.features.regions import RegionExtractor
     from sppdet.trunks import Trunk
 
 LARGEST_LEVEL = 64
 """Bins per side that a model file may have."""
+
+
+ONE_METHOD = {
+    "scales": ("spp", "R-CNN sees every box at one size"),
+    "longest_side": ("spp", "R-CNN sees every box at one size"),
+    "window_mapping": ("spp", "R-CNN crops boxes from the image and has no windows on a map"),
+    "crop": ("rcnn", "SPP-net has windows on a map and crops nothing from the image"),
+}
+"""Options of ``sppdet train`` that one method has, and why the other does not have them."""
+
+
+def refuse_other_method(context: "Context", method: str) -> None:
+    """Refuse options on the command line that the method does not have.
+
+    Raises:
+        SppdetError: names the first, the method that has it, and why the other one does not.
+    """
+    for name, (own, why) in ONE_METHOD.items():
+        source = context.get_parameter_source(name)
+        if own != method and source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')} {context.params[name]}"
+            title = "SPP-net" if own == "spp" else "R-CNN"
+            raise SppdetError(
+                f"{option}: belongs to {title}; {why}. Leave it out, or give --method {own}"
+            )
 
 
 def pyramid_settings(
@@ -82,7 +109,8 @@ def with_choices(
     settings = detector.extractor.to_json()
     own_levels = tuple(settings["levels"])
     own_pooling = settings.get("pooling", "max")
-    if levels is not None and parse_numbers(levels, "--levels", "1,2,4") != own_levels:
+    if levels is not None and parse_numbers(levels, "--levels", "1,2,4", True) != own_levels:
+        parse_numbers(levels, "--levels", "1,2,4")  # no model has a level twice
         shown = ",".join(map(str, own_levels))
         raise SppdetError(
             f"--levels {levels}: the model's heads have one weight for each bin of the levels "
@@ -101,7 +129,7 @@ def with_choices(
     if not isinstance(extractor, SppRegionFeatures):
         raise SppdetError(
             f"--window-mapping {mapping}: the model is R-CNN, which crops boxes from the image and "
-            "has no windows on a map"
+            "has no windows on a map; leave it out"
         )
     changed = copy.copy(detector)
     chosen = replace(extractor.settings, mapping=mapping)  # type: ignore[arg-type]
@@ -114,6 +142,26 @@ def rcnn_extractor(trunk: "Trunk", **settings: Any) -> "RegionExtractor":
     from sppdet.features.rcnn import RcnnRegionFeatures
 
     return RcnnRegionFeatures(trunk, RcnnSettings(trunk.spec.crop, trunk.spec.context, **settings))
+
+
+def tell_repeats(levels: tuple[int, ...], what: str, cells: int | None) -> None:
+    """Print a note where levels have more bins a side than a map has cells.
+
+    Args:
+        levels: bins a side.
+        what: whose map it is, for the line.
+        cells: of the map's short side, or None where they are not known.
+    """
+    from sppdet.cli.progress import console
+
+    larger = [level for level in levels if cells is not None and level > cells]
+    if larger:
+        console.print(
+            f"note: --levels {','.join(map(str, levels))}: the map of {what} has {cells} cells on "
+            f"its short side, so that bins of level {', '.join(map(str, larger))} repeat cells",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def training_extractor(

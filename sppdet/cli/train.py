@@ -37,7 +37,6 @@ from sppdet.cli.ray_options import (
     TrainingEngine,
     TrainingWorkers,
     WorkerCpus,
-    refuse,
     training_workers,
 )
 from sppdet.cli.splits import split_doubts, training_split
@@ -181,7 +180,12 @@ def train(
     from sppdet.cli.info import tell_card, write_description
     from sppdet.cli.presets import lines, mining, regression, selection
     from sppdet.cli.progress import Bars, console, finish_batch, progress_bar, tell_dataset
-    from sppdet.cli.region_options import pyramid_settings, training_extractor
+    from sppdet.cli.region_options import (
+        pyramid_settings,
+        refuse_other_method,
+        tell_repeats,
+        training_extractor,
+    )
     from sppdet.datasets import read_dataset
     from sppdet.datasets.doubts import doubts
     from sppdet.heads.linear import LinearSvms
@@ -193,9 +197,7 @@ def train(
 
     if keep_examples and (heads != "svm" or method != "spp" or layer in ("fc6", "fc7")):
         raise SppdetError("--keep-examples: belongs to --method spp, --heads svm, --layer pyramid")
-    if method == "rcnn" and not preset:
-        of_spp = {"--scales": scales, "--window-mapping": window_mapping}
-        refuse(of_spp, "belongs to SPP-net; R-CNN sees every box at one size")
+    refuse_other_method(context, method)
     if heads == "connected" and round_views != MiningSettings.round_views:
         raise SppdetError("--round-views: belongs to SVMs, which are mined; leave it out")
     crew = training_workers(engine, address, workers, worker_cpus, device, no_cache)
@@ -236,6 +238,10 @@ def train(
     extractor, seen = training_extractor(
         method, loaded, sides, longest_side, window_mapping, crop, **features
     )
+    if levels is not None:
+        side = loaded.spec.crop if method == "rcnn" else min(sides)
+        what = f"{'a crop' if method == 'rcnn' else 'an image'} of {side} px"
+        tell_repeats(features["levels"], what, loaded.cells(side))
     settings = TrainSettings(
         mining=replace(mining(preset, positive_iou), round_views=round_views),
         regression=regression(preset, method),

@@ -45,7 +45,7 @@ class Problem:
     Attributes:
         kind: "missing image", "unreadable image", "unreadable annotation", "inverted box",
             "tiny box", "outside box", "wrong size", "bad object", "unknown class", "same name",
-            "two annotations", "too many objects" or "unlabelled images".
+            "two annotations", "too many objects", "other encoding" or "unlabelled images".
         file: where it is.
         message: what it is, and what was done about it.
     """

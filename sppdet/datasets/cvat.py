@@ -72,7 +72,7 @@ def read_file(file: Path, problems: list[Problem]) -> list[Listed]:
         SppdetError: it cannot be read.
     """
     found = []
-    for image in parse_xml(file).iter("image"):
+    for image in parse_xml(file, problems).iter("image"):
         name = image.get("name", "")
         entry = Listed(name, stated_size(image.get("width"), image.get("height")))
         entry.subset = image.get("subset", "").strip().lower()

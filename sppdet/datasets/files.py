@@ -70,10 +70,14 @@ class Tree:
             and not {part.casefold() for part in self.folders(file)} & MASKS
         ]
 
-    def having(self, *suffixes: str) -> list[Path]:
-        """The files with one of these suffixes, in lower case; the given file alone if it fits."""
-        if self.file is not None and self.file.suffix.casefold() in suffixes:
-            return [self.file]
+    def having(self, *suffixes: str, beside: bool = False) -> list[Path]:
+        """The files with one of these suffixes, in lower case.
+
+        Where a file was given it is that one alone, if it fits; with ``beside``, which is for a
+        file that describes others, the files beside it too.
+        """
+        if self.file is not None and not beside:
+            return [self.file] if self.file.suffix.casefold() in suffixes else []
         return sorted(file for suffix in suffixes for file in self._by_suffix[suffix])
 
     def folders(self, file: Path) -> tuple[str, ...]:

@@ -135,8 +135,8 @@ def read_folder(
 
 
 def folder_images(tree: Tree) -> dict[str, list[Path]]:
-    """Images by part, also without any annotation: for ``--format folder``."""
-    return splits_of(tree, tree.images) if tree.images else {}
+    """Images of a folder by part, also without any annotation: for ``--format folder``."""
+    return splits_of(tree, tree.images) if tree.images and tree.file is None else {}
 
 
 def nearly(tree: Tree) -> str | None:

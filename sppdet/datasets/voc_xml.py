@@ -30,21 +30,55 @@ PRESERVE = "{http://www.w3.org/XML/1998/namespace}space"
 """The attribute ``xml:space``: with "preserve", the spaces at the ends of a name belong to it."""
 
 
-def parse_xml(path: Path, keep_comments: bool = False) -> ET.Element:
+UTF_8 = (b"utf-8", b"utf8", b"us-ascii", b"ascii")
+"""Encodings whose files some programs write in the system's encoding instead."""
+
+
+def parse_xml(path: Path, problems: list[Problem] | None = None) -> ET.Element:
     """The root of an XML file in any encoding that Python knows.
 
     Args:
         path: the file.
-        keep_comments: whether comments inside the root stay, for a file that is written again.
+        problems: a file is added that is not UTF-8, as it should be, and is read as Latin-1.
 
     Raises:
         SppdetError: it cannot be read.
     """
-    return parsed(path, read_bytes(path), keep_comments)
+    content = read_bytes(path)
+    if not _is_latin(content):
+        return parsed(path, content)
+    root = parsed(path, _without_declaration(content.decode("latin-1")).encode())
+    if problems is not None:
+        text = "is not UTF-8, though it names no other encoding; it is read as Latin-1"
+        problems.append(Problem("other encoding", path, text))
+    return root
+
+
+def _is_latin(content: bytes) -> bool:
+    """Whether XML should be UTF-8 and is not, nor damaged UTF-8, which has letters of it."""
+    declared = DECLARATION.match(content)
+    if content.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")):
+        return False
+    if declared and declared[1].lower() not in UTF_8:
+        return False
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return content.decode(errors="ignore").isascii()
+    return False
 
 
 def parsed(path: Path, content: bytes, keep_comments: bool = False) -> ET.Element:
-    """As :func:`parse_xml`, of content that was read; ``path`` is for the message."""
+    """The root of XML that was read.
+
+    Args:
+        path: of the file, for the message.
+        content: of the file.
+        keep_comments: whether comments inside the root stay, for a file that is written again.
+
+    Raises:
+        SppdetError: it is not XML in the encoding that it names.
+    """
     try:
         text = _decoded(content)
         return _root(content if text is None else _without_declaration(text), keep_comments)
@@ -129,7 +163,7 @@ def read_xml(path: Path, problems: list[Problem]) -> tuple[Size | None, list[Raw
     Raises:
         SppdetError: the file is not a VOC annotation.
     """
-    root = parse_xml(path)
+    root = parse_xml(path, problems)
     if root.tag != "annotation":
         raise SppdetError(f"{path}: is not a VOC annotation (its root is <{root.tag}>)")
     objects = []

@@ -15,7 +15,7 @@ from sppdet.datasets.names import IMAGE_FOLDERS
 from sppdet.datasets.pairing import pair, splits_of
 from sppdet.datasets.per_image import Size, read_pairs
 from sppdet.datasets.yolo_labels import looks_like_yolo, read_labels
-from sppdet.datasets.yolo_names import CLASS_FILES, Names, find_names, is_exact, names_of
+from sppdet.datasets.yolo_names import CLASS_FILES, Names, find_names, is_exact, is_given, names_of
 from sppdet.errors import SppdetError
 from sppdet.images import SUFFIXES
 
@@ -30,7 +30,7 @@ def parts(tree: Tree) -> dict[str, list[Pair]]:
         class_file = find_names(tree)
         if class_file is None:
             return {}
-    elif tree.file is not None and tree.file == find_names(tree):
+    elif tree.file is not None and is_given(tree):
         class_file = tree.file
     else:
         return {}
@@ -123,7 +123,8 @@ def _absent(names: Names) -> str:
 
 def label_files(tree: Tree) -> list[Path]:
     """The text files that may be labels."""
-    return [file for file in tree.having(".txt") if not is_exact(file)]
+    found = tree.having(".txt", beside=is_given(tree))
+    return [file for file in found if not is_exact(file)]
 
 
 def _any_yolo(pairs: Sequence[Pair]) -> Iterator[bool]:

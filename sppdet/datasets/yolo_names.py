@@ -49,11 +49,12 @@ class Names:
 def find_names(tree: Tree) -> Path | None:
     """The class file of a data set, where the layout says that it is, or None.
 
-    It lies in the data set's folder, in ``data``, or with the label files; a YAML file of another
-    name counts if it has ``names``. When the path is a split or a folder of images of a larger
-    data set, the folder above is looked into for the exact names.
+    It is the path, if that is a class file. Otherwise it lies in the data set's folder, in
+    ``data``, or with the label files; a YAML file of another name counts if it has ``names``. When
+    the path is a split or a folder of images of a larger data set, the folder above is looked into
+    for the exact names.
     """
-    if tree.file is not None and tree.file.suffix.casefold() in YAML:
+    if is_given(tree):
         return tree.file
     folders = [tree.root, tree.root / "data", tree.root / "dataset"]
     folders += sorted({file.parent for file in tree.having(".txt", ".labels") if is_exact(file)})
@@ -74,6 +75,12 @@ def find_names(tree: Tree) -> Path | None:
         if exact:
             return exact[0]
     return None
+
+
+def is_given(tree: Tree) -> bool:
+    """Whether the path is a class file, which describes the label files beside it."""
+    file = tree.file
+    return file is not None and (is_exact(file) or file.suffix.casefold() in (*YAML, ".names"))
 
 
 def _preferred(file: Path) -> tuple[int, str]:
@@ -97,12 +104,13 @@ def names_of(tree: Tree, class_file: Path) -> Names:
         SppdetError: a class file cannot be read, or two of them give a number two names.
     """
     names = read_names(class_file)
-    beside = {file.parent for file in tree.having(".txt") if not is_exact(file)}
+    given = is_given(tree)
+    beside = {file.parent for file in tree.having(".txt", beside=given) if not is_exact(file)}
     if class_file.parent not in beside or class_file.suffix.casefold() in YAML:
         return names
     by_number = dict(names.by_number)
     for folder in sorted(beside - {class_file.parent}):
-        for file in tree.having(class_file.suffix.casefold()):
+        for file in tree.having(class_file.suffix.casefold(), beside=given):
             if file.parent != folder or not (is_exact(file) and read_text(file).strip()):
                 continue
             for number, name in read_names(file).by_number.items():

@@ -4,6 +4,7 @@ An extractor prepares an image with its boxes once; the result gives feature vec
 boxes, as often as asked. Training, mining, regression and detection see only this interface.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -51,6 +52,14 @@ def described(method: str, settings: SppSettings | RcnnSettings) -> dict[str, An
         if values.get(name) == default:
             del values[name]
     return {"method": method, **values}
+
+
+def with_defaults(features: Mapping[str, Any]) -> dict[str, Any]:
+    """What :func:`described` gives, with the settings that it leaves out; R-CNN has no mapping."""
+    own = dict(LATER)
+    if features["method"] == "rcnn":
+        del own["mapping"]
+    return {**features, **{name: features.get(name, default) for name, default in own.items()}}
 
 
 class Regions(Protocol):

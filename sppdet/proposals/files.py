@@ -34,6 +34,7 @@ from sppdet.datasets.files import parse_json
 from sppdet.datasets.image_names import ImageFinder
 from sppdet.errors import SppdetError
 from sppdet.images import image_size
+from sppdet.proposals.other_kinds import WANTED, other_kind, refuse_other_kind
 from sppdet.runtime.outputs import recorded_path
 
 SUFFIXES = (".npz", ".json", ".csv", ".mat")
@@ -79,8 +80,8 @@ def read_proposals(
 
     Images are found in the file by path, file name or name without suffix, as long as it means one
     of them only; of several names for an image that with most of its path counts. Further images of
-    the file are passed over. Boxes are compared with the sizes of
-    the images, so that a wrong order or base is noticed.
+    the file are passed over. Boxes are compared with the sizes of the images, so that a wrong order
+    or base is noticed.
 
     Args:
         path: the file.
@@ -101,6 +102,8 @@ def read_proposals(
         found = {index: name for name, index in ImageFinder(images).find_each(content).items()}
     except SppdetError as error:
         raise SppdetError(f"{path}: {error}") from None
+    if len(found) < len(images):
+        refuse_other_kind(path, content)
     result = []
     for index, image in enumerate(images):
         if index not in found:
@@ -191,7 +194,7 @@ def _read(path: Path) -> _Content:
     except OSError as error:
         raise SppdetError(f"{path}: cannot be read ({error.strerror or error})") from None
     except _DAMAGED as error:
-        raise SppdetError(f"{path}: is not a file of proposals ({error})") from None
+        raise SppdetError(f"{path}: is not a file of proposals ({error}); {WANTED}") from None
     except NotImplementedError:
         raise SppdetError(f"{path}: is a mat file of version 7.3; save it with -v7") from None
 
@@ -209,7 +212,7 @@ def _read_npz(path: Path) -> _Content:
 def _read_json(path: Path) -> _Content:
     content = parse_json(path)
     if not isinstance(content, dict):
-        raise ValueError("it is not an object of image names and boxes")
+        raise ValueError(f"it is {other_kind(content)}")
     if isinstance(content.get("boxes"), dict):
         return content["boxes"], content.get("order"), content.get("base")
     return content, None, None
@@ -236,6 +239,8 @@ def _read_mat(path: Path) -> _Content:
         content = loadmat(path)
     except MatReadError as error:
         raise ValueError(str(error)) from None
+    if not {"boxes", "images"} <= content.keys():
+        raise ValueError("it has no boxes and images")
     boxes, images = content["boxes"].ravel(), content["images"].ravel()
     names = [str(np.asarray(name).ravel()[0]) for name in images]
     stated = {key: content[key].ravel()[0] for key in ("order", "base") if key in content}

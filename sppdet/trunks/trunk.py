@@ -1,5 +1,6 @@
 """A trunk: a network with all that is needed to get its map of an image and to use the map."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +79,21 @@ class Trunk:
     def feature_length(self, bins: int) -> int:
         """Length of the features of a window that is pooled into ``bins`` bins."""
         return self.head.length if self.head is not None else bins * self.channels
+
+    def cells(self, side: int) -> int | None:
+        """Cells on the short side of the map of an image whose short side has ``side`` pixels.
+
+        The layers are followed without computing anything; None where they cannot be.
+        """
+        side = max(side, self.smallest_side)
+        side = -(-side // self.multiple) * self.multiple
+        network = copy.deepcopy(self.network).to("meta")
+        batch = torch.empty(1, 3, side, side, device="meta", dtype=number_type(network))
+        try:
+            with torch.no_grad():
+                return int(min(network(batch).shape[2:]))
+        except (RuntimeError, NotImplementedError, AssertionError):
+            return None
 
     def state(self) -> dict[str, Tensor]:
         """All tensors under torchvision's names."""

@@ -55,6 +55,11 @@ def test_the_code_of_a_script_is_that_of_the_process(running: ModuleType) -> Non
 def test_numbers_of_options(running: ModuleType) -> None:
     assert running.whole(2)("2") == 2
     assert running.several(0)("2,0") == [2, 0]
+    assert running.exactly(2, "x", "500x375", 32)("500x375") == [500, 375]
+    assert running.real(0, 1)("0.5") == 0.5
+    assert running.some_of(("a", "b"))("b, a") == ["b", "a"]
+    with pytest.raises(argparse.ArgumentTypeError, match="'c': choose from a, b"):
+        running.some_of(("a", "b"))("a,c")
     for read, text in (
         (running.whole(2), "1"),
         (running.whole(0), "a"),
@@ -63,6 +68,13 @@ def test_numbers_of_options(running: ModuleType) -> None:
         (running.several(0), "1,1"),
         (running.several(0), "1,"),
         (running.several(1), "0"),
+        (running.exactly(2, "x", "500x375", 32), "x"),
+        (running.exactly(2, "x", "500x375", 32), "500"),
+        (running.exactly(2, "x", "500x375", 32), "500x31"),
+        (running.exactly(2, "x", "500x375", 32), "1x2x3"),
+        (running.real(0, 1), "1.1"),
+        (running.real(0, 1), "nan"),
+        (running.real(0, 1), "a"),
     ):
         with pytest.raises(argparse.ArgumentTypeError, match="give"):
             read(text)
@@ -125,6 +137,55 @@ def test_every_script_says_what_is_not_there(
     assert code == 2
     assert "error: " in line
     assert "nothing" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("annotator X --steps a", "argument --steps: a: give a whole number from 1 to"),
+        ("annotator X --steps 10,10", "argument --steps: 10,10: give each number once"),
+        ("annotator X --pause nan", "argument --pause: nan: give a number from 0 to 3600"),
+        ("growth --data X --size x", "argument --size: x: give 2 whole numbers from 32 up, such"),
+        ("growth --data X --size 500x375x3", "such as 500x375"),
+        ("pooling --map x", "argument --map: x: give 3 whole numbers from 1 up, such as 43,62,256"),
+        ("pooling --map 3,4", "argument --map: 3,4: give 3 whole numbers"),
+        ("pooling --map 3,4,0", "argument --map: 3,4,0: give 3 whole numbers from 1 up"),
+        ("search --coco X --methods fast,x", "argument --methods: 'x': choose from "),
+        ("suspects X --share 2", "argument --share: 2: give a number from 0 to 1"),
+    ],
+)
+def test_a_value_that_cannot_be_is_one_line(
+    words: str,
+    said: str,
+    load_script: Callable[[str], ModuleType],
+    ended: Callable[..., tuple[int, str]],
+) -> None:
+    name, *rest = words.split()
+    code, line = ended(load_script(name), *rest)
+    assert code == 2
+    assert line.startswith(f"{name}.py: error: ")
+    assert said in line
+
+
+@pytest.mark.parametrize("content", ["{}", "[{}]", "3", "no JSON"])
+@pytest.mark.parametrize("script", ["gpu_table", "growth", "search"])
+def test_a_file_of_another_kind_is_one_line(
+    script: str,
+    content: str,
+    load_script: Callable[[str], ModuleType],
+    ended: Callable[..., tuple[int, str]],
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "instances.json"
+    file.write_text(content)
+    words = {
+        "gpu_table": (file,),
+        "growth": ("--data", tmp_path, "--images", "1", "--details", file, "--workers", "1"),
+        "search": ("--coco", tmp_path),
+    }[script]
+    code, line = ended(load_script(script), *words)
+    assert code == 2
+    assert line.startswith(f"error: {file}: is not ")
 
 
 def test_scripts_that_read_input_start_in_this_way() -> None:

@@ -108,7 +108,16 @@ def test_export(run_folder: Path, square_folder: Path, tmp_path: Path) -> None:
     [
         (["--network", "nonsense"], "network nonsense: unknown"),
         (["--sizes", "a"], "--sizes a"),
+        (["--network", "spp5", "--levels", "2,1,2"], "--levels 2,1,2: give each number once"),
         (["--schedule", "x"], "--schedule x"),
+        (
+            ["--network", "spp5-average", "--pooling", "max"],
+            "--pooling max: spp5-average has the average of the whole map in the pyramid's place; "
+            "leave --pooling out, or choose --network small, spp5, spp5-wide, zf5-spp",
+        ),
+        (["--network", "nin", "--pooling", "max"], "--pooling max: nin has no pyramid to choose"),
+        (["--network", "resnet18", "--pooling", "average"], "--pooling average: resnet18 has no"),
+        (["--network", "nonsense", "--pooling", "average"], "network nonsense: unknown"),
         (["--network", "spp5", "--batch", "500"], "--batch 500"),
         (["--device", "nonsense"], "--device nonsense"),
     ],
@@ -119,3 +128,14 @@ def test_one_clear_line(
     assert call("train", square_folder, "--output", tmp_path / "run", *words) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith(f"error: {line}")
+
+
+@pytest.mark.parametrize(("levels", "larger"), [("7,1,8", "7, 8"), ("6,1", None)])
+def test_levels_with_more_bins_than_cells_are_told(
+    levels: str, larger: str | None, square_folder: Path, tmp_path: Path, capsys
+) -> None:
+    chosen = ("--network", "spp5", "--levels", levels, "--sizes", "24,32,24", "--batch", 24)
+    assert call("train", square_folder, "--output", tmp_path / "run", *chosen, "--epochs", 1) == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if "note: --levels" in line]
+    told = f"note: --levels {levels}: the map of an image of 24 px has 6 cells on its short side"
+    assert notes == ([f"{told}, so that bins of level {larger} repeat cells"] if larger else [])

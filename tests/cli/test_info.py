@@ -1,12 +1,20 @@
 """``sppdet info``: the card of a detector."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from sppdet.cli import main
 from sppdet.detector import Detector
+from sppdet.features.rcnn import RcnnRegionFeatures
+from sppdet.features.spp import SppRegionFeatures
+from sppdet.heads.linear import LinearScorer
+from sppdet.settings import RcnnSettings, SppSettings
+from sppdet.trunks import Trunk
 
 
 def call(*words: object) -> int:
@@ -31,6 +39,52 @@ def test_the_card_of_a_training(
         assert card["thresholds"][name] == threshold
         assert folds["classes"][name]["threshold"] == pytest.approx(threshold, abs=1e-4)
         assert folds["classes"][name]["objects"] > 0
+
+
+@pytest.mark.parametrize(
+    ("make", "words", "values"),
+    [
+        (
+            lambda trunk: SppRegionFeatures(trunk, SppSettings((320, 480))),
+            "features: SPP-net, scales 320,480 px, longer side at most 2000 px; pyramid levels "
+            "1,2,3,6 (50 bins), max pooling; window mapping paper",
+            {"levels": [1, 2, 3, 6], "pooling": "max", "mapping": "paper", "scales": [320, 480]},
+        ),
+        (
+            lambda trunk: SppRegionFeatures(
+                trunk, SppSettings((400,), 900, (1, 4), True, "average", "code")
+            ),
+            "features: SPP-net, scales 400 px, longer side at most 900 px; pyramid levels 1,4 (17 "
+            "bins), average pooling, each level scaled to norm 1; window mapping code",
+            {"levels": [1, 4], "pooling": "average", "mapping": "code", "scales": [400]},
+        ),
+        (
+            lambda trunk: RcnnRegionFeatures(trunk, RcnnSettings(160, 12, "tight", (1, 2))),
+            "features: R-CNN, tight crops of 160 px, context 12 px; pyramid levels 1,2 (5 bins), "
+            "max pooling",
+            {"levels": [1, 2], "pooling": "max", "size": 160, "context": 12, "mode": "tight"},
+        ),
+    ],
+)
+def test_the_settings_of_the_features(
+    make: Callable[[Trunk], SppRegionFeatures | RcnnRegionFeatures],
+    words: str,
+    values: dict,
+    detector: Detector,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A figure of a model says little without its pyramid, its pooling and its windows."""
+    extractor = make(detector.extractor.trunk)
+    weight, fits = torch.zeros(1, extractor.dimension), np.ones((1, 2), np.float32)
+    scorer = LinearScorer(weight, torch.zeros(1), fits)
+    Detector(extractor, scorer, ("apple",)).save(tmp_path / "one.safetensors")
+    assert call("info", tmp_path / "one.safetensors", "--json", tmp_path / "one.json") == 0
+    shown = capsys.readouterr()
+    assert words in (shown.out + shown.err).splitlines()
+    features = json.loads((tmp_path / "one.json").read_text())["features"]
+    assert values.items() <= features.items()
+    assert ("mapping" in features) == (features["method"] == "spp")
 
 
 def test_a_detector_without_a_card(

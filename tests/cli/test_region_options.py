@@ -120,6 +120,7 @@ def test_two_models_are_compared(
     ("options", "line"),
     [
         (("--levels", "1,2,4"), "--levels 1,2,4: the model's heads have one weight for each bin"),
+        (("--levels", "1,2,2"), "--levels 1,2,2: give each number once: --levels 1,2"),
         (("--pooling", "max"), "--pooling max: the model's heads have learned from average"),
     ],
 )
@@ -142,6 +143,8 @@ def test_what_needs_training_is_refused(
     [
         (("--levels", "1,65"), "--levels 1,65: give at most 64 bins a side"),
         (("--levels", "0"), "--levels 0: give whole numbers with commas, such as 1,2,4"),
+        (("--levels", "1,2,2"), "--levels 1,2,2: give each number once: --levels 1,2"),
+        (("--scales", "96,96"), "--scales 96,96: give each number once: --scales 96"),
         (("--round-views", "9", "--heads", "connected"), "--round-views: belongs to SVMs"),
         (("--disk", "inf"), "'--disk'"),
         (
@@ -151,8 +154,15 @@ def test_what_needs_training_is_refused(
         (("--trunk", "alexnet", "--layer", "fc6", "--pooling", "average"), "trained on maxima"),
         (
             ("--method", "rcnn", "--window-mapping", "code"),
+            "--window-mapping code: belongs to SPP-net; R-CNN crops boxes from the image and has "
+            "no windows on a map. Leave it out, or give --method spp",
+        ),
+        (
+            ("--method", "rcnn", "--preset", "paper", "--window-mapping", "code"),
             "--window-mapping code: belongs to SPP-net",
         ),
+        (("--method", "rcnn", "--longest-side", "900"), "--longest-side 900: belongs to SPP-net"),
+        (("--crop", "tight"), "--crop tight: belongs to R-CNN; SPP-net has windows on a map"),
     ],
 )
 def test_contradictions_are_one_line(
@@ -163,10 +173,39 @@ def test_contradictions_are_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rest = ("--proposals", "fast", "--boxes", "200", "--weights", "random")
-    if "rcnn" not in options:
+    if not {"rcnn", "--scales"} & set(options):
         rest += ("--scales", "96")
     assert command("train", few, "-o", tmp_path / "m", *rest, *options) == 2
     assert line in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--levels", "1,7,9", "--scales", "128,96"), ("1,7,9", "an image of 96 px", 6, "7, 9")),
+        (("--levels", "6,1", "--scales", "96"), None),
+        (("--levels", "1,5", "--method", "rcnn"), ("1,5", "a crop of 64 px", 4, "5")),
+        (("--method", "rcnn"), None),
+    ],
+)
+def test_levels_with_more_bins_than_cells_are_told(
+    options: tuple[str, ...],
+    said: tuple[str, str, int, str] | None,
+    few: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    quick = ("--trunk", "small", "--proposals", "fast", "--boxes", "50", "--no-mirror")
+    assert command("train", few, "--output", tmp_path / "m.safetensors", *quick, *options) == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if "note: --levels" in line]
+    if said is None:
+        assert not notes
+    else:
+        given, what, cells, larger = said
+        assert notes == [
+            f"note: --levels {given}: the map of {what} has {cells} cells on its short side, so "
+            f"that bins of level {larger} repeat cells"
+        ]
 
 
 @pytest.mark.parametrize("method", ["spp", "rcnn"])

@@ -1,5 +1,6 @@
 """Where annotations lie in any format: folders, names, links, and what counts as background."""
 
+import json
 import os
 import unicodedata
 
@@ -274,3 +275,37 @@ def test_labels_that_fit_images_of_two_parts_are_not_guessed(tmp_path, make_imag
     make_xml(tmp_path / "annotations/b.xml", ("cat", 11, 21, 50, 60))
     with pytest.raises(SppdetError, match="no image has such a name"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("format", [None, "folder"])
+@pytest.mark.parametrize("name", ["note.txt", "a.md", "train.txt", "a.jpg", "m.safetensors"])
+def test_a_file_that_is_no_annotation_is_not_its_folder(
+    tmp_path, make_image, make_xml, name, format
+):
+    """The folder is a data set; the file that was named is none."""
+    make_image(tmp_path / "a.jpg")
+    make_xml(tmp_path / "a.xml", ("cat", 11, 21, 50, 60))
+    if name != "a.jpg":
+        (tmp_path / name).write_text("a.jpg\n")
+    with pytest.raises(SppdetError, match=f"{name}: (is not a|holds no) data set"):
+        read_dataset(tmp_path / name, format=format)
+    assert len(read_dataset(tmp_path / "a.xml", format=format)) == 1
+    assert len(read_dataset(tmp_path, format=format)) == 1
+
+
+def test_an_annotation_file_is_read_alone(tmp_path, make_image, make_xml):
+    """What stands beside it is neither read nor taken for it."""
+    make_image(tmp_path / "a.jpg")
+    make_xml(tmp_path / "a.xml", ("cat", 11, 21, 50, 60))
+    coco = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 80}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40]}],
+        "categories": [{"id": 1, "name": "dog"}],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(coco))
+    assert read_dataset(tmp_path / "labels.json").classes == ("dog",)
+    assert read_dataset(tmp_path / "a.xml").classes == ("cat",)
+    for name in ("other.json", "empty.csv"):
+        (tmp_path / name).write_text("{}")
+        with pytest.raises(SppdetError, match=f"{name}: is not a data set"):
+            read_dataset(tmp_path / name)

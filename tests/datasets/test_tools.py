@@ -250,6 +250,16 @@ def test_cvat_subsets_turned_boxes_and_other_shapes(tmp_path, make_image):
     ]
 
 
+def test_cvat_in_latin_1(tmp_path, make_image):
+    make_image(tmp_path / "x.jpg")
+    box = '<box label="M\xf6hre" xtl="1" ytl="2" xbr="30" ybr="40"/>'
+    text = f'<annotations><image name="x.jpg" width="100" height="80">{box}</image></annotations>'
+    (tmp_path / "a.xml").write_bytes(text.encode("latin-1"))
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes == ("Möhre",)
+    assert [problem.kind for problem in dataset.problems] == ["other encoding"]
+
+
 def test_label_studio_turns_about_the_corner(tmp_path, make_image):
     """In pixels: 10, 20, 30 wide and 40 high, by 90 degrees to the left of the corner."""
     turned = json.loads(json.dumps(STUDIO))

@@ -220,6 +220,45 @@ def test_encodings(tmp_path, make_image, text, encoding):
     np.testing.assert_allclose(dataset.annotations(0).boxes, [[9.5, 20, 50.6, 60]], rtol=1e-6)
 
 
+@pytest.mark.parametrize("declaration", ['<?xml version="1.0" encoding="{}"?>', ""])
+@pytest.mark.parametrize("encoding", ["UTF-8", "utf8", "us-ascii"])
+def test_latin_1_that_is_said_to_be_utf_8(tmp_path, make_image, declaration, encoding):
+    """Programs write the folder's name as the system has it, below a declaration of UTF-8."""
+    make_image(tmp_path / "a.jpg")
+    box = "<bndbox><xmin>11</xmin><ymin>21</ymin><xmax>50</xmax><ymax>60</ymax></bndbox>"
+    text = (
+        f"{declaration.format(encoding)}<annotation><folder>C:\\Gemüse für Öl</folder>"
+        f"<object><name>Möhre</name>{box}</object></annotation>"
+    )
+    (tmp_path / "a.xml").write_bytes(text.encode("latin-1"))
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes == ("Möhre",)
+    assert dataset.annotations(0).boxes.tolist() == [[10, 20, 50, 60]]
+    assert [problem.kind for problem in dataset.problems] == ["other encoding"]
+    assert str(dataset.problems[0]) == (
+        f"{tmp_path / 'a.xml'}: is not UTF-8, though it names no other encoding; it is read as "
+        "Latin-1"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<annotation><folder>Möhre 中</folder>".encode() + b"\xe4 </annotation>",  # damaged UTF-8
+        b"\xef\xbb\xbf<annotation><folder>\xe4 </folder></annotation>",
+        b"<annotation><folder>\xe4 </annotation>",
+    ],
+)
+def test_what_is_neither_utf_8_nor_latin_1_is_left_out(tmp_path, make_image, make_xml, content):
+    make_image(tmp_path / "a.jpg")
+    make_image(tmp_path / "b.jpg")
+    make_xml(tmp_path / "b.xml", ("cat", 11, 21, 50, 60))
+    (tmp_path / "a.xml").write_bytes(content)
+    dataset = read_dataset(tmp_path)
+    assert [problem.kind for problem in dataset.problems] == ["unreadable annotation"]
+    assert [image.name for image in dataset.images] == ["b.jpg"]
+
+
 def test_a_name_with_preserved_spaces(tmp_path, make_image):
     make_image(tmp_path / "a.jpg")
     box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"

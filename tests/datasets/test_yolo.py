@@ -307,3 +307,16 @@ def test_a_number_of_classes_that_is_not_that_of_the_names(tmp_path, make_image,
     write(tmp_path / "data.yaml", f"train: images\nnc: {count}\nnames: [cat, dog]\n")
     wanted = [f"data.yaml says nc: {count}, but names 2 classes"] if told else []
     assert read_dataset(tmp_path).notes == wanted
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "obj.names", "_darknet.labels"])
+def test_a_class_file_stands_for_the_labels_beside_it(tmp_path, make_image, name):
+    make_image(tmp_path / "a.jpg")
+    (tmp_path / "a.txt").write_text("1 0.5 0.5 0.2 0.4\n")
+    (tmp_path / name).write_text("cat\ndog\n")
+    (tmp_path / "note.txt").write_text("hello\n")
+    dataset = read_dataset(tmp_path / name)
+    assert dataset.classes == ("cat", "dog")
+    assert len(dataset.annotations(0)) == 1
+    with pytest.raises(SppdetError, match=r"note\.txt: is not a data set"):
+        read_dataset(tmp_path / "note.txt")

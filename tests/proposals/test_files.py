@@ -153,6 +153,58 @@ def test_pickles_are_not_read(images: list[Path], tmp_path: Path) -> None:
         read_proposals(tmp_path / "p.npz", images)
 
 
+BOX = [1, 2, 30, 40]
+COCO = {
+    "images": [{"id": 1, "file_name": "a.jpg", "width": 60, "height": 40}],
+    "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": BOX}],
+    "categories": [{"id": 1, "name": "apple"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (COCO, "but COCO JSON, the labels of a data set"),
+        ([{"image_id": 1, "category_id": 1, "bbox": BOX, "score": 0.5}], "(it is COCO results)"),
+        (
+            [{"image": "a.jpg", "annotations": []}],
+            "(it is CreateML JSON, the labels of a data set)",
+        ),
+        ([BOX], "(it is a list)"),
+        (3, "(it is no more than 3)"),
+        ({"shapes": [], "imagePath": "a.jpg"}, "but LabelMe JSON, the labels of a data set"),
+        ({"map_11": 0.5, "classes": {}, "about": {}}, "but figures of sppdet evaluate"),
+        ({"image": "a.jpg", "classes": ["apple"], "detections": []}, "but detections of sppdet"),
+        ({"image": "a.jpg", "boxes": [BOX]}, "but a file whose 'image' is no list of boxes"),
+        ({"rows": [[1, "x"]], "notes": []}, "but a file whose 'rows' is no list of boxes"),
+        ({"boxes": {"c.jpg": {"box": BOX}}}, "but a file whose 'c.jpg' is no list of boxes"),
+    ],
+)
+def test_a_json_of_another_kind_is_told(
+    content: Any, what: str, images: list[Path], tmp_path: Path
+) -> None:
+    """What it lacks for an image says nothing of a file that has no boxes of any image."""
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(SppdetError) as raised:
+        read_proposals(path, images)
+    assert f"p.json: is not a file of proposals {what}; give a file that sppdet" in str(
+        raised.value
+    )
+
+
+def test_arrays_of_another_kind_are_told(images: list[Path], tmp_path: Path) -> None:
+    np.savez(tmp_path / "p.npz", weight=np.zeros((3, 5)), count=np.float32(3))
+    with pytest.raises(SppdetError, match="but a file whose 'count' is no list of boxes; give a"):
+        read_proposals(tmp_path / "p.npz", images)
+    np.savez(tmp_path / "p.npz", weight=np.zeros((3, 5)), bias=np.zeros(3))
+    with pytest.raises(SppdetError, match="but a file whose 'weight' is no list of boxes; give a"):
+        read_proposals(tmp_path / "p.npz", images)
+    savemat(tmp_path / "p.mat", {"weight": np.zeros((3, 5))})
+    with pytest.raises(SppdetError, match="it has no boxes and images"):
+        read_proposals(tmp_path / "p.mat", images)
+
+
 def test_an_image_that_the_file_lacks(images: list[Path], tmp_path: Path) -> None:
     write_proposals(tmp_path / "p.npz", {"a.jpg": BOXES})
     with pytest.raises(SppdetError, match=r"no boxes for b\.jpg"):

@@ -94,3 +94,19 @@ def test_a_map_is_float32_whatever_the_network_computes_in(kind: torch.dtype) ->
     found = trunk.map(IMAGE)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05 * float(expected.max()))
+
+
+@pytest.mark.parametrize("name", ["small", "lite0", "squeezenet1_1", "alexnet"])
+@pytest.mark.parametrize("side", [20, 97, 130])
+def test_cells_are_those_of_the_map(name: str, side: int) -> None:
+    trunk = build_trunk(name, None)
+    image = np.zeros((side, side + 40, 3), np.uint8)
+    assert trunk.cells(side) == trunk.map(image).shape[0]
+
+
+def test_cells_of_a_network_that_needs_values_are_unknown() -> None:
+    class Odd(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images[:, :, : int(images.sum()) + 9]
+
+    assert dataclasses.replace(build_trunk("small", None), network=Odd()).cells(99) is None

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -55,8 +55,9 @@ def train(
         bool, typer.Option(help="Batch norms; without them spp5 and nin are as published.")
     ] = True,
     pooling: Annotated[
-        str, one_of("--pooling", POOLINGS, "What a bin of the pyramid takes of its cells")
-    ] = "max",
+        str | None,
+        one_of("--pooling", POOLINGS, "What a bin takes of its cells. Default: max. Choices"),
+    ] = None,
     whiten: Annotated[
         bool,
         typer.Option(
@@ -142,25 +143,27 @@ def train(
     """
     import torch
 
-    from sppdet.classification.classifier import check_sizes
+    from sppdet.classification.classifier import check_sizes, map_cells
     from sppdet.classification.data import open_split
     from sppdet.classification.distributed import join_processes, leave_processes
+    from sppdet.classification.networks import pooling_of
     from sppdet.classification.report import summary
     from sppdet.cli.common import choose_device
     from sppdet.cli.progress import console, finish_batch
+    from sppdet.cli.region_options import tell_repeats
     from sppdet.runtime.files import write_text
     from sppdet.runtime.outputs import MARK, check_outputs
 
     processes, where = join_processes(choose_device(device))
     console.quiet = console.quiet or not processes.first
-    sides = parse_numbers(sizes, "--sizes")
+    sides = parse_numbers(sizes, "--sizes", repeats=True)
     try:
         settings = ClassifySettings(
             network=network,
             levels=parse_numbers(levels, "--levels", "4,2,1") if levels else None,
             stem=stem,
             norm=norm,
-            pooling=cast(Any, pooling),
+            pooling=pooling_of(network, pooling),
             whiten=whiten,
             epochs=epochs,
             batch_size=batch,
@@ -193,6 +196,9 @@ def train(
         output / "last.safetensors", settings, training_data.classes, where, processes
     )
     check_sizes(settings, len(test_data.classes), test_data)
+    if settings.levels:
+        what = f"an image of {min(settings.sizes)} px"
+        tell_repeats(settings.levels, what, map_cells(settings))
     parameters = sum(p.numel() for p in training.network.parameters())
     console.print(
         f"{network}: {parameters:,} parameters, {len(training_data)} images of "
