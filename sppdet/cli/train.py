@@ -51,6 +51,11 @@ from sppdet.settings import (
     TrainSettings,
 )
 
+LARGEST_KEPT = 32 << 20
+"""Bytes of the largest freed memory that a training keeps. The maps of images of more than 500 px
+would lie between its examples for ever; it computes each map once, so that their pages cost it
+little."""
+
 
 def train(
     context: typer.Context,
@@ -190,6 +195,7 @@ def train(
     from sppdet.datasets.doubts import doubts
     from sppdet.heads.linear import LinearSvms
     from sppdet.proposals.files import read_proposals
+    from sppdet.runtime.memory import keep_freed_memory
     from sppdet.runtime.outputs import check_outputs
     from sppdet.training.fitting import fit_to_labels
     from sppdet.training.train import train as train_detector
@@ -204,6 +210,7 @@ def train(
     for line in lines(context, method) if preset else ():
         console.print(line, markup=False, soft_wrap=True)
     limit_pixels(max_pixels)
+    keep_freed_memory(LARGEST_KEPT)
     start = time.perf_counter()
     file = Path(proposals) if proposals is not None and proposals not in PROPOSALS else None
     proposals = None if file is not None else proposals

@@ -1,6 +1,7 @@
 """What the first pass takes of an image, with the trunk that ships."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from sppdet.boxes import iou
 from sppdet.datasets import read_dataset
 from sppdet.datasets.scenes import write_scenes
 from sppdet.features.spp import SppRegionFeatures
-from sppdet.settings import DetectorSettings, SppSettings, TrainSettings
-from sppdet.training.first_examples import Quotas, first_examples
+from sppdet.settings import DetectorSettings, MiningSettings, SppSettings, TrainSettings
+from sppdet.training.first_examples import Quotas, first_examples, quotas_of
 from sppdet.training.images import PreparedImage, TrainingImages, View
 from sppdet.trunks import load_trunk
 
@@ -105,3 +106,27 @@ def test_the_seed_repeats(prepared: PreparedImage) -> None:
     a, b, c = (first_examples(prepared, replace(few, seed=seed)) for seed in (4, 4, 5))
     assert torch.equal(a.negatives[0].features, b.negatives[0].features)
     assert not torch.equal(a.negatives[0].features, c.negatives[0].features)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "positives", "negatives", "regressed"),
+    [
+        (1_000, 1500, 1000, 2500),  # there is room for all: 89,478
+        (40_000, 1500, 1000, 2236),
+        (100_000, 894, 447, 894),
+        (10_000_000, 50, 25, 50),
+    ],
+)
+def test_half_of_the_room_is_left_to_hard_negatives(
+    tmp_path: Path, dimension: int, positives: int, negatives: int, regressed: int
+) -> None:
+    """512 MB hold 268,435,456 numbers in half precision, a third of them for each class."""
+    write_scenes(tmp_path, 4, seed=3, size=(210, 150))
+    dataset = read_dataset(tmp_path)
+    assert len(dataset.classes) == 3
+    quotas = quotas_of(dataset, dimension, TrainSettings(mining=MiningSettings(memory=512 << 20)))
+    assert (quotas.positives, quotas.negatives, quotas.regressed) == (
+        positives,
+        negatives,
+        regressed,
+    )
