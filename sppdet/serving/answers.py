@@ -1,15 +1,16 @@
 """What the routes of both servers share: one line for every error, JSON bodies, static files."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -75,6 +76,26 @@ HANDLERS: Mapping[Any, Callable[[Request, Exception], Response]] = {
 """For Starlette's ``exception_handlers``."""
 
 
+BODY_SECONDS = 60.0
+"""Within which the whole of a request's body has to arrive."""
+
+Content = TypeVar("Content")
+
+
+async def arrived(content: Awaitable[Content], seconds: float = BODY_SECONDS) -> Content:
+    """What comes of reading the body of a request.
+
+    Raises:
+        Refused: it takes too long, or the client has gone.
+    """
+    try:
+        return await asyncio.wait_for(content, seconds)
+    except asyncio.TimeoutError:
+        raise Refused(408, f"the request did not arrive within {seconds:.0f} seconds") from None
+    except ClientDisconnect:
+        raise Refused(400, "the client has gone before the end of its request") from None
+
+
 async def json_body(request: Request) -> dict[str, Any]:
     """The JSON object in a request.
 
@@ -87,7 +108,7 @@ async def json_body(request: Request) -> dict[str, Any]:
     if kind != "application/json":
         raise Refused(415, "send application/json")
     try:
-        content = json.loads(await request.body())
+        content = json.loads(await arrived(request.body()))
     except (ValueError, RecursionError):
         raise Refused(400, "the request is not JSON") from None
     if not isinstance(content, dict):

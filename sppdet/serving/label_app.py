@@ -18,7 +18,7 @@ from sppdet.explaining import explain_box
 from sppdet.images import read_image
 from sppdet.runtime.outputs import check_outputs
 from sppdet.serving.ahead import Ahead
-from sppdet.serving.answers import Refused, in_thread, static_routes
+from sppdet.serving.answers import Refused, arrived, in_thread, static_routes
 from sppdet.serving.model_app import check_sides
 from sppdet.serving.neighbours import LabelledObjects
 from sppdet.serving.photos import shown, thumbnail
@@ -166,7 +166,7 @@ class LabelApp:
 
     async def try_out(self, request: Request) -> Response:
         """Detect in a picture that is no photograph of the folder."""
-        content = await request.body()
+        content = await arrived(request.body())
         detector = self._detector()
         found = await run_in_threadpool(detect_in, detector, content)
         return JSONResponse(found.to_dict())

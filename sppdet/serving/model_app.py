@@ -14,7 +14,7 @@ from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.images import read_image
-from sppdet.serving.answers import Refused, static_routes
+from sppdet.serving.answers import Refused, arrived, static_routes
 from sppdet.serving.metrics import Metrics
 from sppdet.serving.openapi import document, page
 from sppdet.serving.waiting import WaitingRoom
@@ -118,14 +118,19 @@ async def _image_of(request: Request) -> bytes:
     """The content of the image: the body, or the file ``image`` of a form."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip()
     if kind != "multipart/form-data":
-        content = await request.body()
+        content = await arrived(request.body())
     else:
-        async with request.form(max_files=1, max_fields=4) as form:
-            file = form.get("image")
-            content = await file.read() if isinstance(file, UploadFile) else b""
+        content = await arrived(_file_of(request))
     if not content:
         raise Refused(400, "send the content of an image file, or a form with the file image")
     return content
+
+
+async def _file_of(request: Request) -> bytes:
+    """The content of the file ``image`` of a form; empty where there is none."""
+    async with request.form(max_files=1, max_fields=4) as form:
+        file = form.get("image")
+        return await file.read() if isinstance(file, UploadFile) else b""
 
 
 def _threshold(text: str | None) -> float | None:

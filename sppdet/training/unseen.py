@@ -1,7 +1,7 @@
 """The third pass of a training: detect on images that a scorer has not learned from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -119,13 +119,18 @@ def select_unseen(
     return [select(one.candidates, scorer, settings) for one in seen]
 
 
+def likely(found: Sequence[Scored], scorer: Scorer) -> list[Scored]:
+    """The same detections with probabilities in place of the scores, as a detector gives them."""
+    return [replace(one, scores=scorer.probabilities(one.scores, one.labels)) for one in found]
+
+
 def evaluate_unseen(
     seen: Sequence[Unseen], found: Sequence[Scored], classes: tuple[str, ...]
 ) -> VocResult:
     """Match what was selected in each image, as evaluation does.
 
     Returns:
-        The result, whose scores are the scorer's.
+        The result, whose scores are those of what was selected.
     """
     detections = [Detections(one.boxes, one.labels, one.scores, classes) for one in found]
     return evaluate_voc(detections, [one.annotations for one in seen], classes)

@@ -121,6 +121,13 @@ def test_folds_calibrate_and_tell_only_what_they_know(
     enough = {name for name, count in counts.items() if count >= 10}
     assert set(content["classes"] if content else ()) == enough
     assert honest.enough == (len(enough) == sum(count > 0 for count in counts.values()))
+    kept = learner.card["folds"]["classes"]  # type: ignore[index]
+    for one in honest.result.classes:
+        assert 0 <= one.scores.min() <= one.scores.max() <= 1
+        shown = one.scores >= honest.thresholds[one.name]
+        f1 = 2 * (one.hits & shown).sum() / (shown.sum() + one.truths)
+        assert f1 == pytest.approx(kept[one.name]["f1"], abs=1e-4)
+        assert one.ap_11 == pytest.approx(kept[one.name]["ap_11"], abs=1e-6)
     detector = learner.detector()
     put(tmp_path / "learned.safetensors", Learned(detector, learner.folds))
     taken = take(tmp_path / "learned.safetensors", learner.photos)

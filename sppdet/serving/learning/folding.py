@@ -19,7 +19,15 @@ from sppdet.heads.linear import LinearScorer
 from sppdet.heads.regression import BoxRegression, RegressionExamples
 from sppdet.serving.learning.learner import Learner
 from sppdet.training.folds import card, decide
-from sppdet.training.unseen import FOLDS, Fold, Unseen, look
+from sppdet.training.unseen import (
+    FOLDS,
+    Fold,
+    Unseen,
+    evaluate_unseen,
+    likely,
+    look,
+    select_unseen,
+)
 
 FEWEST_PHOTOGRAPHS = 6
 """Labelled photographs from which folds say something."""
@@ -37,8 +45,8 @@ class Honest:
 
     Attributes:
         dataset: the photographs that were looked at.
-        result: detections in them, matched.
-        thresholds: by class name.
+        result: detections in them with their probabilities, matched.
+        thresholds: probabilities, by class name.
     """
 
     dataset: Dataset
@@ -135,4 +143,5 @@ def fold(learner: Learner) -> Iterator[Honest | None]:
     learner.folds = tuple(scorers)
     learner.card = card(dataset, decided, len(labelled), learner.settings, FOLDS, len(seen))
     thresholds = dict(zip(learner.classes, learner.thresholds, strict=True))
-    yield Honest(dataset, decided.result, thresholds)
+    found = likely(select_unseen(seen, decided.scorer, decided.selection), decided.scorer)
+    yield Honest(dataset, evaluate_unseen(seen, found, learner.classes), thresholds)
