@@ -23,6 +23,8 @@ class PhotoFolder:
         images: the photographs in natural order of their relative paths; a photograph's id is its
             place.
         names: these paths, with ``/``.
+        left_out: pictures of the folder that are none of them: their labels would be those of
+            another photograph of the same name, or they lie among the labels.
         files: the label files. A folder without labels gets VOC XML beside the photographs.
     """
 
@@ -42,6 +44,9 @@ class PhotoFolder:
         named = sorted(((tree.shown(image), image) for image in images), key=_by_name)
         self.names = [name for name, _ in named]
         self.images = [image for _, image in named]
+        shown = set(self.images)
+        left_out = [tree.shown(image) for image in tree.images if image not in shown]
+        self.left_out = sorted(left_out, key=natural_key)
 
 
 def _by_name(entry: tuple[str, Path]) -> tuple[tuple[int, int, str], ...]:

@@ -56,6 +56,13 @@ def label_folder(
     ahead = Ahead(folder.images, photos)
     ahead.look_at(0, session.unlabelled())
     say(f"{len(folder.images)} photographs, {len(session.counts)} labelled ({folder.files.format})")
+    if folder.left_out:
+        first, *more = folder.left_out
+        others = f" and {len(more)} more pictures" if more else ""
+        say(
+            f"note: {first}{others} cannot be labelled: named as another photograph is, or among the "
+            "labels; give it another name or folder"
+        )
     trainer = Trainer(session, photos, ahead)
     session.on_change = trainer.change
 
