@@ -60,8 +60,8 @@ def label_folder(
         first, *more = folder.left_out
         others = f" and {len(more)} more pictures" if more else ""
         say(
-            f"note: {first}{others} cannot be labelled: named as another photograph is, or among the "
-            "labels; give it another name or folder"
+            f"note: {first}{others} cannot be labelled: named as another photograph is, or among "
+            "the labels; give it another name or folder"
         )
     trainer = Trainer(session, photos, ahead)
     session.on_change = trainer.change

@@ -22,6 +22,9 @@ from sppdet.serving.waiting import WaitingRoom
 LONGEST = 40
 """Ratio of the sides of an image: one of 40:1 is seen in 13 parts."""
 
+MOST_ARRIVING = 32
+"""Images that are being sent at one time; their parts are in memory until they are whole."""
+
 
 class ModelApp:
     """The routes of a detector.
@@ -41,6 +44,7 @@ class ModelApp:
         self._most_pixels = most_pixels
         self._document = document(detector.classes, most_bytes, most_pixels)
         self._metrics = Metrics()
+        self._arriving = 0
 
     def routes(self) -> list[Route]:
         """All routes."""
@@ -57,7 +61,7 @@ class ModelApp:
         """Detect in the image of a request."""
         try:
             threshold = _threshold(request.query_params.get("threshold"))
-            content = await _image_of(request)
+            content = await self._image_of(request)
             found = await run_in_threadpool(self._room.run, lambda: self._find(content, threshold))
         except Refused as refused:
             self._metrics.answered(refused.status)
@@ -69,6 +73,15 @@ class ModelApp:
         """Figures for Prometheus."""
         text = self._metrics.text(self._room.inside)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+    async def _image_of(self, request: Request) -> bytes:
+        if self._arriving >= MOST_ARRIVING:  # one thread counts: that of the requests
+            raise Refused(503, f"{MOST_ARRIVING} images are being sent; send it later")
+        self._arriving += 1
+        try:
+            return await _image_of(request)
+        finally:
+            self._arriving -= 1
 
     def _find(self, content: bytes, threshold: float | None) -> Detections:
         start = time.perf_counter()

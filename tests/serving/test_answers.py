@@ -37,13 +37,14 @@ def test_an_aborted_upload_ends_in_one_line_and_no_traceback() -> None:
         await json_body(request)
         raise AssertionError
 
-    messages = iter(
-        [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
-    )
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
-        return next(messages)
+        return messages.pop(0)
 
     async def send(message: Any) -> None:
         sent.append(message)

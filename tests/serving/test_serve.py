@@ -1,18 +1,20 @@
 """``sppdet serve``: an image in, its detections out, with limits."""
 
+import asyncio
 import json
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.serving.answers import Refused, make_app
 from sppdet.serving.metrics import Metrics
-from sppdet.serving.model_app import ModelApp
+from sppdet.serving.model_app import MOST_ARRIVING, ModelApp
 from sppdet.serving.openapi import document, page
 from sppdet.serving.security import Guard
 from sppdet.serving.waiting import WaitingRoom
@@ -75,6 +77,37 @@ def test_bad_requests_are_one_line(
     answer = client.post("/detect", params=query, content=content)
     assert answer.status_code == status
     assert "\n" not in answer.json()["error"]
+
+
+def test_images_on_their_way_are_bounded(detector: Detector, picture: Path) -> None:
+    """40 clients send the first half; those above the limit are told so, the others served."""
+    app = ModelApp(detector, 1, 40, BYTES, PIXELS)
+    content = picture.read_bytes()
+    statuses: list[int] = []
+
+    async def client(halfway: asyncio.Event) -> None:
+        parts = [(content[:100], True), (content[100:], False)]
+
+        async def receive() -> dict[str, Any]:
+            part, more = parts.pop(0)
+            if not more:
+                await halfway.wait()
+            return {"type": "http.request", "body": part, "more_body": more}
+
+        scope = {"type": "http", "method": "POST", "headers": [], "query_string": b""}
+        try:
+            statuses.append((await app.detect(Request(scope, receive))).status_code)
+        except Refused as refused:
+            statuses.append(refused.status)
+            halfway.set()
+
+    async def all_at_once() -> None:
+        halfway = asyncio.Event()
+        await asyncio.gather(*(client(halfway) for _ in range(40)))
+
+    asyncio.run(all_at_once())
+    assert statuses.count(503) == 40 - MOST_ARRIVING == 8
+    assert statuses.count(200) == MOST_ARRIVING
 
 
 def test_health_metrics_and_description(client: TestClient, picture: Path) -> None:
