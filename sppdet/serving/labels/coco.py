@@ -14,8 +14,9 @@ from sppdet.datasets.listed import images_near, split_of
 from sppdet.datasets.locate import Locator
 from sppdet.errors import SppdetError
 from sppdet.runtime.files import atomic_path
-from sppdet.serving.labels.base import Label, PhotoLabels, Size, changed, matched, revision_of
+from sppdet.serving.labels.base import Label, PhotoLabels, Size, changed, revision_of
 from sppdet.serving.labels.per_image import inside
+from sppdet.serving.labels.removed import Change, Memory, Place, Removed, Shell
 
 SHAPES = ("segmentation", "keypoints", "num_keypoints")
 """Fields of an annotation that no longer hold when its box changes."""
@@ -30,7 +31,8 @@ class CocoLabels:
 
     def __init__(self, tree: Tree, files: Sequence[Path]) -> None:
         self._lock = threading.Lock()
-        self._files = [_File(tree, file) for file in files]
+        self._memory = Memory()
+        self._files = [_File(tree, file, self._memory) for file in files]
         self._root = tree.root
 
     def classes(self) -> list[str]:
@@ -78,8 +80,10 @@ class CocoLabels:
             file.refresh()
             if file.said(image, size).revision != revision:
                 raise changed(file.path)
-            file.replace(image, size, objects, background)
+            change = self._memory.change(image)
+            file.replace(image, size, objects, background, change)
             file.save()
+            self._memory.keep(image, change)
             return file.said(image, size)
 
     def _file_of(self, image: Path) -> "_File":
@@ -106,8 +110,9 @@ class _File:
         folders: those of the photographs.
     """
 
-    def __init__(self, tree: Tree, path: Path) -> None:
+    def __init__(self, tree: Tree, path: Path, memory: Memory) -> None:
         self.path = path
+        self._memory = memory
         self._tree = tree
         self._digest = ""
         self.refresh()
@@ -185,35 +190,72 @@ class _File:
         self.categories[name] = key
         self._names[key] = name
 
-    def replace(self, image: Path, size: Size, objects: Sequence[Label], background: bool) -> None:
-        """Put these objects in the place of a photograph's own."""
+    def replace(
+        self,
+        image: Path,
+        size: Size,
+        objects: Sequence[Label],
+        background: bool,
+        change: Change,
+    ) -> None:
+        """Put these objects in the place of a photograph's own; what comes back in the change gets
+        its entry and its place again, and what is lost is added to it."""
         key = self.listed.get(image)
         if key is None and not objects and not background:
+            change.left = change.shell
             return
         for one in objects:  # a class that only another file of the folder names
             if one.name not in self.categories:
                 self.add_category(one.name)
         if key is None:
-            key = self._list(image, size)
+            key = self._list(image, size, change.shell)
         own = self.of_image.get(key, [])
         known = self._entries(own, size)
-        found = matched(objects, [one for _, one in known])
-        gone = {id(entry) for place, (entry, _) in enumerate(known) if place not in found}
-        next_id = _next(_ids(self._content["annotations"]))
+        found = change.match(objects, [one for _, one in known])
+        lost = [pair for place, pair in enumerate(known) if place not in found]
+        gone = {id(entry) for entry, _ in lost}
+        everything = self._content["annotations"]
+        change.removed += _removed(everything, lost)
+        reserved = _ids([one.content for one in self._memory.removed()])
+        next_id = _next(_ids(everything) + reserved)
+        kept = [entry for entry in everything if id(entry) not in gone]
+        mine = [entry for entry in own if id(entry) not in gone]
+        names = _names(kept) if change.back else []
+        for place, removed in change.in_order():
+            mine.append(self._returned(removed, objects[place], key))
+            if mine[-1].get("id") in names:  # another program has given it away
+                mine[-1]["id"], next_id = next_id, next_id + 1
+            there = removed.place.among(names)
+            kept.insert(there, mine[-1])
+            names.insert(there, mine[-1].get("id"))
         new: list[dict[str, Any]] = []
-        for one, index in zip(objects, found, strict=True):
+        for place, (one, index) in enumerate(zip(objects, found, strict=True)):
+            if place in change.back:
+                continue
             if index is None:
                 new.append({"id": next_id + len(new), "image_id": self._images[key]["id"]})
                 self._change(new[-1], None, one)
             elif known[index][1] != one:
                 self._change(*known[index], one)
-        kept = [entry for entry in self._content["annotations"] if id(entry) not in gone]
         self._content["annotations"] = [*kept, *new]
-        self.of_image[key] = [entry for entry in own if id(entry) not in gone] + new
+        owned = {id(entry) for entry in mine}
+        self.of_image[key] = [entry for entry in kept if id(entry) in owned] + new
         bare = self._images[key].keys() <= {"id", "file_name", "width", "height"}
         if not self.of_image[key] and not background and bare:
-            self._content["images"].remove(self._images.pop(key))
+            entry, entries = self._images.pop(key), self._content["images"]
+            place = next(index for index, one in enumerate(entries) if one is entry)
+            change.left = Shell(entry, Place.at(place, _names(entries)))
+            del entries[place]
             del self.listed[image], self.of_image[key]
+
+    def _returned(self, removed: Removed, one: Label, key: Id) -> dict[str, Any]:
+        """The entry of an object that was removed."""
+        entry = {**removed.content, "image_id": self._images[key]["id"]}
+        if self._names.get(as_id(entry["category_id"])) != one.name:
+            entry["category_id"] = self.categories[one.name]
+        known = removed.label
+        self._change(entry, known, Label(known.name, known.box, one.difficult))
+        return entry
 
     def _change(self, entry: dict[str, Any], old: Label | None, new: Label) -> None:
         if old is None or old.name != new.name:
@@ -231,12 +273,22 @@ class _File:
             if not new.difficult:
                 entry["iscrowd"] = 0
 
-    def _list(self, image: Path, size: Size) -> Id:
-        key = _next(self._images)
+    def _list(self, image: Path, size: Size, shell: Shell | None) -> Id:
+        """Add a photograph; one that was taken out gets its entry and its place again."""
+        entries = self._content["images"]
+        if shell is not None and shell.place is not None:
+            key = as_id(shell.content["id"])
+            if key not in self._images:
+                self._images[key] = dict(shell.content)
+                entries.insert(shell.place.among(_names(entries)), self._images[key])
+                self.listed[image] = key
+                return key
+        reserved = [as_id(one.content["id"]) for one in self._memory.shells()]
+        key = _next([*self._images, *reserved])
         base = self._base if self._base in image.parents else self.path.parent
         known = image.relative_to(base) if base in image.parents else Path(image.name)
         entry = {"id": key, "file_name": known.as_posix(), "width": size[0], "height": size[1]}
-        self._content["images"].append(entry)
+        entries.append(entry)
         self._images[key] = entry
         self.listed[image] = key
         return key
@@ -260,6 +312,19 @@ def _base_of(found: dict[str, Path | None]) -> Path | None:
         if image is not None and image.parts[-len(parts) :] == parts:
             return image.parents[len(parts) - 1]
     return None
+
+
+def _names(entries: Sequence[Any]) -> list[Any]:
+    """A name of each entry, by which it is found again."""
+    ids = (entry.get("id") if isinstance(entry, dict) else None for entry in entries)
+    return [one if isinstance(one, int | str) else ("at", place) for place, one in enumerate(ids)]
+
+
+def _removed(everything: Sequence[Any], lost: list[tuple[dict[str, Any], Label]]) -> list[Removed]:
+    """What is lost with these entries."""
+    names = _names(everything) if lost else []
+    index_of = {id(entry): index for index, entry in enumerate(everything)} if lost else {}
+    return [Removed(one, entry, Place.at(index_of[id(entry)], names)) for entry, one in lost]
 
 
 def _ids(entries: Sequence[Any]) -> list[Any]:
