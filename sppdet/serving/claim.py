@@ -1,7 +1,9 @@
 """One server for a folder: a second one says which the first one is.
 
-The claim is a lock of the operating system on a file, so that it ends with its process, however
-that ends. The file stays, and says who holds the lock or held it last.
+The claim is a lock of the operating system, so that it ends with its process, however that ends. It
+is on the folder itself, which needs no file there and does not depend on where the caches are, and
+on a file of the caches, which stays, and says who holds the lock or held it last. Where folders
+cannot be locked (Windows, some network file systems) that file alone decides.
 """
 
 import json
@@ -21,32 +23,35 @@ class Claim:
 
     Args:
         state: the folder of its state.
-        folder: the folder, for the message.
+        folder: the folder in which the labels lie.
+        named: the path that was given, for the message; the folder itself without it.
 
     Raises:
         SppdetError: another process has it.
     """
 
-    def __init__(self, state: Path, folder: Path) -> None:
+    def __init__(self, state: Path, folder: Path, named: Path | None = None) -> None:
         self._file = -1
-        path = state / "server.json"
-        try:
+        self._folder, free = _locked_folder(folder)
+        with suppress(OSError):  # nothing can be kept there, so that nothing is shared
             state.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError:  # nothing can be kept there, so that nothing is shared
-            return
+            self._file = os.open(state / "server.json", os.O_RDWR | os.O_CREAT, 0o600)
+        said: dict[str, object] = {}
         try:
-            _lock(self._file)
+            if self._file >= 0:
+                _lock(self._file)
         except (BlockingIOError, PermissionError):
-            said = _read(self._file)
-            os.close(self._file)
+            free, said = False, _read(self._file)
+        except OSError:  # a file system without locks
+            pass
+        if not free:  # the file of another folder of caches says who, if it is not locked here
+            self.end()
             at = f" at {said['address']}" if said.get("address") else ""
             who = f"process {said['process']}" if said.get("process") else "another process"
             raise SppdetError(
-                f"{folder}: is being labelled by {who}{at}; open that page, or end it first"
-            ) from None
-        except OSError:  # a file system without locks
-            return
+                f"{named or folder}: is being labelled by {who}{at}; "
+                "open that page, or end it first"
+            )
         self.tell(None)
 
     def tell(self, address: str | None) -> None:
@@ -59,9 +64,29 @@ class Claim:
 
     def end(self) -> None:
         """Give the folder free."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        for held in (self._file, self._folder):
+            if held >= 0:
+                os.close(held)
+        self._file = self._folder = -1
+
+
+def _locked_folder(folder: Path) -> tuple[int, bool]:
+    """A lock on a folder, or -1, and whether no other process has it, as far as can be known."""
+    if sys.platform == "win32":
+        return -1, True
+    try:
+        held = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return -1, True
+    try:
+        _lock(held)
+    except BlockingIOError:
+        os.close(held)
+        return -1, False
+    except OSError:  # a file system that locks no folders
+        os.close(held)
+        return -1, True
+    return held, True
 
 
 def _lock(file: int) -> None:

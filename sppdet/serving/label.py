@@ -48,7 +48,7 @@ def label_folder(
             be used.
     """
     folder = PhotoFolder(path)
-    claim = Claim(state_folder(folder.root), path)
+    claim = Claim(state_folder(folder.root), folder.root, path)
     listener = listen(access.host, port)
     claim.tell(address_of(access, listener)[1])
     torch.set_num_threads(1)  # one core for the pages, one for the training

@@ -1,5 +1,6 @@
 """One labelling session: the photographs, their labels, and what follows from a change."""
 
+import json
 import random
 import threading
 from collections.abc import Callable
@@ -14,7 +15,14 @@ from sppdet.datasets.base import MOST_OBJECTS
 from sppdet.images import image_size
 from sppdet.serving.answers import Refused
 from sppdet.serving.folder import PhotoFolder
-from sppdet.serving.labels.base import ChangedElsewhere, Label, PhotoLabels, Size
+from sppdet.serving.labels.base import (
+    ChangedElsewhere,
+    Label,
+    PhotoLabels,
+    Size,
+    changed,
+    revision_of,
+)
 from sppdet.serving.state import State
 
 CONTRADICTED = 0.5
@@ -32,6 +40,11 @@ class Photo:
     size: Size
     labels: PhotoLabels
     rejected: list[tuple[str, tuple[float, ...]]]
+
+    @property
+    def revision(self) -> str:
+        """A name of the labels and of the rejected boxes."""
+        return _with_rejected(self.labels.revision, self.rejected)
 
 
 class Session:
@@ -55,6 +68,7 @@ class Session:
         self._sizes: dict[int, Size] = {}
         self._revisions: dict[int, str] = {}
         self._lock = threading.Lock()
+        self._putting = threading.Lock()
         self._random = random.Random(0)
         self.on_change: Callable[[int], None] = lambda index: None
 
@@ -105,7 +119,7 @@ class Session:
             "name": self.folder.names[photo.id],
             "width": photo.size[0],
             "height": photo.size[1],
-            "revision": labels.revision,
+            "revision": photo.revision,
             "background": labels.annotated and not labels.objects,
             "objects": [
                 {"label": one.name, "box": list(one.box), "difficult": one.difficult}
@@ -118,8 +132,8 @@ class Session:
         """Replace the labels of a photograph by those of the page; what the page is told.
 
         Raises:
-            Refused: 409 where the files changed since the page's revision; 400 where the content
-                makes no sense.
+            Refused: 409 where the files, or the rejected boxes that it replaces, changed since the
+                page's revision; 400 where the content makes no sense.
         """
         size = self.size(index)
         objects = [self._label(one, size) for one in _list(content, "objects")]
@@ -133,17 +147,22 @@ class Session:
         files = self.folder.files
         if not files.says_difficult and any(one.difficult for one in objects):
             raise Refused(400, f"{files.format} labels have no place for difficult objects")
+        image = self.folder.images[index]
+        of_labels, _, _ = revision.partition(".")
         try:
-            image = self.folder.images[index]
-            labels = files.write(image, size, objects, background and not objects, revision)
+            with self._putting:  # or another page's rejected boxes come between
+                if rejected is not None and revision != self._revision(index, of_labels):
+                    raise changed(image)
+                labels = files.write(image, size, objects, background and not objects, of_labels)
+                self._reject(index, rejected, labels.objects)
+                revision = self._revision(index, labels.revision)
         except ChangedElsewhere as error:
             current = self.to_json(self.photo(index))
             raise Refused(409, str(error), current=current) from None
         self._note(index, labels)
-        self._reject(index, rejected, labels.objects)
         self.on_change(index)
         background = labels.annotated and not labels.objects
-        return {"revision": labels.revision, "background": background}
+        return {"revision": revision, "background": background}
 
     def add_class(self, name: Any) -> list[str]:
         """Add a class; all classes.
@@ -198,6 +217,10 @@ class Session:
                 if one.name not in self._classes:
                     self._classes.append(one.name)
 
+    def _revision(self, index: int, of_labels: str) -> str:
+        """The revision of a photograph whose labels have this one."""
+        return _with_rejected(of_labels, self.state.rejected(self.folder.names[index]))
+
     def _reject(self, index: int, new: list[Label] | None, objects: tuple[Label, ...]) -> None:
         name = self.folder.names[index]
         boxes = dict.fromkeys(self.state.rejected(name))
@@ -228,6 +251,12 @@ class Session:
             raise Refused(400, "a box is at most 1 pixel wide or high inside the photograph")
         x1, y1, x2, y2 = box.tolist()
         return Label(entry["label"], (x1, y1, x2, y2), difficult)
+
+
+def _with_rejected(of_labels: str, rejected: list[tuple[str, tuple[float, ...]]]) -> str:
+    if not rejected:
+        return of_labels
+    return f"{of_labels}.{revision_of(json.dumps(rejected).encode())}"
 
 
 def _list(content: dict[str, Any], name: str, default: list[Any] | None = None) -> list[Any]:

@@ -165,18 +165,26 @@ def test_the_end_is_quick_whatever_is_in_progress(
     assert names == ["0.png", "0.xml", *(f"{k}.png" for k in range(1, 6))]
 
 
-def second(folder: Path) -> subprocess.CompletedProcess:
+def second(folder: Path, **environment: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "sppdet", "label", str(folder), "--port", "0", "--no-browser"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    known = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=known)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_second_server_says_which_is_the_first(server: Process, folder: Path) -> None:
+def test_a_second_server_says_which_is_the_first(
+    server: Process, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     refused = second(folder)
     assert refused.returncode == 2
     assert refused.stderr.splitlines() == [
         f"error: {folder}: is being labelled by process {server.process.pid} at {server.address}; "
         "open that page, or end it first"
+    ]
+    refused = second(folder, SPPDET_CACHE=str(tmp_path_factory.mktemp("cache")))
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines() == [
+        f"error: {folder}: is being labelled by another process; open that page, or end it first"
     ]
     server.process.send_signal(signal.SIGKILL)
     server.process.wait()

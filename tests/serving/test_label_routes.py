@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from sppdet.errors import SppdetError
 from sppdet.images import read_image
 from sppdet.proposals import propose
 from sppdet.serving.answers import Refused
+from sppdet.serving.folder import PhotoFolder
 from sppdet.serving.label_app import model_path
 from sppdet.serving.photos import natural_key, shown, thumbnail
+from sppdet.serving.session import Session
 
 
 def test_the_folder(running: Any, scenes12: Any) -> None:
@@ -173,6 +176,44 @@ def test_rejected_boxes_are_remembered_until_an_object_is_there(running: Any) ->
     assert running.session.state.rejected(name) == [("pear", (10, 10, 60, 60))]
     running.put(0, [{**pear, "box": [12, 10, 60, 60]}])
     assert running.session.state.rejected(name) == []
+
+
+@pytest.mark.parametrize("format", ["voc", "yolo", "coco"])
+def test_what_another_page_rejected_is_not_lost(
+    format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPPDET_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.new("RGB", (100, 80)).save(folder / "a.jpg")
+    if format == "yolo":
+        (folder / "data.yaml").write_text("names: [pear]\n")
+    if format == "coco":
+        empty = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "pear"}]}
+        (folder / "instances.json").write_text(json.dumps(empty))
+    session = Session(PhotoFolder(folder))
+    assert session.folder.files.format == format
+    session.add_class("pear")
+    pear = {"label": "pear", "box": [10, 10, 60, 60]}
+    other = {"label": "pear", "box": [70, 10, 90, 60]}
+    seen = {"revision": "none", "objects": [], "background": False, "rejected": []}
+    first = session.put(0, {**seen, "rejected": [pear]})
+    with pytest.raises(Refused, match="changed by another page") as refused:
+        session.put(0, {**seen, "objects": [other]})
+    assert refused.value.status == 409
+    current = refused.value.content["current"]
+    assert (current["rejected"], current["objects"]) == ([pear], [])
+    assert current["revision"] == first["revision"]
+    second = session.put(0, {**seen, **first, "objects": [other], "rejected": [pear]})
+    assert session.to_json(session.photo(0))["revision"] == second["revision"]
+    with pytest.raises(Refused):  # the same where only the labels are others
+        session.put(0, {**seen, **first, "rejected": [pear]})
+    again = Session(PhotoFolder(folder))  # a server that was started again
+    third = again.put(0, {**seen, **second, "objects": [other], "rejected": []})
+    kept = {key: seen[key] for key in ("objects", "background")}
+    again.put(0, {**kept, **second})  # without rejected boxes it does not rest on them
+    assert third["revision"] == second["revision"].partition(".")[0]
+    assert again.state.rejected("a.jpg") == []
 
 
 def test_the_next_photograph(running: Any) -> None:

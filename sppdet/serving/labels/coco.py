@@ -1,24 +1,14 @@
 """COCO JSON, edited in place: one file for many photographs."""
 
-import json
-import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from sppdet.boxes import to_xywh
-from sppdet.datasets.coco_json import Id, as_id, is_box
-from sppdet.datasets.files import Tree, read_bytes
-from sppdet.datasets.listed import images_near, split_of
-from sppdet.datasets.locate import Locator
+from sppdet.datasets.files import Tree
 from sppdet.errors import SppdetError
-from sppdet.runtime.files import atomic_path
-from sppdet.serving.labels.base import Label, PhotoLabels, Size, changed, matched, revision_of
-from sppdet.serving.labels.per_image import inside
-
-SHAPES = ("segmentation", "keypoints", "num_keypoints")
-"""Fields of an annotation that no longer hold when its box changes."""
+from sppdet.serving.labels.base import Label, PhotoLabels, Size, changed
+from sppdet.serving.labels.coco_file import CocoFile
+from sppdet.serving.labels.removed import Memory
 
 
 class CocoLabels:
@@ -30,7 +20,8 @@ class CocoLabels:
 
     def __init__(self, tree: Tree, files: Sequence[Path]) -> None:
         self._lock = threading.Lock()
-        self._files = [_File(tree, file) for file in files]
+        self._memory = Memory()
+        self._files = [CocoFile(tree, file, self._memory) for file in files]
         self._root = tree.root
 
     def classes(self) -> list[str]:
@@ -78,11 +69,13 @@ class CocoLabels:
             file.refresh()
             if file.said(image, size).revision != revision:
                 raise changed(file.path)
-            file.replace(image, size, objects, background)
+            change = self._memory.change(image)
+            file.replace(image, size, objects, background, change)
             file.save()
+            self._memory.keep(image, change)
             return file.said(image, size)
 
-    def _file_of(self, image: Path) -> "_File":
+    def _file_of(self, image: Path) -> CocoFile:
         """The file that lists a photograph, or to which it is to be added."""
         for file in self._files:
             if image in file.listed:
@@ -94,177 +87,3 @@ class CocoLabels:
             f"{image.name}: no annotation file of {self._root} lists it; "
             "add it to the images of one of them"
         )
-
-
-class _File:
-    """One annotation file, kept in memory and read again when another program has written it.
-
-    Attributes:
-        categories: the id of each class.
-        listed: the id of each photograph that is listed and exists.
-        of_image: the annotations of each photograph's id.
-        folders: those of the photographs.
-    """
-
-    def __init__(self, tree: Tree, path: Path) -> None:
-        self.path = path
-        self._tree = tree
-        self._digest = ""
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Read the file where it is not what was read or written last."""
-        content = read_bytes(self.path)
-        digest = revision_of(content)
-        if digest == self._digest:
-            return
-        try:
-            self._content: dict[str, Any] = json.loads(content.removeprefix(b"\xef\xbb\xbf"))
-            lists = [self._content[name] for name in ("images", "annotations", "categories")]
-            if not all(isinstance(one, list) for one in lists):
-                raise TypeError("images, annotations and categories are not lists")
-            self._index()
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise SppdetError(f"{self.path}: is not readable COCO JSON ({error})") from None
-        indented = re.match(rb"\s*[\[{]\r?\n([ \t]*)", content)
-        self._indent = len(indented[1]) or None if indented else None
-        self._digest = digest
-
-    def _index(self) -> None:
-        content = self._content
-        self.categories: dict[str, Id] = {}
-        self._names: dict[Id, str] = {}
-        for entry in content["categories"]:
-            key, name = as_id(entry["id"]), str(entry["name"])
-            self.categories.setdefault(name, key)
-            self._names[key] = name
-        self._images = {as_id(entry["id"]): entry for entry in content["images"]}
-        by_name = {str(entry["file_name"]): key for key, entry in self._images.items()}
-        near = images_near(self._tree, self.path, split_of(self._tree, self.path))
-        found = Locator(near).find_all(by_name, self.path.parent)
-        self.listed = {image: by_name[name] for name, image in found.items() if image is not None}
-        self.folders = {image.parent for image in self.listed}
-        self._base = _base_of(found) or self.path.parent
-        self.of_image: dict[Id, list[dict[str, Any]]] = {}
-        for entry in content["annotations"]:
-            if isinstance(entry, dict) and "image_id" in entry:
-                self.of_image.setdefault(as_id(entry["image_id"]), []).append(entry)
-
-    def said(self, image: Path, size: Size) -> PhotoLabels:
-        """What the file says about a photograph."""
-        key = self.listed.get(image)
-        if key is None:
-            return PhotoLabels((), False, "none")
-        own = self.of_image.get(key, [])
-        objects = tuple(one for _, one in self._entries(own, size))
-        text = json.dumps([self._images[key], own], sort_keys=True, default=str)
-        return PhotoLabels(objects, True, revision_of(text.encode()))
-
-    def _entries(
-        self, annotations: Sequence[dict[str, Any]], size: Size
-    ) -> list[tuple[dict[str, Any], Label]]:
-        entries = []
-        for entry in annotations:
-            try:
-                name = self._names[as_id(entry["category_id"])]
-            except (KeyError, ValueError):
-                continue
-            if not is_box(entry.get("bbox")):
-                continue
-            x, y, width, height = (float(value) for value in entry["bbox"])
-            difficult = bool(entry.get("difficult", 0)) or bool(entry.get("iscrowd", 0))
-            one = inside(Label(name, (x, y, x + width, y + height), difficult), size)
-            if one is not None:
-                entries.append((entry, one))
-        return entries
-
-    def add_category(self, name: str) -> None:
-        """Add a class."""
-        key = _next(self._names)
-        self._content["categories"].append({"id": key, "name": name})
-        self.categories[name] = key
-        self._names[key] = name
-
-    def replace(self, image: Path, size: Size, objects: Sequence[Label], background: bool) -> None:
-        """Put these objects in the place of a photograph's own."""
-        key = self.listed.get(image)
-        if key is None and not objects and not background:
-            return
-        for one in objects:  # a class that only another file of the folder names
-            if one.name not in self.categories:
-                self.add_category(one.name)
-        if key is None:
-            key = self._list(image, size)
-        own = self.of_image.get(key, [])
-        known = self._entries(own, size)
-        found = matched(objects, [one for _, one in known])
-        gone = {id(entry) for place, (entry, _) in enumerate(known) if place not in found}
-        next_id = _next(_ids(self._content["annotations"]))
-        new: list[dict[str, Any]] = []
-        for one, index in zip(objects, found, strict=True):
-            if index is None:
-                new.append({"id": next_id + len(new), "image_id": self._images[key]["id"]})
-                self._change(new[-1], None, one)
-            elif known[index][1] != one:
-                self._change(*known[index], one)
-        kept = [entry for entry in self._content["annotations"] if id(entry) not in gone]
-        self._content["annotations"] = [*kept, *new]
-        self.of_image[key] = [entry for entry in own if id(entry) not in gone] + new
-        bare = self._images[key].keys() <= {"id", "file_name", "width", "height"}
-        if not self.of_image[key] and not background and bare:
-            self._content["images"].remove(self._images.pop(key))
-            del self.listed[image], self.of_image[key]
-
-    def _change(self, entry: dict[str, Any], old: Label | None, new: Label) -> None:
-        if old is None or old.name != new.name:
-            entry["category_id"] = self.categories[new.name]
-        if old is None or old.box != new.box:
-            x, y, width, height = to_xywh(new.box)
-            entry["bbox"] = [x, y, width, height]
-            entry["area"] = width * height
-            for name in SHAPES:
-                entry.pop(name, None)
-        if old is None:
-            entry["iscrowd"] = 0
-        if (old is not None and old.difficult) != new.difficult:
-            entry["difficult"] = int(new.difficult)
-            if not new.difficult:
-                entry["iscrowd"] = 0
-
-    def _list(self, image: Path, size: Size) -> Id:
-        key = _next(self._images)
-        base = self._base if self._base in image.parents else self.path.parent
-        known = image.relative_to(base) if base in image.parents else Path(image.name)
-        entry = {"id": key, "file_name": known.as_posix(), "width": size[0], "height": size[1]}
-        self._content["images"].append(entry)
-        self._images[key] = entry
-        self.listed[image] = key
-        return key
-
-    def save(self) -> None:
-        """Write the file, unless another program has written it since it was read."""
-        text = json.dumps(self._content, indent=self._indent, ensure_ascii=False) + "\n"
-        content = text.encode("utf-8", "surrogatepass")
-        before, self._digest = self._digest, ""  # read again if anything fails
-        with atomic_path(self.path) as temporary:
-            temporary.write_bytes(content)
-            if revision_of(read_bytes(self.path)) != before:
-                raise changed(self.path)
-        self._digest = revision_of(content)
-
-
-def _base_of(found: dict[str, Path | None]) -> Path | None:
-    """The folder to which the file's names of photographs are relative."""
-    for name, image in found.items():
-        parts = Path(name).parts
-        if image is not None and image.parts[-len(parts) :] == parts:
-            return image.parents[len(parts) - 1]
-    return None
-
-
-def _ids(entries: Sequence[Any]) -> list[Any]:
-    return [entry.get("id") for entry in entries if isinstance(entry, dict)]
-
-
-def _next(ids: Any) -> int:
-    return max((key for key in ids if isinstance(key, int)), default=0) + 1

@@ -10,6 +10,7 @@ from sppdet.errors import SppdetError
 from sppdet.runtime.files import atomic_path
 from sppdet.serving.labels.base import Label, PhotoLabels, Size, changed, revision_of
 from sppdet.serving.labels.places import Places
+from sppdet.serving.labels.removed import Change, Memory, Shell
 
 
 class FilePerImage(ABC):
@@ -18,6 +19,7 @@ class FilePerImage(ABC):
     def __init__(self, places: Places) -> None:
         self.places = places
         self._lock = threading.Lock()
+        self._memory = Memory()
 
     @abstractmethod
     def objects_in(self, path: Path, content: bytes, size: Size) -> list[Label]:
@@ -25,9 +27,16 @@ class FilePerImage(ABC):
 
     @abstractmethod
     def merged(
-        self, path: Path, content: bytes | None, image: Path, size: Size, objects: Sequence[Label]
+        self,
+        path: Path,
+        content: bytes | None,
+        image: Path,
+        size: Size,
+        objects: Sequence[Label],
+        change: Change,
     ) -> bytes:
-        """The content with these objects in the place of its own."""
+        """The content with these objects in the place of its own; what comes back in the change is
+        put in its place, and what is lost is added to it."""
 
     @abstractmethod
     def bare(self, path: Path, content: bytes) -> bool:
@@ -61,15 +70,20 @@ class FilePerImage(ABC):
             content = _content(path)
             if self._revision(content) != revision:
                 raise changed(path)
-            new = self.merged(path, content, image, size, objects)
+            change = self._memory.change(image)
+            base = change.shell.content if content is None and change.shell else content
+            new = self.merged(path, base, image, size, objects, change)
             if not objects and not background and (content is None or self.bare(path, new)):
                 path.unlink(missing_ok=True)
+                change.left = change.shell if content is None else Shell(new)
+                self._memory.keep(image, change)
                 return self._said(path, None, size)
             if new != content:
                 with atomic_path(path) as temporary:
                     temporary.write_bytes(new)
                     if self._revision(_content(path)) != revision:
                         raise changed(path)
+            self._memory.keep(image, change)
             return self._said(path, new, size)
 
     def _said(self, path: Path, content: bytes | None, size: Size) -> PhotoLabels:

@@ -1,5 +1,6 @@
 """VOC XML of a photograph, edited in place."""
 
+import copy
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +14,10 @@ from sppdet.datasets.voc_xml import DECLARED, around_root, object_of, parsed
 from sppdet.datasets.writers.common import Picture, check_names
 from sppdet.datasets.writers.voc import ALLOWED, annotation, object_lines, voc_corners
 from sppdet.errors import SppdetError
-from sppdet.serving.labels.base import Label, Size, matched
+from sppdet.serving.labels.base import Label, Size
 from sppdet.serving.labels.per_image import FilePerImage, inside
 from sppdet.serving.labels.places import Places
+from sppdet.serving.labels.removed import Change, Place, Removed
 
 OWN = {"filename", "size", "segmented", "folder", "path", "source"}
 """Elements of a file without objects that say nothing about the objects."""
@@ -63,7 +65,13 @@ class VocLabels(FilePerImage):
         return [one for one in found if one is not None]
 
     def merged(
-        self, path: Path, content: bytes | None, image: Path, size: Size, objects: Sequence[Label]
+        self,
+        path: Path,
+        content: bytes | None,
+        image: Path,
+        size: Size,
+        objects: Sequence[Label],
+        change: Change,
     ) -> bytes:
         """See :class:`FilePerImage`."""
         if content is None:
@@ -71,11 +79,16 @@ class VocLabels(FilePerImage):
         root = _root(path, content)
         old = [(entry, inside(one, size)) for entry, one in _entries(root)]
         known = [(entry, one) for entry, one in old if one is not None]
-        found = matched(objects, [one for _, one in known])
-        for place, (entry, _) in enumerate(known):
-            if place not in found:
-                root.remove(entry)
-        for one, index in zip(objects, found, strict=True):
+        found = change.match(objects, [one for _, one in known])
+        gone = [pair for place, pair in enumerate(known) if place not in found]
+        change.removed += _removed(root, gone)
+        for entry, _ in gone:
+            root.remove(entry)
+        for place, removed in change.in_order():
+            _put_back(root, removed, objects[place])
+        for place, (one, index) in enumerate(zip(objects, found, strict=True)):
+            if place in change.back:
+                continue
             if index is None:
                 _append(root, one)
             elif known[index][1] != one:
@@ -117,6 +130,42 @@ def _picture(image: Path, size: Size) -> Picture:
     none = np.zeros(0, bool)
     nothing = Annotations(as_boxes([]), none.astype(np.int64), none, none)
     return Picture(image, image.name, size, nothing, 0)
+
+
+def _names(root: ET.Element) -> list[int]:
+    """A name of each element, by which it is found again: the class and box of an object."""
+    names = []
+    for one in root:
+        corners = one.find("bndbox")
+        said = [one.find("name"), corners] if corners is not None else [one]
+        texts = [ET.tostring(part, encoding="unicode").strip() for part in said if part is not None]
+        names.append(hash(tuple(texts)))
+    return names
+
+
+def _removed(root: ET.Element, gone: list[tuple[ET.Element, Label]]) -> list[Removed]:
+    """What is lost with these elements, with the white space around them."""
+    names, children = _names(root) if gone else [], list(root)
+    removed = []
+    for entry, one in gone:
+        index = children.index(entry)
+        lead = children[index - 1].tail if index else root.text
+        removed.append(Removed(one, (entry, lead), Place.at(index, names)))
+    return removed
+
+
+def _put_back(root: ET.Element, removed: Removed, one: Label) -> None:
+    entry, lead = copy.deepcopy(removed.content)
+    index = removed.place.among(_names(root))
+    if index and not (root[index - 1].tail or "").strip():
+        root[index - 1].tail = lead
+    elif not index and not (root.text or "").strip():
+        root.text = lead
+    if index < len(root) and not (entry.tail or "").strip():
+        entry.tail = lead
+    root.insert(index, entry)
+    if removed.label.difficult != one.difficult:
+        _change(entry, removed.label, Label(one.name, removed.label.box, one.difficult))
 
 
 def _append(root: ET.Element, one: Label) -> None:

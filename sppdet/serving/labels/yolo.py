@@ -13,9 +13,10 @@ from sppdet.datasets.yolo_labels import LINE, object_of_line
 from sppdet.datasets.yolo_names import YAML, Names, read_names
 from sppdet.errors import SppdetError
 from sppdet.runtime.files import write_text
-from sppdet.serving.labels.base import Label, Size, matched
+from sppdet.serving.labels.base import Label, Size
 from sppdet.serving.labels.per_image import FilePerImage, check_readable, inside
 from sppdet.serving.labels.places import Places
+from sppdet.serving.labels.removed import Change, Place, Removed
 
 
 class YoloLabels(FilePerImage):
@@ -79,15 +80,22 @@ class YoloLabels(FilePerImage):
         return [one for _, one in self._entries(check_readable(path, content), size)]
 
     def merged(
-        self, path: Path, content: bytes | None, image: Path, size: Size, objects: Sequence[Label]
+        self,
+        path: Path,
+        content: bytes | None,
+        image: Path,
+        size: Size,
+        objects: Sequence[Label],
+        change: Change,
     ) -> bytes:
         """See :class:`FilePerImage`."""
         text = check_readable(path, content or b"")
         known = self._entries(text, size)
-        found = matched(objects, [one for _, one in known])
+        found = change.match(objects, [one for _, one in known])
         of_line = {number: place for place, (number, _) in enumerate(known)}
         lines = []
         end = "\r\n" if "\r\n" in text else "\n"
+        names = [one.strip() for one in text.splitlines()]
         for number, whole in enumerate(text.splitlines(keepends=True)):
             old = whole.rstrip("\r\n")
             own_end = whole[len(old) :] or end
@@ -97,10 +105,16 @@ class YoloLabels(FilePerImage):
             elif place in found:
                 new = objects[found.index(place)]
                 lines.append(self._changed(old, known[place][1], new, size) + own_end)
+            else:
+                there = Place.at(number, names)
+                change.removed.append(Removed(known[place][1], old + own_end, there))
+        for place, removed in change.in_order():
+            index = removed.place.among([one.strip() for one in lines])
+            lines.insert(index, self._numbered(removed.content, objects[place].name))
         lines += [
             self._line(one, size) + end
-            for one, index in zip(objects, found, strict=True)
-            if index is None
+            for place, (one, index) in enumerate(zip(objects, found, strict=True))
+            if index is None and place not in change.back
         ]
         return "".join(lines).encode()
 
@@ -128,6 +142,13 @@ class YoloLabels(FilePerImage):
         if old.name != new.name:
             return " ".join([str(self._number(new.name)), *text.split()[1:]])
         return text
+
+    def _numbered(self, text: str, name: str) -> str:
+        """A line that was removed, with the number that its class has now."""
+        number, rest = text.split(maxsplit=1)
+        if number.isdecimal() and self._names.by_number.get(int(number)) == name:
+            return text
+        return f"{self._number(name)} {rest}"
 
     def _line(self, one: Label, size: Size) -> str:
         return line(self._number(one.name), list(one.box), size).rstrip("\n")
