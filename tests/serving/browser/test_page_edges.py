@@ -1,0 +1,70 @@
+"""Where the page of ``sppdet label`` met its edges: what a newcomer stumbled over."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sppdet.datasets.scenes import write_scenes
+
+Making = Callable[[str, Path], tuple[Any, Any]]
+
+
+@pytest.fixture(scope="module")
+def served(make_page: Making, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A folder of rendered scenes without labels, and the page that shows it."""
+    path = tmp_path_factory.mktemp("edges") / "photos"
+    write_scenes(path, 8, seed=5)
+    for annotation in path.glob("*.xml"):
+        annotation.unlink()
+    _, page = make_page("label", path)
+    page.open(0)
+    page.press("c")
+    page.press("apple", page.keys.ENTER)
+    page.until(lambda: "apple" in page.text("#classes"))
+    return page
+
+
+@pytest.fixture
+def page(served: Any) -> Any:
+    served.complaints()  # those of other tests
+    yield served
+    assert served.complaints() == []
+
+
+ANSWER = """
+const [path, part] = arguments;
+const real = window.fetch.bind(window);
+window.fetch = async (address, options) => {
+  const answer = await real(address, options);
+  if (!String(address).endsWith(path) || !answer.ok) return answer;
+  return new Response(JSON.stringify({ ...(await answer.json()), ...part }));
+};
+"""
+
+
+def answer(page: Any, path: str, **part: Any) -> None:
+    """From now on until it is loaded again, the page gets this in the answers of an end point."""
+    page.run(ANSWER, path, part)
+
+
+def test_no_object_means_the_suggestions_too(page: Any) -> None:
+    page.open(0)
+    found = {"label": "apple", "box": [50, 40, 150, 140], "score": 0.9}
+    answer(page, "/suggestions", boxes=[found])
+    page.press(page.keys.PAGE_DOWN)
+    page.until(lambda: page.suggestions)
+    name = page.text("#photo")
+    page.press("b")
+    assert page.suggestions == []
+    page.until(lambda: page.saving == "saved")
+    assert page.text("#strip [aria-current] .words") == "no object"
+    page.press("z", held=page.keys.CONTROL)
+    assert page.suggestions
+    page.press("b", page.keys.ENTER)
+    page.until(lambda: page.text("#photo") != name)
+    page.press(page.keys.PAGE_UP)
+    page.until(lambda: page.text("#photo") == name)
+    assert page.text("#strip [aria-current] .words") == "no object"
+    assert page.objects == page.suggestions == []
