@@ -62,6 +62,7 @@ byId("previous").addEventListener("click", () => photos.previous());
 byId("order").addEventListener("change", ({ target }) => {
   photos.order = target.value;
   localStorage.setItem("order", target.value);
+  byId("stage").focus();
 });
 
 // After a click on a button the keys work on the photograph again.

@@ -68,3 +68,11 @@ def test_no_object_means_the_suggestions_too(page: Any) -> None:
     page.until(lambda: page.text("#photo") == name)
     assert page.text("#strip [aria-current] .words") == "no object"
     assert page.objects == page.suggestions == []
+
+
+def test_the_keys_work_after_an_order_is_chosen(page: Any) -> None:
+    page.open(2)
+    page.browser.find_element("id", "order").send_keys(page.keys.ARROW_DOWN)
+    assert page.run("return localStorage.getItem('order')") == "name"
+    page.press(page.keys.PAGE_DOWN)
+    page.until(lambda: page.text("#photo") == "scene_0003.jpg")
