@@ -1,7 +1,7 @@
 // All commands that have a key, with the text that the help shows. keys.js runs them.
 
 import { acceptAll, choose, redo, remove, setBox, toggleBackground, toggleDifficult, undo, useClass } from "./edits.js";
-import { moved } from "./boxes.js";
+import { LEAST, moved } from "./boxes.js";
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -110,8 +110,8 @@ function stretch(state, [x, y], steps) {
   if (!object) return;
   const [x1, y1, x2, y2] = object.box;
   const [width, height] = state.size;
-  const right = Math.min(width, Math.max(x1 + 1, x2 + steps * x));
-  const lower = Math.min(height, Math.max(y1 + 1, y2 + steps * y));
+  const right = Math.min(width, Math.max(x1 + LEAST, x2 + steps * x));
+  const lower = Math.min(height, Math.max(y1 + LEAST, y2 + steps * y));
   setBox(state, [x1, y1, right, lower]);
 }
 

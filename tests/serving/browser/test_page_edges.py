@@ -76,3 +76,20 @@ def test_the_keys_work_after_an_order_is_chosen(page: Any) -> None:
     assert page.run("return localStorage.getItem('order')") == "name"
     page.press(page.keys.PAGE_DOWN)
     page.until(lambda: page.text("#photo") == "scene_0003.jpg")
+
+
+def test_no_box_is_narrower_than_the_server_takes(page: Any) -> None:
+    page.open(4)
+    page.press("1")
+    page.drag([100, 100], [160, 150])
+    ((_, (left, top, right, bottom)),) = page.objects
+    page.drag([right, (top + bottom) / 2], [left - 40, (top + bottom) / 2])
+    assert page.objects == [("apple", [left, top, left + 2, bottom])]
+    page.press(*[page.keys.ARROW_LEFT] * 3, held=page.keys.ALT)
+    page.press(*[page.keys.ARROW_UP] * (round(bottom - top) + 3), held=page.keys.ALT)
+    assert page.objects == [("apple", [left, top, left + 2, top + 2])]
+    page.until(lambda: page.saving != "saving")
+    assert page.saving == "saved"
+    page.drag([200, 50], [260, 50])  # a line
+    assert page.hint == "A box has at least two pixels a side."
+    assert len(page.objects) == 1
