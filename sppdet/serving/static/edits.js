@@ -23,9 +23,11 @@ function addObjects(state, added) {
 }
 
 function replaceSelected(state, part) {
-  if (state.selected === null) return;
-  const change = (object, index) => (index === state.selected ? { ...object, ...part } : object);
-  state.edit({ objects: state.labels.objects.map(change) });
+  const { objects } = state.labels;
+  const old = objects[state.selected];
+  const changed = { ...old, ...part };
+  if (!old || JSON.stringify(changed) === JSON.stringify(old)) return; // no step for undo
+  state.edit({ objects: objects.map((object) => (object === old ? changed : object)) });
 }
 
 export const setBox = (state, box) => replaceSelected(state, { box });

@@ -93,3 +93,18 @@ def test_no_box_is_narrower_than_the_server_takes(page: Any) -> None:
     page.drag([200, 50], [260, 50])  # a line
     assert page.hint == "A box has at least two pixels a side."
     assert len(page.objects) == 1
+
+
+def test_a_move_that_changes_nothing_is_no_step_for_undo(page: Any) -> None:
+    page.open(5)
+    page.press("1")
+    page.drag([2, 2], [60, 50])
+    for _ in range(3):
+        page.press(*[page.keys.ARROW_LEFT] * 3, *[page.keys.ARROW_UP] * 3)
+    ((_, (left, top, *_)),) = page.objects
+    assert (left, top) == (0, 0)
+    for _ in range(4):
+        page.press("z", held=page.keys.CONTROL)
+    assert len(page.objects) == 1
+    page.press("z", held=page.keys.CONTROL)
+    assert page.objects == []
