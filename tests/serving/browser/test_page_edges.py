@@ -108,3 +108,13 @@ def test_a_move_that_changes_nothing_is_no_step_for_undo(page: Any) -> None:
     assert len(page.objects) == 1
     page.press("z", held=page.keys.CONTROL)
     assert page.objects == []
+
+
+def test_a_figure_that_is_not_there_yet_is_being_computed(page: Any) -> None:
+    page.open(6)
+    answer(page, "/status", generation=1, average_precision=None, folding=True)
+    page.until(lambda: "The average precision is being computed." in page.text("#detector"))
+    assert "too few" not in page.text("#detector")
+    answer(page, "/status", folding=False)
+    page.until(lambda: "too few for a figure" in page.text("#detector"))
+    assert "computed" not in page.text("#detector")
