@@ -29,7 +29,7 @@ new Side(state, addClass);
 
 function showSaving(kind, message) {
   byId("save").dataset.state = kind;
-  byId("save").textContent = message;
+  byId("save").textContent = byId("save").title = message;
 }
 
 /** Two versions of the labels: ask, and show the one that stays. */

@@ -118,3 +118,19 @@ def test_a_figure_that_is_not_there_yet_is_being_computed(page: Any) -> None:
     answer(page, "/status", folding=False)
     page.until(lambda: "too few for a figure" in page.text("#detector"))
     assert "computed" not in page.text("#detector")
+
+
+def test_the_photograph_stays_where_it_is_when_labels_are_not_saved(page: Any) -> None:
+    page.open(6)
+    assert page.saving == "saved"
+    height = "return document.querySelector('header').offsetHeight"
+    before = page.run(height)
+    error = "the disk is full, " * 30
+    answer = "new Response(JSON.stringify({ error }), { status: 400 })"
+    page.run(f"const [error] = arguments; window.fetch = async () => {answer}", error)
+    page.press("b")
+    page.until(lambda: page.saving == "failed")
+    assert page.run(height) == before
+    assert page.run("return document.querySelector('#save').offsetWidth") > 80
+    assert error in page.run("return document.querySelector('#save').title")
+    page.browser.get("about:blank")
