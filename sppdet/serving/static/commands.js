@@ -13,6 +13,10 @@ export function commandGroups(app) {
     view.zoom(factor, middle());
     stage.update();
   };
+  const go = (which) => {
+    pointer.cancel(); // a box that is being drawn belongs to this photograph
+    photos[which]();
+  };
   const arrows = (prefix, run) =>
     Object.entries(ARROWS).map(([key, step]) => [prefix + key, () => run(step)]);
   return [
@@ -23,7 +27,7 @@ export function commandGroups(app) {
       [["."], ".", "The next best choice", () => state.walk("fit", 1)],
       [[","], ",", "The choice before it", () => state.walk("fit", -1)],
       [["Enter"], "Enter", "Accept all suggestions; the next photograph if there are none",
-        () => acceptAll(state) || photos.next()],
+        () => acceptAll(state) || go("next")],
       [["Delete", "Backspace"], "Delete", "Delete the selected object; reject the suggestion under the pointer",
         () => remove(state)],
       [["s", "S"], "S, Shift+S", "Go to the next or previous object or suggestion",
@@ -53,8 +57,8 @@ export function commandGroups(app) {
       [["+", "="], "+ or Ctrl+wheel", "Zoom in", () => zoom(1.25)],
       [["-"], "- or Ctrl+wheel", "Zoom out", () => zoom(0.8)],
       [["0"], "0", "The whole photograph", () => stage.fit()],
-      [["PageDown", "n"], "N, page down", "The next photograph, in the order that is set", () => photos.next()],
-      [["PageUp", "p"], "P, page up", "The photograph before", () => photos.previous()],
+      [["PageDown", "n"], "N, page down", "The next photograph, in the order that is set", () => go("next")],
+      [["PageUp", "p"], "P, page up", "The photograph before", () => go("previous")],
     ]),
     group("Detector", [
       [["m"], "M", "Save the detector as a file", () => panels.model()],

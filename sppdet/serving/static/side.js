@@ -15,6 +15,7 @@ export class Side {
     byId("class-form").addEventListener("submit", (event) => this.#submitClass(event));
     byId("class-name").addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
+      byId("class-name").value = "";
       byId("stage").focus();
       state.select(null);
     });

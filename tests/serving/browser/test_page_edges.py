@@ -134,3 +134,27 @@ def test_the_photograph_stays_where_it_is_when_labels_are_not_saved(page: Any) -
     assert page.run("return document.querySelector('#save').offsetWidth") > 80
     assert error in page.run("return document.querySelector('#save').title")
     page.browser.get("about:blank")
+
+
+def test_escape_empties_the_class_field(page: Any) -> None:
+    page.open(6)
+    page.press("c")
+    page.press("pe", page.keys.ESCAPE)
+    page.press("c")
+    page.press("apple", page.keys.ENTER)
+    page.until(lambda: page.run("return document.activeElement.id") == "stage")
+    assert page.text("#classes").split()[0] == "apple"
+    assert "peapple" not in page.text("#classes")
+
+
+@pytest.mark.parametrize("key", ["n", "p"])
+def test_a_box_that_is_drawn_does_not_go_to_another_photograph(page: Any, key: str) -> None:
+    page.open(6)
+    page.press("1")
+    page.drag([100, 100], [160, 150], release=False)
+    page.press(key)
+    page.until(lambda: page.text("#photo") != "scene_0006.jpg")
+    page.drag([160, 150], [180, 170], begin=False)
+    assert page.objects == []
+    page.open(6)
+    assert page.objects == []
