@@ -8,6 +8,7 @@ import pytest
 
 from sppdet.datasets.scenes import write_scenes
 
+BROKEN = "/api/photos/8"  # the browser complains that it has no picture
 Making = Callable[[str, Path], tuple[Any, Any]]
 
 
@@ -18,6 +19,7 @@ def served(make_page: Making, tmp_path_factory: pytest.TempPathFactory) -> Any:
     write_scenes(path, 8, seed=5)
     for annotation in path.glob("*.xml"):
         annotation.unlink()
+    (path / "wrong.jpg").write_bytes(b"no picture")
     _, page = make_page("label", path)
     page.open(0)
     page.press("c")
@@ -30,7 +32,7 @@ def served(make_page: Making, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def page(served: Any) -> Any:
     served.complaints()  # those of other tests
     yield served
-    assert served.complaints() == []
+    assert [one for one in served.complaints() if BROKEN not in one] == []
 
 
 ANSWER = """
@@ -158,3 +160,10 @@ def test_a_box_that_is_drawn_does_not_go_to_another_photograph(page: Any, key: s
     assert page.objects == []
     page.open(6)
     assert page.objects == []
+
+
+def test_a_broken_photograph_has_the_reason_of_the_server(page: Any) -> None:
+    page.open(6)
+    page.push("#strip .thumb:last-child")
+    page.until(lambda: "wrong.jpg" in page.hint)
+    assert "The server does not give" not in page.hint
