@@ -133,7 +133,7 @@ def test_the_photograph_stays_where_it_is_when_labels_are_not_saved(page: Any) -
     page.press("b")
     page.until(lambda: page.saving == "failed")
     assert page.run(height) == before
-    assert page.run("return document.querySelector('#save').offsetWidth") > 80
+    assert page.run("return document.querySelector('#save').offsetWidth") > 300
     assert error in page.run("return document.querySelector('#save').title")
     page.browser.get("about:blank")
 
