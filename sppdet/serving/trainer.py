@@ -53,6 +53,7 @@ class Trainer:
         self._seconds: float | None = None
         self._figures: dict[str, Any] | None = None
         self._enough = False
+        self._folding = False
         self._message: str | None = None
         self._reported = threading.Event()
         self._report: dict[str, Any] = {}
@@ -95,6 +96,7 @@ class Trainer:
             "seconds": self._seconds,
             "average_precision": self._figures,
             "enough": self._enough and self._figures is not None,
+            "folding": self._folding,
             "message": self._message,
         }
 
@@ -173,7 +175,7 @@ class Trainer:
         with self._wake:
             if self._stopped:
                 return
-            self._training = False
+            self._training = self._folding = False
             if self._starts >= STARTS:
                 log = self._session.state.folder / "training.log"
                 self._message = f"the training has ended; {log} says why"
@@ -193,6 +195,7 @@ class Trainer:
                 else "there is nothing to tell the objects from yet; label another photograph"
             )
         elif kind == "detector":
+            self._folding = event["folding"]
             learned = take(Path(event["file"]), self._photos)
             self._ahead.use(self._ahead.generation + 1, learned)
             self._training = False
@@ -206,7 +209,7 @@ class Trainer:
             self._report = event
             self._reported.set()
         elif kind == "failed":
-            self._training = False
+            self._training = self._folding = False
             self._message = event["error"]
 
 

@@ -93,7 +93,7 @@ class Process:
         self._learner.change(lessons)
         self._tell("learning")
         if self._learner.learn(messages[-1]["in_work"]):
-            self._publish(time.perf_counter() - start)
+            self._publish(time.perf_counter() - start, folding=True)
             self._again = True
             if self._steps is None:
                 self._steps, self._again = fold(self._learner), False
@@ -109,17 +109,18 @@ class Process:
                 self._honest = honest
                 self._tell("folds", average_precision=honest.to_json(), enough=honest.enough)
             return
-        self._publish(None)
+        self._publish(None, folding=self._again)
         self._steps = fold(self._learner) if self._again else None
         self._again = False
 
-    def _publish(self, seconds: float | None) -> None:
+    def _publish(self, seconds: float | None, folding: bool) -> None:
         assert self._learner is not None
         self._generation += 1
         path = self._folder / f"learned-{self._generation % 2}.safetensors"
         put(path, Learned(self._learner.detector(), self._learner.folds))
         failures = list(self._learner.failures.values())
-        self._tell("detector", file=str(path), seconds=seconds, failures=failures)
+        told = {"seconds": seconds, "failures": failures, "folding": folding}
+        self._tell("detector", file=str(path), **told)
         give_back_freed_memory()
 
     def _report(self, folder: Path) -> None:

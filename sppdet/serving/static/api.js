@@ -41,6 +41,10 @@ export const proposals = (id, signal) =>
   request("GET", `/api/photos/${id}/proposals`, undefined, signal);
 export const suggestions = (id, signal) =>
   request("GET", `/api/photos/${id}/suggestions`, undefined, signal);
+/** Fails with the reason why the server gives no picture of a photograph; nothing where it does. */
+export async function pictureOf(id) {
+  for (const kind of ["image", "thumbnail"]) await request("GET", `/api/photos/${id}/${kind}`);
+}
 export const save = (id, content) => request("PUT", `/api/photos/${id}`, content);
 export const addClass = (name) => request("POST", "/api/classes", { name });
 export const next = (id, order) =>

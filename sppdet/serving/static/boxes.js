@@ -1,5 +1,7 @@
 // Arithmetic of boxes [x1, y1, x2, y2]: pixels of the photograph, half-open.
 
+export const LEAST = 2; // the shortest side of a box, in pixels, that the server takes
+
 export const area = (box) => Math.max(0, box[2] - box[0]) * Math.max(0, box[3] - box[1]);
 
 export const contains = (box, [x, y]) => box[0] <= x && x < box[2] && box[1] <= y && y < box[3];
@@ -49,14 +51,14 @@ export function handlePoint(box, name) {
   return [box[0] + x * (box[2] - box[0]), box[1] + y * (box[3] - box[1])];
 }
 
-/** The box with the edges of a handle at the point; it never turns inside out. */
+/** The box with the edges of a handle at the point; it stops where a side has two pixels. */
 export function resized(box, name, point, size) {
   const [x1, y1, x2, y2] = between(point, point, size);
   const result = [...box];
-  if (name.includes("w")) result[0] = Math.min(x1, box[2] - 1);
-  if (name.includes("n")) result[1] = Math.min(y1, box[3] - 1);
-  if (name.includes("e")) result[2] = Math.max(x2, box[0] + 1);
-  if (name.includes("s")) result[3] = Math.max(y2, box[1] + 1);
+  if (name.includes("w")) result[0] = Math.max(0, Math.min(x1, box[2] - LEAST));
+  if (name.includes("n")) result[1] = Math.max(0, Math.min(y1, box[3] - LEAST));
+  if (name.includes("e")) result[2] = Math.min(size[0], Math.max(x2, box[0] + LEAST));
+  if (name.includes("s")) result[3] = Math.min(size[1], Math.max(y2, box[1] + LEAST));
   return result;
 }
 

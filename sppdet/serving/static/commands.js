@@ -1,7 +1,7 @@
 // All commands that have a key, with the text that the help shows. keys.js runs them.
 
 import { acceptAll, choose, redo, remove, setBox, toggleBackground, toggleDifficult, undo, useClass } from "./edits.js";
-import { moved } from "./boxes.js";
+import { LEAST, moved } from "./boxes.js";
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -13,6 +13,10 @@ export function commandGroups(app) {
     view.zoom(factor, middle());
     stage.update();
   };
+  const go = (which) => {
+    pointer.cancel(); // a box that is being drawn belongs to this photograph
+    photos[which]();
+  };
   const arrows = (prefix, run) =>
     Object.entries(ARROWS).map(([key, step]) => [prefix + key, () => run(step)]);
   return [
@@ -23,7 +27,7 @@ export function commandGroups(app) {
       [["."], ".", "The next best choice", () => state.walk("fit", 1)],
       [[","], ",", "The choice before it", () => state.walk("fit", -1)],
       [["Enter"], "Enter", "Accept all suggestions; the next photograph if there are none",
-        () => acceptAll(state) || photos.next()],
+        () => acceptAll(state) || go("next")],
       [["Delete", "Backspace"], "Delete", "Delete the selected object; reject the suggestion under the pointer",
         () => remove(state)],
       [["s", "S"], "S, Shift+S", "Go to the next or previous object or suggestion",
@@ -53,8 +57,8 @@ export function commandGroups(app) {
       [["+", "="], "+ or Ctrl+wheel", "Zoom in", () => zoom(1.25)],
       [["-"], "- or Ctrl+wheel", "Zoom out", () => zoom(0.8)],
       [["0"], "0", "The whole photograph", () => stage.fit()],
-      [["PageDown", "n"], "N, page down", "The next photograph, in the order that is set", () => photos.next()],
-      [["PageUp", "p"], "P, page up", "The photograph before", () => photos.previous()],
+      [["PageDown", "n"], "N, page down", "The next photograph, in the order that is set", () => go("next")],
+      [["PageUp", "p"], "P, page up", "The photograph before", () => go("previous")],
     ]),
     group("Detector", [
       [["m"], "M", "Save the detector as a file", () => panels.model()],
@@ -110,8 +114,8 @@ function stretch(state, [x, y], steps) {
   if (!object) return;
   const [x1, y1, x2, y2] = object.box;
   const [width, height] = state.size;
-  const right = Math.min(width, Math.max(x1 + 1, x2 + steps * x));
-  const lower = Math.min(height, Math.max(y1 + 1, y2 + steps * y));
+  const right = Math.min(width, Math.max(x1 + LEAST, x2 + steps * x));
+  const lower = Math.min(height, Math.max(y1 + LEAST, y2 + steps * y));
   setBox(state, [x1, y1, right, lower]);
 }
 

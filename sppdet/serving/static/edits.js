@@ -1,10 +1,13 @@
 // The edits of the labels of the open photograph. Each is one step for undo.
 
-import { area, contains } from "./boxes.js";
+import { contains, LEAST } from "./boxes.js";
 
 /** Add a box with the class in use and select it; without a class the box waits for a name. */
 export function addBox(state, box) {
-  if (area(box) < 1) return;
+  if (box[2] - box[0] < LEAST || box[3] - box[1] < LEAST) {
+    state.say("A box has at least two pixels a side.");
+    return;
+  }
   if (state.label) {
     addObjects(state, [{ label: state.label, box, difficult: false }]);
   } else {
@@ -20,9 +23,11 @@ function addObjects(state, added) {
 }
 
 function replaceSelected(state, part) {
-  if (state.selected === null) return;
-  const change = (object, index) => (index === state.selected ? { ...object, ...part } : object);
-  state.edit({ objects: state.labels.objects.map(change) });
+  const { objects } = state.labels;
+  const old = objects[state.selected];
+  const changed = { ...old, ...part };
+  if (!old || JSON.stringify(changed) === JSON.stringify(old)) return; // no step for undo
+  state.edit({ objects: objects.map((object) => (object === old ? changed : object)) });
 }
 
 export const setBox = (state, box) => replaceSelected(state, { box });

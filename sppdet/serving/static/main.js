@@ -29,7 +29,7 @@ new Side(state, addClass);
 
 function showSaving(kind, message) {
   byId("save").dataset.state = kind;
-  byId("save").textContent = message;
+  byId("save").textContent = byId("save").title = message;
 }
 
 /** Two versions of the labels: ask, and show the one that stays. */
@@ -62,6 +62,7 @@ byId("previous").addEventListener("click", () => photos.previous());
 byId("order").addEventListener("change", ({ target }) => {
   photos.order = target.value;
   localStorage.setItem("order", target.value);
+  byId("stage").focus();
 });
 
 // After a click on a button the keys work on the photograph again.

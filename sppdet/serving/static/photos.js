@@ -102,7 +102,8 @@ async function decoded(id) {
   try {
     await image.decode();
   } catch {
-    throw new Error("The server does not give the picture of this photograph.");
+    await api.pictureOf(id); // fails with the server's reason
+    throw new Error("The browser cannot show the picture of this photograph.");
   }
   return image;
 }

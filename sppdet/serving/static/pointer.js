@@ -10,11 +10,14 @@ const SNAP = 12; // edges snap to a proposal's edge within this many screen pixe
 const CURSORS = { nw: "nwse", se: "nwse", ne: "nesw", sw: "nesw", n: "ns", s: "ns", e: "ew", w: "ew" };
 
 export class Pointer {
-  #press = null; // {kind, button, start, last, handle}
+  #press = null; // {kind, photo, start, last, handle, box, far}
 
   constructor(stage, state) {
     Object.assign(this, { stage, state, view: stage.view, canvas: stage.canvas });
     const on = (name, handler) => this.canvas.addEventListener(name, handler.bind(this));
+    state.addEventListener("change", () => {
+      if (this.#press && this.#press.photo !== state.photo) this.cancel();
+    });
     on("pointerdown", this.#down);
     on("pointermove", this.#move);
     on("pointerup", this.#up);
@@ -44,7 +47,8 @@ export class Pointer {
     if (event.button !== 0) kind = "pan";
     else if (handle) kind = "resize";
     else if (selected && contains(selected, this.view.toPhoto(at))) kind = "move";
-    this.#press = { kind, start: at, last: at, handle, box: selected, far: false };
+    const { photo } = this.state;
+    this.#press = { kind, photo, start: at, last: at, handle, box: selected, far: false };
   }
 
   #move(event) {

@@ -15,6 +15,7 @@ export class Side {
     byId("class-form").addEventListener("submit", (event) => this.#submitClass(event));
     byId("class-name").addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
+      byId("class-name").value = "";
       byId("stage").focus();
       state.select(null);
     });
@@ -131,7 +132,9 @@ function detectorLines(status) {
     lines.push(element("b", { textContent: `mAP ${precision.mean.toFixed(2)}` }), `${those}, by folds. `);
   }
   lines.push(`${count(status.labelled, "labelled photograph")} with ${count(status.objects, "object")}. `);
-  if (!precision && status.generation > 0) {
+  if (!precision && status.folding) {
+    lines.push("The average precision is being computed. ");
+  } else if (!precision && status.generation > 0) {
     lines.push("These are too few for a figure of the average precision. ");
   } else if (status.generation === 0 && !status.training) {
     lines.push("The first detector learns after a handful of boxes. ");

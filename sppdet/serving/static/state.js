@@ -37,9 +37,9 @@ export class State extends EventTarget {
     return this.photo ? [this.photo.width, this.photo.height] : [1, 1];
   }
 
-  /** Suggestions that are neither labelled nor rejected. */
+  /** Suggestions that are neither labelled nor rejected; none where there is said to be no object. */
   get open() {
-    return openSuggestions(this.suggestions, this.labels);
+    return this.labels.background ? [] : openSuggestions(this.suggestions, this.labels);
   }
 
   get lit() {

@@ -232,13 +232,24 @@ class Page:
         """Click."""
         self._to(point).click().perform()
 
-    def drag(self, start: Sequence[float], end: Sequence[float], key: str | None = None) -> None:
-        """Press, move, release; with a key held."""
-        actions = self._to(start).click_and_hold()
+    def drag(
+        self,
+        start: Sequence[float],
+        end: Sequence[float],
+        key: str | None = None,
+        begin: bool = True,
+        release: bool = True,
+    ) -> None:
+        """Press, move, release; with a key held. Without ``begin`` the button is down already."""
+        actions = self._to(start)
+        if begin:
+            actions.click_and_hold()
         if key:
             actions.key_down(key)
         middle = [(a + b) / 2 for a, b in zip(start, end, strict=True)]
-        actions = self._to(end, self._to(middle, actions)).release()
+        actions = self._to(end, self._to(middle, actions))
+        if release:
+            actions.release()
         if key:
             actions.key_up(key)
         actions.perform()

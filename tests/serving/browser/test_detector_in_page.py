@@ -32,6 +32,15 @@ def page(make_page: Making, folder: Path) -> Any:
     return page
 
 
+def test_the_figure_of_the_folds_comes_after_the_detector(page: Any) -> None:
+    status = "return fetch('/api/status').then((answer) => answer.json())"
+    page.until(lambda: not page.run(status)["folding"], 300)
+    told = page.run(status)["average_precision"]
+    wanted = "too few for a figure" if told is None else "by folds"
+    page.until(lambda: wanted in page.text("#detector"), 30)
+    assert "being computed" not in page.text("#detector")
+
+
 def open_with_suggestions(page: Any, least: int) -> int:
     """Open an unlabelled photograph that has suggestions enough; returns its number."""
 
