@@ -162,8 +162,19 @@ def test_a_box_that_is_drawn_does_not_go_to_another_photograph(page: Any, key: s
     assert page.objects == []
 
 
+LATE = """
+const [path] = arguments;
+const real = window.fetch.bind(window);
+window.fetch = async (address, options) => {
+  if (String(address) === path) await new Promise((resolve) => setTimeout(resolve, 1000));
+  return real(address, options);
+};
+"""
+
+
 def test_a_broken_photograph_has_the_reason_of_the_server(page: Any) -> None:
     page.open(6)
+    page.run(LATE, BROKEN)  # the picture is known to be broken before its labels are there
     page.push("#strip .thumb:last-child")
     page.until(lambda: "wrong.jpg" in page.hint)
     assert "The server does not give" not in page.hint
