@@ -69,8 +69,9 @@ export class Photos {
 
   /** Find the next photograph and load its picture, so that it is there at once. */
   async #lookAhead(id) {
-    const next = await api.next(id, this.order);
-    this.#ahead = next.id === null || next.id === id ? null : { after: id, id: next.id };
+    const { order } = this;
+    const next = await api.next(id, order);
+    this.#ahead = next.id === null || next.id === id ? null : { after: id, id: next.id, order };
     if (this.#ahead) new Image().src = api.imageAddress(next.id);
   }
 
@@ -78,7 +79,8 @@ export class Photos {
     const { state } = this;
     if (!state.photo) return;
     const { id } = state.photo;
-    const ahead = this.order !== "uncertain" && this.#ahead?.after === id ? this.#ahead : null;
+    const known = this.#ahead?.after === id && this.#ahead.order === this.order;
+    const ahead = known && this.order !== "uncertain" ? this.#ahead : null;
     try {
       const next = ahead || (await api.next(id, this.order));
       if (next.id === null) state.say("All photographs are labelled.");

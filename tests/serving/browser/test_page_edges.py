@@ -80,6 +80,24 @@ def test_the_keys_work_after_an_order_is_chosen(page: Any) -> None:
     page.until(lambda: page.text("#photo") == "scene_0003.jpg")
 
 
+ORDER = """
+const select = document.getElementById("order");
+select.value = arguments[0];
+select.dispatchEvent(new Event("change"));
+"""
+
+
+def test_what_was_looked_up_in_another_order_is_not_opened(page: Any) -> None:
+    page.run(ORDER, "name")
+    page.open(2)  # now the page knows that the third follows
+    answer(page, "order=random", id=6)
+    page.run(ORDER, "random")
+    page.press("n")
+    page.until(lambda: page.text("#photo") != "scene_0002.jpg")
+    assert page.text("#photo") == "scene_0006.jpg"
+    page.run(ORDER, "name")
+
+
 def test_no_box_is_narrower_than_the_server_takes(page: Any) -> None:
     page.open(4)
     page.press("1")
