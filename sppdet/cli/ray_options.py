@@ -33,7 +33,7 @@ TrainingWorkers = Annotated[
     typer.Option(
         min=1,
         help="Images that are worked on at the same time. Default: one per core. With --engine ray "
-        "it is the number of workers. Default then: as many as the cluster has room for.",
+        "this is the number of workers, by default as many as the cluster has room for.",
     ),
 ]
 
@@ -54,7 +54,7 @@ def training_workers(
     device: str | None,
     no_cache: bool,
 ) -> "AbstractContextManager[RayWorkers | None]":
-    """A context with the workers of a training, or with None if there is no engine.
+    """A context manager: it gives the workers of a training, or None without an engine.
 
     Raises:
         SppdetError: an option does not go with the others, or Ray is not installed.

@@ -51,7 +51,7 @@ def other_kind(content: Any) -> str | None:
     filled = {name: value for name, value in content.items() if _is_list(value) and len(value)}
     if filled and not any(_is_list(one[0]) and len(one[0]) == 4 for one in filled.values()):
         odd += filled
-    return f"a file whose {odd[0]!r:.60} is no list of boxes" if odd else None
+    return f"a file in which {odd[0]!r:.60} is not a list of boxes" if odd else None
 
 
 def _is_list(value: Any) -> bool:

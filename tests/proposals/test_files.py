@@ -175,9 +175,9 @@ COCO = {
         ({"shapes": [], "imagePath": "a.jpg"}, "but LabelMe JSON, the labels of a data set"),
         ({"map_11": 0.5, "classes": {}, "about": {}}, "but figures of sppdet evaluate"),
         ({"image": "a.jpg", "classes": ["apple"], "detections": []}, "but detections of sppdet"),
-        ({"image": "a.jpg", "boxes": [BOX]}, "but a file whose 'image' is no list of boxes"),
-        ({"rows": [[1, "x"]], "notes": []}, "but a file whose 'rows' is no list of boxes"),
-        ({"boxes": {"c.jpg": {"box": BOX}}}, "but a file whose 'c.jpg' is no list of boxes"),
+        ({"image": "a.jpg", "boxes": [BOX]}, "but a file in which 'image' is not a list of boxes"),
+        ({"rows": [[1, "x"]], "notes": []}, "but a file in which 'rows' is not a list of boxes"),
+        ({"boxes": {"c.jpg": {"box": BOX}}}, "but a file in which 'c.jpg' is not a list of boxes"),
     ],
 )
 def test_a_json_of_another_kind_is_told(
@@ -195,10 +195,10 @@ def test_a_json_of_another_kind_is_told(
 
 def test_arrays_of_another_kind_are_told(images: list[Path], tmp_path: Path) -> None:
     np.savez(tmp_path / "p.npz", weight=np.zeros((3, 5)), count=np.float32(3))
-    with pytest.raises(SppdetError, match="but a file whose 'count' is no list of boxes; give a"):
+    with pytest.raises(SppdetError, match="but a file in which 'count' is not a list of boxes"):
         read_proposals(tmp_path / "p.npz", images)
     np.savez(tmp_path / "p.npz", weight=np.zeros((3, 5)), bias=np.zeros(3))
-    with pytest.raises(SppdetError, match="but a file whose 'weight' is no list of boxes; give a"):
+    with pytest.raises(SppdetError, match="but a file in which 'weight' is not a list of boxes"):
         read_proposals(tmp_path / "p.npz", images)
     savemat(tmp_path / "p.mat", {"weight": np.zeros((3, 5))})
     with pytest.raises(SppdetError, match="it has no boxes and images"):
