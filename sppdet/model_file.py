@@ -208,7 +208,8 @@ def _assemble(
                 f"{key} is for {tensors[key].shape[-1]} values, a feature has {length}"
             )
     settings = dict(description["settings"])
-    selection = make(SelectionSettings, settings.pop("selection"))
+    # Files of earlier versions have no group_penalty: they lower nothing.
+    selection = make(SelectionSettings, {"group_penalty": 0.0, **settings.pop("selection")})
     chosen = make(DetectorSettings, {**settings, "selection": selection})
     settings_of(chosen.proposals)
     limits = (chosen.max_boxes, selection.max_candidates, selection.max_per_class)

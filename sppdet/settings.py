@@ -111,6 +111,8 @@ class SelectionSettings:
         max_per_class: detections of one class in one image.
         one_class_iou: a detection whose IoU with a likelier one of another class exceeds this is
             suppressed; 1 turns it off.
+        group_penalty: how much the score of a box goes down that holds two others of its class; see
+            :func:`sppdet.heads.groups.lower_groups`; 0 turns it off.
     """
 
     max_candidates: int = 400
@@ -118,6 +120,7 @@ class SelectionSettings:
     voter_iou: float = 0.5
     max_per_class: int = 100
     one_class_iou: float = 1.0
+    group_penalty: float = 2.0
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.features.spp import SppRegionFeatures
 from sppdet.heads.linear import LinearScorer
 from sppdet.heads.regression import BoxRegression
+from sppdet.heads.groups import lower_groups
 from sppdet.heads.selection import VOTER_MARGIN
 from sppdet.settings import DetectorSettings, SelectionSettings, SppSettings
 from sppdet.trunks import build_trunk
@@ -77,6 +78,10 @@ def test_detection_is_what_the_steps_one_by_one_give(regression: bool, voting: b
         if regression:
             deltas = features @ detector.regression.weight[4 * label : 4 * label + 4].T
             moved = clip(decode(boxes, deltas.numpy()), 140, 90)
+        order = np.argsort(-values, kind="stable")
+        same = np.zeros(len(order), np.int64)
+        lowered = lower_groups(moved[order], same, values[order], selection.group_penalty)
+        values = lowered[np.argsort(order)]
         rows = slow_suppress(moved, values, 0.3)[:100]
         expected_boxes = moved[rows]
         if voting:

@@ -22,6 +22,7 @@ PAPER: dict[str, Any] = {
     "cost": 1e-3,
     "mirror": False,
     "box_voting": False,
+    "lower_groups": False,
     "one_class_per_object": False,
 }
 """Values of the options of ``sppdet train`` that the papers and the released code give. The limit
@@ -56,9 +57,13 @@ def regression(preset: str | None, method: str) -> RegressionSettings:
     return RegressionSettings(minimum_iou, ridge, ALL)
 
 
-def selection(preset: str | None, box_voting: bool) -> SelectionSettings:
+def selection(preset: str | None, box_voting: bool, lower_groups: bool) -> SelectionSettings:
     """From scored boxes to detections: with ``paper`` all boxes of a class are candidates."""
-    chosen = SelectionSettings() if box_voting else SelectionSettings(voter_iou=1)
+    chosen = SelectionSettings()
+    if not box_voting:
+        chosen = replace(chosen, voter_iou=1.0)
+    if not lower_groups:
+        chosen = replace(chosen, group_penalty=0.0)
     return chosen if preset is None else replace(chosen, max_candidates=PAPER["boxes"])
 
 
@@ -72,7 +77,7 @@ def lines(context: typer.Context, method: str) -> list[str]:
     if method == "rcnn":
         shown.append(f"--crop {context.params['crop']}")
     mined, moved = mining("paper", 1.0), regression("paper", method)
-    candidates = selection("paper", box_voting=False).max_candidates
+    candidates = selection("paper", box_voting=False, lower_groups=False).max_candidates
     return [
         f"preset paper: {', '.join(shown)}",
         f"preset paper: SVMs trained again after {mined.retrain_after:,} hard negatives, as many "

@@ -40,7 +40,15 @@ from sppdet.cli.ray_options import (
     training_workers,
 )
 from sppdet.cli.splits import split_doubts, training_split
-from sppdet.cli.train_options import KeepExamples, OneClass, RoundViews, TrainingProposals, Units
+from sppdet.cli.train_options import (
+    KeepExamples,
+    LowerGroups,
+    OneClass,
+    PositiveIou,
+    RoundViews,
+    TrainingProposals,
+    Units,
+)
 from sppdet.errors import SppdetError
 from sppdet.settings import (
     CropMode,
@@ -115,17 +123,10 @@ def train(
     box_voting: Annotated[
         bool, typer.Option(help="Average the boxes that overlap a detection.")
     ] = True,
+    lower_groups: LowerGroups = True,
     one_class_per_object: OneClass = None,
     mirror: Annotated[bool, typer.Option(help="Learn from mirrored images too.")] = True,
-    positive_iou: Annotated[
-        float,
-        typer.Option(
-            min=0.3,
-            max=1,
-            help="Proposals whose IoU with a ground-truth box is above this are positives too. "
-            "At 1 only the ground truth is.",
-        ),
-    ] = MiningSettings.positive_iou,
+    positive_iou: PositiveIou = MiningSettings.positive_iou,
     normalize_levels: Annotated[
         bool, typer.Option(help="Scale each pyramid level to norm 1.")
     ] = SppSettings.normalize_levels,
@@ -255,7 +256,7 @@ def train(
         detector=DetectorSettings(
             proposals=proposals or (fitted.proposals if fitted else "fast"),
             max_boxes=boxes or (fitted.max_boxes if fitted else 2000),
-            selection=selection(preset, box_voting),
+            selection=selection(preset, box_voting, lower_groups),
         ),
         seed=seed,
         workers=at_once,

@@ -31,6 +31,18 @@ OneClass = Annotated[
         "what is better on folds of the images."
     ),
 ]
+LowerGroups = Annotated[
+    bool, typer.Option(help="Lower the scores of boxes that hold several objects of a class.")
+]
+PositiveIou = Annotated[
+    float,
+    typer.Option(
+        min=0.3,
+        max=1,
+        help="Proposals whose IoU with a ground-truth box is above this are positives too. "
+        "At 1 only the ground truth is.",
+    ),
+]
 RoundViews = Annotated[
     int,
     typer.Option(

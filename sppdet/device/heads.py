@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sppdet.boxes import Boxes
 from sppdet.device.features import DeviceFeatures, Event
+from sppdet.device.groups import lower_groups
 from sppdet.device.layout import Layout
 from sppdet.device.products import SplitLinear
 from sppdet.device.selection import rank, suppress_and_vote
@@ -131,17 +132,14 @@ class DeviceHeads:
         assert self._linear is not None
         outputs = self._linear(pooled.flatten(1))
         classes = self.scorer.classes
-        ranked = rank(
-            outputs[:, :classes],
-            torch.arange(len(boxes), device=boxes.device) < numbers[-1],
-            self._calibration,
-            least if plan.bounded else None,
-            plan.selection,
-        )
+        bounds = self._calibration, least if plan.bounded else None
+        meant = torch.arange(len(boxes), device=boxes.device) < numbers[-1]
+        ranked = rank(outputs[:, :classes], meant, *bounds, plan.selection)
         moved = boxes[ranked.rows]
         if self.regression is not None:
             deltas = outputs[:, classes:].unflatten(1, (classes, 4))[ranked.rows, self._labels]
             moved = decode(moved, deltas, numbers[-3:-1].float())
+        ranked, moved = lower_groups(ranked, moved, plan.selection.group_penalty, *bounds)
         chosen = suppress_and_vote(ranked, moved, plan.selection, plan.rounds)
         parts = [
             finite[None],

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sppdet.heads.groups import SURE
 from sppdet.heads.selection import MOST_LEAD, VOTER_MARGIN
 from sppdet.settings import SelectionSettings
 
@@ -69,17 +70,18 @@ def rank(
     chosen = torch.isfinite(table) & meant
     if least is not None:
         margin = VOTER_MARGIN if settings.voter_iou < 1 else 0.0
-        chosen &= _likely(table + margin, calibration, least)
+        able = likely(table + margin, calibration, least)
+        chosen &= able | (table > SURE) if settings.group_penalty > 0 else able
     ordered, rows = table.masked_fill(~chosen, -torch.inf).sort(dim=1, descending=True, stable=True)
     count = min(settings.max_candidates, len(scores))
     ordered, rows = ordered[:, :count].contiguous(), rows[:, :count].contiguous()
     able = ordered > -torch.inf
     if least is not None:
-        able = able & _likely(ordered, calibration, least)
+        able = able & likely(ordered, calibration, least)
     return Ranked(rows, ordered, able)
 
 
-def _likely(scores: Tensor, calibration: Tensor, least: Tensor) -> Tensor:
+def likely(scores: Tensor, calibration: Tensor, least: Tensor) -> Tensor:
     """Which scores (K, N) have at least the wanted probability, by the logistic function."""
     exponent = scores.double() * calibration[:, :1] + calibration[:, 1:]
     return torch.sigmoid(exponent.clamp(-60, 60)).float() >= least[:, None]
@@ -88,7 +90,8 @@ def _likely(scores: Tensor, calibration: Tensor, least: Tensor) -> Tensor:
 def suppress_and_vote(
     ranked: Ranked, boxes: Tensor, settings: SelectionSettings, rounds: int
 ) -> Chosen:
-    """:func:`sppdet.heads.selection.select`, without the suppression across classes.
+    """:func:`sppdet.heads.selection.select` behind the lowering of groups, without the suppression
+    across classes.
 
     Greedy suppression keeps a candidate if no better one that is kept overlaps it. That is an
     equation for the kept ones with one solution. Each round puts the kept ones of the round before

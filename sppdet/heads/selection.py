@@ -1,12 +1,13 @@
 """From scored boxes to detections: candidates, non-maximum suppression, box voting, per class."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sppdet.boxes import Boxes, iou, nms
 from sppdet.heads.base import Scorer
+from sppdet.heads.groups import SURE, lower_groups
 from sppdet.settings import SelectionSettings
 
 VOTER_MARGIN = 2.0
@@ -54,7 +55,8 @@ def candidates(
     Args:
         scores: (N, K); a score that is not finite is never a candidate.
         scorer: gives the probabilities.
-        threshold: least probability of a detection; its voters may lie ``VOTER_MARGIN`` lower.
+        threshold: least probability of a detection. Its voters may lie ``VOTER_MARGIN`` lower, and
+            what makes a box a group is a candidate in any case.
 
     Returns:
         Rows of ``scores`` and labels, class by class, the best first.
@@ -68,7 +70,8 @@ def candidates(
         if least is not None:
             constant = np.full(len(chosen), label)
             likely = scorer.probabilities(column[chosen] + margin, constant)
-            chosen = chosen[likely >= least[label]]
+            held = (column[chosen] > SURE) & (settings.group_penalty > 0)
+            chosen = chosen[(likely >= least[label]) | held]
         best = np.argsort(-column[chosen], kind="stable")[: settings.max_candidates]
         rows.append(chosen[best])
         labels.append(np.full(len(best), label))
@@ -81,7 +84,10 @@ def select(
     settings: SelectionSettings,
     threshold: Threshold = None,
 ) -> Scored:
-    """Non-maximum suppression (R-CNN paper, section 2.2), box voting, suppression across classes.
+    """From candidates to detections.
+
+    The scores of groups are lowered (:func:`sppdet.heads.groups.lower_groups`). Then come
+    non-maximum suppression (R-CNN paper, section 2.2), box voting, and suppression across classes.
 
     The box of a detection d becomes the weighted mean of its voters, the candidates v of its class
     with IoU(d, v) > ``voter_iou`` and s_v >= s_d - ``VOTER_MARGIN``:
@@ -98,6 +104,8 @@ def select(
     Returns:
         The detections, class by class, the best first.
     """
+    lowered = lower_groups(scored.boxes, scored.labels, scored.scores, settings.group_penalty)
+    scored = replace(scored, scores=lowered)
     kept, boxes = [np.zeros(0, np.int64)], [np.zeros((0, 4), np.float32)]
     least = _per_class(threshold, scorer.classes)
     for label in np.unique(scored.labels):

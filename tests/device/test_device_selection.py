@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sppdet.device import selection as fast
+from sppdet.device.groups import lower_groups
 from sppdet.heads import selection as slow
 from sppdet.heads.linear import LinearScorer
 from sppdet.settings import SelectionSettings
@@ -39,12 +40,21 @@ def find(
         chosen,
     )
     moved = torch.from_numpy(corners).to(device)[ranked.rows]
+    bounds = None if least is None else torch.from_numpy(least).to(device)
+    ranked, moved = lower_groups(
+        ranked,
+        moved,
+        chosen.group_penalty,
+        torch.from_numpy(scorer.calibration).double().to(device),
+        bounds,
+    )
     found = fast.suppress_and_vote(ranked, moved, chosen, rounds)
     meant = np.arange(found.places.shape[1]) < found.counts.cpu().numpy()[:, None]
     labels = np.broadcast_to(np.arange(classes)[:, None], meant.shape)[meant]
     rows = ranked.rows.gather(1, found.places).cpu().numpy()[meant]
+    lowered = ranked.scores.gather(1, found.places).cpu().numpy()[meant]
     return (
-        slow.Scored(found.boxes.cpu().numpy()[meant], labels, scores[rows, labels], rows),
+        slow.Scored(found.boxes.cpu().numpy()[meant], labels, lowered, rows),
         bool(found.converged),
     )
 
@@ -91,6 +101,7 @@ def random_case(seed: int, count: int, classes: int) -> tuple[np.ndarray, np.nda
         nms_iou=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
         voter_iou=st.sampled_from([0.3, 0.5, 1.0]),
         max_per_class=st.sampled_from([1, 4, 100]),
+        group_penalty=st.sampled_from([0.0, 0.5, 2.0]),
     ),
 )
 def test_the_detections_equal_those_of_the_loops(
@@ -112,6 +123,7 @@ def test_the_detections_equal_those_of_the_loops(
     assert converged
     np.testing.assert_array_equal(found.labels, wanted.labels)
     np.testing.assert_array_equal(found.rows, wanted.rows)
+    np.testing.assert_array_equal(found.scores, wanted.scores)
     np.testing.assert_allclose(found.boxes, wanted.boxes, atol=1e-3)
 
 
@@ -165,4 +177,5 @@ def test_a_gpu_selects_what_the_loops_select(seed: int, classes: int) -> None:
     assert converged
     np.testing.assert_array_equal(found.labels, wanted.labels)
     np.testing.assert_array_equal(found.rows, wanted.rows)
+    np.testing.assert_array_equal(found.scores, wanted.scores)
     np.testing.assert_allclose(found.boxes, wanted.boxes, atol=1e-3)

@@ -50,7 +50,8 @@ def test_candidates_are_the_best_of_each_class() -> None:
 @pytest.mark.parametrize("voter_iou", [0.5, 1.0])
 def test_candidates_at_a_threshold_include_their_voters(voter_iou: float) -> None:
     scores = np.linspace(-5, 5, 41, dtype="f4")[:, None]
-    rows, _ = candidates(scores, RAW, SelectionSettings(voter_iou=voter_iou), 0.5)
+    chosen = SelectionSettings(voter_iou=voter_iou, group_penalty=0)
+    rows, _ = candidates(scores, RAW, chosen, 0.5)
     margin = VOTER_MARGIN if voter_iou < 1 else 0
     np.testing.assert_array_equal(np.sort(rows), np.flatnonzero(scores[:, 0] >= -margin))
 
@@ -92,7 +93,7 @@ def test_without_voting_it_is_suppression_alone() -> None:
     corners = random.uniform(0, 80, (200, 2))
     boxes = np.concatenate([corners, corners + random.uniform(5, 40, (200, 2))], axis=1)
     many = scored(boxes.tolist(), random.normal(size=200).tolist())
-    found = select(many, RAW, SelectionSettings(voter_iou=1))
+    found = select(many, RAW, SelectionSettings(voter_iou=1, group_penalty=0))
     np.testing.assert_array_equal(found.rows, nms(many.boxes, many.scores, 0.3))
     np.testing.assert_array_equal(found.boxes, many.boxes[found.rows])
     voted = select(many, RAW, SelectionSettings())
@@ -168,7 +169,7 @@ def test_one_class_per_object() -> None:
 
 def test_thresholds_may_differ_by_class() -> None:
     scores = np.array([[0.0, 0.0, 0.0]], np.float32)  # the probability is a half
-    plain = SelectionSettings(voter_iou=1)
+    plain = SelectionSettings(voter_iou=1, group_penalty=0)
     rows, labels = candidates(scores, RAW, plain, np.array([0.4, 0.6, 0.5], np.float32))
     assert labels.tolist() == [0, 2]
     given = scored([[0, 0, 10, 10], [20, 0, 30, 10]], [0.0, 0.0], [0, 1])
