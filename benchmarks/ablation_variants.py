@@ -26,6 +26,7 @@ class Variant:
         name: what it is instead.
         features: settings of SPP-net's features that differ; ``scales`` 5 means the paper's five.
         training: settings of the training that differ.
+        selection: settings of the selection that differ.
         heads: a name in :func:`heads_of`.
         method: spp, rcnn or sampled (:mod:`sampled_regions`).
     """
@@ -34,6 +35,7 @@ class Variant:
     name: str
     features: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    selection: dict[str, Any] = field(default_factory=dict)
     heads: str = "svm"
     method: str = "spp"
 
@@ -50,6 +52,7 @@ VARIANTS = (
     Variant("mapping", "nearest centres", {"mapping": "nearest"}),
     Variant("mapping", "samples between cells, as RoIAlign", method="sampled"),
     Variant("regression", "none", training={"box_regression": False}),
+    Variant("groups", "not lowered", selection={"group_penalty": 0.0}),
     Variant("mining", "none", training={"mining": MiningSettings(hard_per_image=0)}),
     Variant("heads", "softmax on fine-tuned layers", heads="connected"),
     Variant("heads", "SVMs on the same fc7", heads="connected-svm"),

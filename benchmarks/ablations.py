@@ -37,7 +37,7 @@ from sppdet.evaluation.intervals import bootstrap, compare
 from sppdet.evaluation.voc import VocResult, evaluate_voc
 from sppdet.features.regions import RegionExtractor
 from sppdet.runtime.files import atomic_path
-from sppdet.settings import DetectorSettings, TrainSettings
+from sppdet.settings import DetectorSettings, SelectionSettings, TrainSettings
 from sppdet.training.train import train
 from sppdet.trunks import load_trunk
 
@@ -69,7 +69,9 @@ def main() -> None:
             if options.only and variant.choice not in ("baseline", *options.only):
                 continue
             settings = TrainSettings(
-                detector=DetectorSettings("fast", options.boxes),
+                detector=DetectorSettings(
+                    "fast", options.boxes, SelectionSettings(**variant.selection)
+                ),
                 seed=options.seed,
                 workers=workers,
                 mirror=False,

@@ -24,6 +24,7 @@ from sppdet.settings import SelectionSettings
 DEFAULT = SelectionSettings()
 SETTINGS = (
     DEFAULT,
+    replace(DEFAULT, group_penalty=0.0),
     replace(DEFAULT, voter_iou=1),
     replace(DEFAULT, nms_iou=0.35),
     replace(DEFAULT, nms_iou=0.4),

@@ -13,9 +13,9 @@ from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError, SppdetWarning
 from sppdet.features.spp import SppRegionFeatures
+from sppdet.heads.groups import lower_groups
 from sppdet.heads.linear import LinearScorer
 from sppdet.heads.regression import BoxRegression
-from sppdet.heads.groups import lower_groups
 from sppdet.heads.selection import VOTER_MARGIN
 from sppdet.settings import DetectorSettings, SelectionSettings, SppSettings
 from sppdet.trunks import build_trunk

@@ -96,9 +96,10 @@ def explain(
         write_text(second, json.dumps(content, indent=1) + "\n")
     for one in explained:
         sums = " ".join(f"{float(grid.sum()):+.3f}" for grid in one.grids())
+        lowered = f"; lowered by {one.lowered:.3f}: it holds two others" if one.lowered else ""
         print(
             f"{one.label} {one.probability:.3f}: score {one.score:+.3f} = bias {one.bias:+.3f}, "
-            f"levels {','.join(map(str, one.levels))}: {sums}"
+            f"levels {','.join(map(str, one.levels))}: {sums}{lowered}"
         )
     if not explained:
         console.print("nothing is found; lower --threshold, or give --box and --class")
@@ -118,6 +119,7 @@ def to_json(one: "Explanation") -> dict[str, Any]:
         "probability": one.probability,
         "score": one.score,
         "bias": one.bias,
+        "lowered": one.lowered,
         "levels": list(one.levels),
         "parts": [grid.tolist() for grid in one.grids()],
         "box": list(one.box),

@@ -6,7 +6,8 @@ the feature map (SPP-net paper, section 4.1), bin after bin with C channels each
     score = b + sum over bins i of p_i,   p_i = sum over channels c of w_ic x_ic
 
 The score belongs to the proposal and its window. Box regression and box voting move the box of a
-detection afterwards, and the logistic function turns the score into a probability.
+detection afterwards, the score of a box that holds two others of its class goes down, and the
+logistic function turns the score into a probability.
 """
 
 from collections.abc import Sequence
@@ -79,7 +80,7 @@ def explain(
     side_by_side = replace(detector.settings.selection, one_class_iou=1.0)
     scored = find(regions, proposals, size, scorer, detector.regression, side_by_side)
     likely = scorer.probabilities(scored.scores, scored.labels)
-    rows = []
+    places = []
     for box, label, score in zip(
         detections.boxes, detections.labels, detections.scores, strict=True
     ):
@@ -92,8 +93,18 @@ def explain(
                 f"{detector.classes[label]} {score:.4f} is not what this detector finds in this "
                 "image; give what its detect() returns for the same image"
             )
-        rows.append(scored.rows[mine[best[0]]])
-    return _explanations(detector, regions, size, proposals, np.array(rows), detections, neighbours)
+        places.append(mine[best[0]])
+    rows, scores = scored.rows[places], scored.scores[places]
+    explained = _explanations(detector, regions, size, proposals, rows, detections, neighbours)
+    return tuple(
+        replace(one, lowered=_lowered(one.score, float(score)))
+        for one, score in zip(explained, scores, strict=True)
+    )
+
+
+def _lowered(score: float, selected: float) -> float:
+    """What a score has lost on the way to the detection; smaller differences are rounding."""
+    return score - selected if score - selected > FARTHEST else 0.0
 
 
 @torch.inference_mode()

@@ -75,6 +75,8 @@ def _row(image: Rgb, one: Explanation, names: dict[str, str], classes: list[str]
         f"{names[one.label]} {100 * one.probability:.1f} %:  score {one.score:+.3f} = "
         f"bias {one.bias:+.3f} {level_sums}"
     )
+    if one.lowered:
+        text += f";  lowered by {one.lowered:.3f}: holds two others"
     _write(row, text, (GAP, 4))
     left = GAP
     for panel in panels:

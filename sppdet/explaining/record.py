@@ -34,7 +34,7 @@ class Explanation:
 
     Attributes:
         label: name of the class.
-        probability: of the detection; the logistic function of the score.
+        probability: of the detection; the logistic function of ``score - lowered``.
         score: of the SVM, ``bias + parts.sum()`` to the rounding of float32.
         bias: b of the SVM.
         levels: of the pyramid, bins per side.
@@ -47,6 +47,8 @@ class Explanation:
         seen_size: width and height in pixels at which the network saw the image.
         neighbours: the nearest training examples, positives before negatives, the nearest first;
             empty where the detector keeps none.
+        lowered: what the score loses because the box holds two others of its class
+            (:func:`sppdet.heads.groups.lower_groups`); 0 for nearly all detections.
     """
 
     label: str
@@ -62,6 +64,7 @@ class Explanation:
     map_size: tuple[int, int]
     seen_size: tuple[int, int]
     neighbours: tuple[Neighbour, ...] = field(default=(), repr=False)
+    lowered: float = 0.0
 
     def grids(self) -> list[NDArray[np.float32]]:
         """The parts of each level, (n, n) for a level of n bins per side."""

@@ -1,5 +1,6 @@
 """The sum of the bins is the score that the detector itself reports, of the same proposal."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +59,28 @@ def slow_parts(detector: Detector, image: Rgb, one: Explanation) -> np.ndarray:
     return np.array(parts)
 
 
+def test_a_box_that_holds_two_others(keeping: Detector, image: Rgb) -> None:
+    """Its score is the sum of the bins, and its probability that of the lowered score."""
+    detector = copy.copy(keeping)
+    bias = torch.full_like(keeping.scorer.bias, 3.0)
+    detector.scorer = replace(keeping.scorer, bias=bias)
+    detector.regression = None
+    height, width = image.shape[:2]
+    boxes = np.array([[0, 0, width, height], [0, 0, 40, 40], [width - 40, 0, width, 40]], "f4")
+    found = detector.detect(image, boxes=boxes)
+    explained = [
+        one
+        for one in explain(detector, image, found, boxes=boxes)
+        if one.box == (0, 0, width, height)
+    ]
+    assert explained
+    for one in explained:
+        label = np.array([detector.classes.index(one.label)])
+        lower = np.array([one.score - one.lowered], "f4")
+        assert one.lowered > 0
+        assert one.probability == pytest.approx(detector.scorer.probabilities(lower, label)[0])
+
+
 def test_the_sum_is_the_score_that_the_detector_reports(keeping: Detector, image: Rgb) -> None:
     """With the scores, proposals and boxes of the one path from regions to detections."""
     found = keeping.detect(image)
@@ -77,7 +100,7 @@ def test_the_sum_is_the_score_that_the_detector_reports(keeping: Detector, image
         magnitude = abs(one.bias) + float(np.abs(one.parts).sum())
         total = one.bias + float(one.parts.sum(dtype=np.float64))
         assert abs(total - one.score) <= LARGEST * magnitude
-        assert abs(total - float(own.scores[row])) <= 5 * LARGEST * magnitude
+        assert abs(total - one.lowered - float(own.scores[row])) <= 5 * LARGEST * magnitude
         assert one.proposal == tuple(proposals[own.rows[row]].tolist())
         assert one.bias == float(keeping.scorer.bias[own.labels[row]])
         again = keeping.scorer.probabilities(np.float32([one.score]), own.labels[[row]])[0]
