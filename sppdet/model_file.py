@@ -15,6 +15,7 @@ from sppdet.errors import SppdetError
 from sppdet.features.rcnn import RcnnRegionFeatures
 from sppdet.features.regions import LATER, RegionExtractor
 from sppdet.features.spp import SppRegionFeatures
+from sppdet.heads import selection_file
 from sppdet.heads.base import Recipe, Scorer
 from sppdet.heads.connected import Connected, ConnectedSvms, LayeredSvms, SoftmaxScorer
 from sppdet.heads.kept import KeptExamples
@@ -22,7 +23,7 @@ from sppdet.heads.linear import LinearSvms
 from sppdet.heads.regression import BoxRegression
 from sppdet.proposals import settings_of
 from sppdet.runtime.tensor_files import broken, damage_of, load_tensors, make, save_tensors
-from sppdet.settings import DetectorSettings, RcnnSettings, SelectionSettings, SppSettings
+from sppdet.settings import DetectorSettings, RcnnSettings, SppSettings
 from sppdet.trunks import MapGeometry, Preprocessing, Trunk, build_trunk, load_trunk
 from sppdet.trunks.loading import comes_installed
 from sppdet.trunks.specs import TIMM
@@ -42,8 +43,8 @@ RECIPES: tuple[Recipe, ...] = (LinearSvms(), Connected(), ConnectedSvms())
 """The heads that read a scorer when no others are given."""
 
 UNTRAINED = ("svm.bias",)  # NaN for a class that could not be trained
-LARGEST_LEVEL, LARGEST_SIDE, MOST = 64, 20_000, 1_000_000
-"""Bins per side of a pyramid, pixels, and boxes that a file may ask for."""
+LARGEST_LEVEL, LARGEST_SIDE = 64, 20_000
+"""Bins per side of a pyramid, and pixels, that a file may ask for."""
 
 
 class Model(NamedTuple):
@@ -89,9 +90,10 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
     tensors |= model.kept.tensors() if model.kept is not None else {}
     if trunk.rebuildable and not _is_installed(trunk):
         tensors |= {f"trunk.{name}": tensor for name, tensor in trunk.state().items()}
-    seen = model.extractor.to_json()
+    seen, selected = model.extractor.to_json(), selection_file.to_json(model.settings.selection)
+    later = LATER.keys() & seen.keys() or selection_file.LATER.keys() & selected.keys()
     description = {
-        "format": FORMAT if LATER.keys() & seen.keys() else 4,
+        "format": FORMAT if later else 4,
         "version": __version__,
         "classes": model.classes,
         "trunk": {
@@ -104,7 +106,7 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
         },
         "extractor": seen,
         "heads": model.scorer.name,
-        "settings": asdict(model.settings),
+        "settings": asdict(model.settings) | {"selection": selected},
         "thresholds": model.thresholds,
         "card": dict(model.card),
         "kept": model.kept.images if model.kept is not None else None,
@@ -208,13 +210,11 @@ def _assemble(
                 f"{key} is for {tensors[key].shape[-1]} values, a feature has {length}"
             )
     settings = dict(description["settings"])
-    # Files of earlier versions have no group_penalty: they lower nothing.
-    selection = make(SelectionSettings, {"group_penalty": 0.0, **settings.pop("selection")})
+    selection = selection_file.from_json(settings.pop("selection"))
     chosen = make(DetectorSettings, {**settings, "selection": selection})
     settings_of(chosen.proposals)
-    limits = (chosen.max_boxes, selection.max_candidates, selection.max_per_class)
-    if min(limits) < 1 or max(limits) > MOST:
-        raise ValueError(f"its numbers of boxes are {limits}, not 1 to {MOST}")
+    if not 1 <= chosen.max_boxes <= selection_file.MOST:
+        raise ValueError(f"its number of boxes is {chosen.max_boxes}")
     least = description.get("thresholds")  # format 4
     if least is not None and not (
         len(least) == len(classes) and 0 <= min(least) <= max(least) <= 1

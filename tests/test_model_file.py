@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -103,10 +103,40 @@ def test_pooling_and_mapping_are_stored_in_format_5(tmp_path: Path, method, sett
 
 def test_the_default_pooling_is_written_as_earlier_versions_read_it(tmp_path: Path) -> None:
     path = tmp_path / "d.safetensors"
-    make_detector().save(path)
+    plain = make_detector()
+    chosen = replace(plain.settings.selection, group_penalty=0.0)
+    plain.settings = replace(plain.settings, selection=chosen)
+    plain.save(path)
     described = json.loads(safetensors.safe_open(str(path), "pt").metadata()["sppdet"])
     assert described["format"] == 4
+    assert "group_penalty" not in described["settings"]["selection"]
+    assert Detector.load(path, "cpu").settings == plain.settings
     assert not {"pooling", "mapping"} & described["extractor"].keys()
+
+
+@pytest.mark.parametrize("penalty", [0.5, 2.0])
+def test_the_penalty_of_groups_is_stored_in_format_5(tmp_path: Path, penalty: float) -> None:
+    path = tmp_path / "d.safetensors"
+    detector = make_detector()
+    chosen = replace(detector.settings.selection, group_penalty=penalty)
+    detector.settings = replace(detector.settings, selection=chosen)
+    detector.save(path)
+    assert Detector.load(path, "cpu").settings == detector.settings
+    described = json.loads(safetensors.safe_open(str(path), "pt").metadata()["sppdet"])
+    assert described["format"] == 5
+
+
+@pytest.mark.parametrize("wrong", [-1.0, float("nan"), "much", None, True])
+def test_a_penalty_that_is_none_is_damage(tmp_path: Path, wrong: object) -> None:
+    path = tmp_path / "d.safetensors"
+    make_detector().save(path)
+
+    def spoil(described: dict, _: dict) -> None:
+        described["settings"]["selection"]["group_penalty"] = wrong
+
+    rewrite(path, spoil)
+    with pytest.raises(SppdetError, match="group_penalty"):
+        Detector.load(path, "cpu")
 
 
 def test_equal_detectors_are_equal_files(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def test_the_preset_of_the_papers(
     said = " ".join(capsys.readouterr().err.split())
     assert "preset paper: --proposals fast, --boxes 100" in said
     assert "--positive-iou 1.0" in said
-    assert "--no-mirror, --no-box-voting" in said
+    assert "--no-mirror, --no-box-voting, --no-lower-groups" in said
     assert "--levels 1,2,3,6" in said
     assert ("--crop warp" in said) == (method == "rcnn")
     detector = Detector.load(path, "cpu")
@@ -230,6 +230,7 @@ def test_the_preset_of_the_papers(
     wanted = (0.5, 4000) if method == "spp" else (0.6, 1000)
     assert (settings["regression"]["minimum_iou"], settings["regression"]["ridge"]) == wanted
     assert detector.settings.selection.voter_iou == 1
+    assert detector.settings.selection.group_penalty == 0
     assert detector.settings.selection.max_candidates == 2000
     assert detector.settings.max_boxes == 100
     if method == "spp":
