@@ -162,7 +162,7 @@ class Session:
         self._note(index, labels)
         self.on_change(index)
         background = labels.annotated and not labels.objects
-        return {"revision": revision, "background": background}
+        return {"revision": revision, "background": background, "lost": list(labels.lost)}
 
     def add_class(self, name: Any) -> list[str]:
         """Add a class; all classes.

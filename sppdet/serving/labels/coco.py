@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sppdet.datasets.files import Tree
@@ -73,7 +74,7 @@ class CocoLabels:
             file.replace(image, size, objects, background, change)
             file.save()
             self._memory.keep(image, change)
-            return file.said(image, size)
+            return replace(file.said(image, size), lost=tuple(change.lost))
 
     def _file_of(self, image: Path) -> CocoFile:
         """The file that lists a photograph, or to which it is to be added."""

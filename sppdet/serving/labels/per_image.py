@@ -3,6 +3,7 @@
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sppdet.datasets.files import read_bytes
@@ -84,7 +85,7 @@ class FilePerImage(ABC):
                     if self._revision(_content(path)) != revision:
                         raise changed(path)
             self._memory.keep(image, change)
-            return self._said(path, new, size)
+            return replace(self._said(path, new, size), lost=tuple(change.lost))
 
     def _said(self, path: Path, content: bytes | None, size: Size) -> PhotoLabels:
         objects = [] if content is None else self.objects_in(path, content, size)

@@ -3,6 +3,7 @@
 import copy
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ from sppdet.serving.labels.removed import Change, Place, Removed
 
 OWN = {"filename", "size", "segmented", "folder", "path", "source"}
 """Elements of a file without objects that say nothing about the objects."""
+
+SHAPES = {"robndbox": "turned box", "polygon": "polygon"}
+"""Elements of an object that do not hold when its box changes, and what the page calls them."""
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -92,7 +96,7 @@ class VocLabels(FilePerImage):
             if index is None:
                 _append(root, one)
             elif known[index][1] != one:
-                _change(known[index][0], known[index][1], one)
+                _alter(root, *known[index], one, change)
         if len(root):
             root[-1].tail = "\n"
         before, after = around_root(path, content)
@@ -177,6 +181,21 @@ def _append(root: ET.Element, one: Label) -> None:
     root.append(ET.fromstring("\n".join(lines).strip()))
 
 
+def _alter(root: ET.Element, entry: ET.Element, old: Label, new: Label, change: Change) -> None:
+    """Bring an element to the new object, and keep what it loses with its box."""
+    before, [removed] = copy.deepcopy(entry), _removed(root, [(entry, old)])
+    _change(entry, old, new)
+    if old.box == new.box:
+        return
+    for tag, shape in SHAPES.items():
+        if before.find(tag) is not None:
+            change.loses(shape, old)
+    again = copy.deepcopy(entry)
+    _change(again, new, old)
+    if ET.tostring(again) != ET.tostring(before):
+        change.removed.append(replace(removed, content=(before, removed.content[1])))
+
+
 def _change(entry: ET.Element, old: Label | None, new: Label) -> None:
     """Bring an element to the new object; only what differs is touched."""
     fresh = ET.fromstring("\n".join(object_lines(new.name, list(new.box), new.difficult)).strip())
@@ -186,8 +205,8 @@ def _change(entry: ET.Element, old: Label | None, new: Label) -> None:
     if old.difficult != new.difficult:
         _replace(entry, fresh, "difficult")
     if old.box != new.box:
-        for turned in entry.findall("robndbox"):
-            entry.remove(turned)
+        for shape in [one for tag in SHAPES for one in entry.findall(tag)]:
+            entry.remove(shape)
         corners = entry.find("bndbox")
         if corners is None:
             _replace(entry, fresh, "bndbox")

@@ -9,7 +9,7 @@ from sppdet.datasets.files import read_bytes, read_text
 from sppdet.datasets.writers.common import check_names
 from sppdet.datasets.writers.yolo import ALLOWED, line
 from sppdet.datasets.yolo import key_points
-from sppdet.datasets.yolo_labels import LINE, object_of_line
+from sppdet.datasets.yolo_labels import LINE, is_pose, object_of_line
 from sppdet.datasets.yolo_names import YAML, Names, read_names
 from sppdet.errors import SppdetError
 from sppdet.runtime.files import write_text
@@ -21,7 +21,7 @@ from sppdet.serving.labels.removed import Change, Place, Removed
 
 class YoloLabels(FilePerImage):
     """See :class:`sppdet.serving.labels.base.LabelFiles`. Lines of objects that do not change stay
-    as they are, with their polygons and confidences."""
+    as they are, with their polygons; a changed box keeps its confidence."""
 
     format = "yolo"
     says_difficult = False
@@ -103,8 +103,11 @@ class YoloLabels(FilePerImage):
             if place is None:
                 lines.append(old + own_end)  # an empty line, or one that cannot be read
             elif place in found:
-                new = objects[found.index(place)]
-                lines.append(self._changed(old, known[place][1], new, size) + own_end)
+                one, new = known[place][1], objects[found.index(place)]
+                lines.append(self._changed(old, one, new, size) + own_end)
+                if self._loses(old, one, new, size, change):
+                    there = Place.at(number, names)
+                    change.removed.append(Removed(one, old + own_end, there))
             else:
                 there = Place.at(number, names)
                 change.removed.append(Removed(known[place][1], old + own_end, there))
@@ -138,10 +141,28 @@ class YoloLabels(FilePerImage):
 
     def _changed(self, text: str, old: Label, new: Label, size: Size) -> str:
         if old.box != new.box:
-            return self._line(new, size)
+            _, confidence = self._beside_the_box(text)
+            return " ".join([self._line(new, size), *confidence])
         if old.name != new.name:
             return " ".join([str(self._number(new.name)), *text.split()[1:]])
         return text
+
+    def _loses(self, text: str, old: Label, new: Label, size: Size, change: Change) -> bool:
+        """Whether a line whose box changes says something that the box does not say again."""
+        if old.box == new.box:
+            return False
+        shape, _ = self._beside_the_box(text)
+        if shape:
+            change.loses(shape, old)
+        return self._changed(self._changed(text, old, new, size), new, old, size) != text
+
+    def _beside_the_box(self, text: str) -> tuple[str, list[str]]:
+        """The shape in a line, or "", and its confidence, which is at the end if there is one."""
+        words = text.split()[1:]
+        points = key_points(self._names.setup)
+        if len(words) > 5 and is_pose([float(word) for word in words], points):
+            return "key points", []
+        return "polygon" if len(words) > 5 else "", words[len(words) - len(words) % 2 :]
 
     def _numbered(self, text: str, name: str) -> str:
         """A line that was removed, with the number that its class has now."""

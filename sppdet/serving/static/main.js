@@ -22,7 +22,7 @@ const view = new View();
 const stage = new Stage(byId("stage"), state, view);
 const pointer = new Pointer(stage, state);
 const panels = new Panels(state);
-const saver = new Saver(api.save, showSaving, settle);
+const saver = new Saver(put, showSaving, settle);
 const photos = new Photos(state, saver);
 const strip = new Strip(state, (id) => photos.open(id));
 new Side(state, addClass);
@@ -30,6 +30,17 @@ new Side(state, addClass);
 function showSaving(kind, message) {
   byId("save").dataset.state = kind;
   byId("save").textContent = byId("save").title = message;
+}
+
+/** Save labels, and say what their files lose with the box that was there before. */
+async function put(id, content) {
+  const answer = await api.save(id, content);
+  if (answer.lost.length > 0) {
+    const name = state.photos.find((photo) => photo.id === id)?.name;
+    state.say(`${name}: its file loses ${answer.lost.join(" and ")}, drawn for the box as it was. `
+      + "Undo brings it back.");
+  }
+  return answer;
 }
 
 /** Two versions of the labels: ask, and show the one that stays. */
