@@ -15,6 +15,7 @@ from sppdet.images import ImageLike, Rgb, as_image, read_image
 from sppdet.inputs.sources import HEIF, Inputs, Source, find_sources, know_heif
 from sppdet.inputs.video import Video
 from sppdet.inputs.web import MOST_BYTES, fetch
+from sppdet.runtime.words import megabytes
 
 _MANY = ("TIFF", "GIF", "WEBP", "PNG", "AVIF")
 """Formats whose files may be animations or have many pages. The further pictures of a JPEG (MPO)
@@ -146,7 +147,7 @@ def _standard_input() -> bytes:
     if not content:
         raise SppdetError("-: the standard input is empty")
     if len(content) > MOST_BYTES:
-        raise SppdetError(f"-: the standard input has more than {MOST_BYTES >> 20} MB")
+        raise SppdetError(f"-: the standard input has more than {megabytes(MOST_BYTES)}")
     return content
 
 

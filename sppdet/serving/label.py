@@ -19,7 +19,7 @@ from sppdet.serving.session import Session
 from sppdet.serving.state import state_folder
 from sppdet.serving.trainer import Trainer
 
-MOST_BYTES = 64 << 20
+MOST_BYTES = 64_000_000
 """Of a request: a picture to try."""
 
 
