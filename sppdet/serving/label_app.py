@@ -21,7 +21,7 @@ from sppdet.serving.ahead import Ahead
 from sppdet.serving.answers import Refused, arrived, in_thread, static_routes
 from sppdet.serving.model_app import check_sides
 from sppdet.serving.neighbours import LabelledObjects
-from sppdet.serving.photos import shown, thumbnail
+from sppdet.serving.photos import no_proposals, shown, thumbnail
 from sppdet.serving.prepared import PreparedPhotos
 from sppdet.serving.session import Session
 from sppdet.serving.trainer import Trainer
@@ -145,9 +145,13 @@ class LabelApp:
         found = self.ahead.choices(index)
         if found is None:
             boxes = self.photos.proposals(self.session.folder.images[index])
-            return JSONResponse({"boxes": as_lists(boxes)})
-        scores = found.scores.astype(np.float64).round(4).tolist()
-        return JSONResponse({"boxes": as_lists(found.boxes), "scores": scores})
+            content: dict[str, Any] = {"boxes": as_lists(boxes)}
+        else:
+            scores = found.scores.astype(np.float64).round(4).tolist()
+            content = {"boxes": as_lists(found.boxes), "scores": scores}
+        if not content["boxes"]:
+            content["note"] = no_proposals(self.session.size(index))
+        return JSONResponse(content)
 
     def suggestions(self, request: Request) -> Response:
         """What the detector finds."""

@@ -62,6 +62,7 @@ export class Photos {
     if (signal.aborted || state.photo.id !== id) return;
     state.proposals = proposals.boxes;
     state.scores = proposals.scores || null;
+    state.note = proposals.note || "";
     state.suggestions = suggestions.boxes;
     state.generation = suggestions.generation;
     state.refresh();
