@@ -42,6 +42,7 @@ from sppdet.cli.ray_options import (
 from sppdet.cli.splits import split_doubts, training_split
 from sppdet.cli.train_options import KeepExamples, OneClass, RoundViews, TrainingProposals, Units
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted
 from sppdet.settings import (
     CropMode,
     DetectorSettings,
@@ -266,7 +267,8 @@ def train(
         keep_examples=keep_examples,
     )
     console.print(
-        f"{len(dataset.images)} images, {len(dataset.classes)} classes "
+        f"{counted(len(dataset.images), 'image')}, "
+        f"{counted(len(dataset.classes), 'class', 'classes')} "
         f"({', '.join(dataset.classes[:8])}{', ...' if len(dataset.classes) > 8 else ''}), "
         f"{seen} on {where}",
         markup=False,

@@ -1,14 +1,24 @@
-"""Numbers in messages: a count with its noun, and a size."""
+"""Numbers in messages: a count with its noun and its verb, and a size."""
 
 
 def counted(number: int, one: str, many: str = "") -> str:
     """A number with its noun in the singular or the plural, which ends in ``s`` by default.
 
     Examples:
-        >>> counted(1, "image"), counted(2400, "image"), counted(0, "class", "classes")
-        ('1 image', '2,400 images', '0 classes')
+        >>> counted(1, "image"), counted(2, "image"), counted(0, "class", "classes")
+        ('1 image', '2 images', '0 classes')
     """
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def verb(number: int, one: str = "is", many: str = "are") -> str:
+    """The verb of a number of things.
+
+    Examples:
+        >>> verb(1), verb(0), verb(1, "has", "have")
+        ('is', 'are', 'has')
+    """
+    return one if number == 1 else many
 
 
 def megabytes(size: int) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted
 from sppdet.serving.ahead import Ahead
 from sppdet.serving.answers import Refused
 from sppdet.serving.learning.exchange import take
@@ -190,7 +191,7 @@ class Trainer:
             self._training = False
             missing = event["missing"]
             self._message = (
-                f"{missing} more objects, and a detector is trained"
+                f"{counted(missing, 'more object')}, and a detector is trained"
                 if missing
                 else "there is nothing to tell the objects from yet; label another photograph"
             )
