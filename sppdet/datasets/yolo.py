@@ -18,7 +18,7 @@ from sppdet.datasets.yolo_labels import looks_like_yolo, read_labels
 from sppdet.datasets.yolo_names import CLASS_FILES, Names, find_names, is_exact, is_given, names_of
 from sppdet.errors import SppdetError
 from sppdet.images import SUFFIXES
-from sppdet.runtime.words import counted
+from sppdet.runtime.words import counted, verb
 
 SPLITS = ("train", "val", "test")
 """Entries of a YAML file that name images."""
@@ -106,7 +106,8 @@ def nearly(tree: Tree) -> str | None:
     where = f"{counted(len(labels), 'YOLO label file')} such as {tree.shown(labels[0])}"
     if not any(label for _, label in pair(tree, labels, []).found):
         return f"{where}, but no image has such a name"
-    return f"{where}, but they need a class file ({', '.join(CLASS_FILES)})"
+    need = verb(len(labels), "it needs", "they need")
+    return f"{where}, but {need} a class file ({', '.join(CLASS_FILES)})"
 
 
 def key_points(setup: dict[str, Any]) -> tuple[int, int] | None:

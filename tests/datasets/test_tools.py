@@ -304,7 +304,7 @@ def test_labelme_shapes_without_box(tmp_path, make_image):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"x.json": LABELME | {"imagePath": "x.jpg"}}, r"1 LabelMe files such as x.json, but no"),
+        ({"x.json": LABELME | {"imagePath": "x.jpg"}}, r"1 LabelMe file such as x.json, but no"),
         ({"x.xml": "<annotations><track/></annotations>"}, "CVAT XML of a video"),
         ({"c.json": [{"image": "x.jpg", "annotations": []}]}, "names 1 image such as x.jpg"),
     ],
