@@ -23,6 +23,7 @@ from sppdet.serving.model_app import check_sides
 from sppdet.serving.neighbours import LabelledObjects
 from sppdet.serving.photos import no_proposals, shown, thumbnail
 from sppdet.serving.prepared import PreparedPhotos
+from sppdet.serving.reports import answer
 from sppdet.serving.session import Session
 from sppdet.serving.trainer import Trainer
 
@@ -33,9 +34,6 @@ LONGEST_NAME = 100
 """Bytes of the name of a model's file; systems take 255."""
 
 ORDERS = ("name", "random", "uncertain")
-
-REPORT = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
-"""The report is a page without scripts that loads nothing."""
 
 PRIVATE = {"Cache-Control": "private, no-cache"}
 
@@ -177,8 +175,7 @@ class LabelApp:
 
     def report(self, request: Request) -> Response:
         """The evaluation report on the labelled photographs."""
-        page = self.trainer.report().read_bytes()
-        return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT})
+        return answer(request, self.trainer.reports, self.trainer.status)
 
     def explain(self, request: Request, content: dict[str, Any]) -> Response:
         """What the score of a box consists of, and which labelled objects are like it."""
