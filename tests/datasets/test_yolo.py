@@ -237,7 +237,7 @@ def test_a_yaml_file_may_lead_elsewhere(tmp_path, make_image):
 def test_missing_class_file_and_names(tmp_path, make_image):
     make_image(tmp_path / "a.jpg")
     write(tmp_path / "a.txt", LINE)
-    with pytest.raises(SppdetError, match="need a class file"):
+    with pytest.raises(SppdetError, match="it needs a class file"):
         read_dataset(tmp_path, format="yolo")
     write(tmp_path / "classes.txt", "\n")
     with pytest.raises(SppdetError, match="names no class"):
