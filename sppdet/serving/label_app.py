@@ -24,6 +24,7 @@ from sppdet.serving.neighbours import LabelledObjects
 from sppdet.serving.photos import no_proposals, shown, thumbnail
 from sppdet.serving.prepared import PreparedPhotos
 from sppdet.serving.reports import answer
+from sppdet.serving.rescan import Rescan
 from sppdet.serving.session import Session
 from sppdet.serving.trainer import Trainer
 
@@ -56,6 +57,7 @@ class LabelApp:
         self.ahead = ahead
         self.trainer = trainer
         self._objects = LabelledObjects(session, photos)
+        self._rescan = Rescan(session)
 
     def routes(self) -> list[Route]:
         """All routes."""
@@ -80,15 +82,16 @@ class LabelApp:
 
     def folder(self, request: Request) -> Response:
         """The photographs and their states."""
-        session = self.session
+        self._rescan.look()
+        version, session = self._rescan.version, self.session
         photos = [
             {
                 "id": index,
-                "name": name,
+                "name": session.folder.names[index],
                 "state": self._state(index),
                 "objects": session.counts.get(index, 0),
             }
-            for index, name in enumerate(session.folder.names)
+            for index in session.folder.order
         ]
         files = session.folder.files
         return JSONResponse(
@@ -98,6 +101,7 @@ class LabelApp:
                 "difficult": files.says_difficult,
                 "explains": True,
                 "classes": session.classes,
+                "version": version,
                 "photos": photos,
             }
         )
@@ -120,7 +124,7 @@ class LabelApp:
     def photo(self, request: Request) -> Response:
         """A photograph and its labels."""
         index = self._id(request)
-        self.ahead.look_at(index, self.session.unlabelled())
+        self.ahead.look_at(index, self.session.unlabelled(index))
         return JSONResponse(self.session.to_json(self.session.photo(index)))
 
     def put(self, request: Request, content: dict[str, Any]) -> Response:
@@ -158,7 +162,8 @@ class LabelApp:
 
     def status(self, request: Request) -> Response:
         """The state of the training."""
-        return JSONResponse(self.trainer.status())
+        self._rescan.look()
+        return JSONResponse({**self.trainer.status(), "version": self._rescan.version})
 
     def model(self, request: Request, content: dict[str, Any]) -> Response:
         """Save the present detector as a file of the folder."""

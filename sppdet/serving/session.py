@@ -4,6 +4,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from sppdet.boxes import as_boxes, iou
 from sppdet.datasets.base import MOST_OBJECTS
+from sppdet.errors import SppdetError
 from sppdet.images import image_size
 from sppdet.serving.answers import Refused
 from sppdet.serving.folder import PhotoFolder
@@ -81,11 +83,26 @@ class Session:
         """The id of a photograph.
 
         Raises:
-            Refused: there is none of this id.
+            Refused: there is none of this id, or it went away.
         """
         if not 0 <= index < len(self.folder.images):
             raise Refused(404, f"there is no photograph {index}")
+        if not self.folder.images[index].exists():
+            raise Refused(404, f"{self.folder.names[index]}: is not in the folder any more")
         return index
+
+    def arrive(self, index: int) -> None:
+        """A photograph came into the folder, perhaps with labels."""
+        with suppress(SppdetError, OSError):
+            self._note(index, self.folder.files.read(self.folder.images[index], self.size(index)))
+        self.on_change(index)
+
+    def leave(self, index: int) -> None:
+        """A photograph went away."""
+        with self._lock:
+            for known in (self.counts, self._sizes, self._revisions):
+                known.pop(index, None)
+        self.on_change(index)
 
     def size(self, index: int) -> Size:
         """The size of a photograph, upright.
@@ -183,9 +200,11 @@ class Session:
                 self._classes.append(name)
         return self.classes
 
-    def unlabelled(self) -> list[int]:
-        """The ids of the photographs that are not annotated."""
-        return [index for index in range(len(self.folder.images)) if index not in self.counts]
+    def unlabelled(self, after: int = -1) -> list[int]:
+        """The ids of the photographs that are not annotated, by name: first those behind one."""
+        order = self.folder.order
+        place = order.index(after) + 1 if after in order else 0
+        return [one for one in (*order[place:], *order[:place]) if one not in self.counts]
 
     def next(self, after: int, order: str, uncertainty: dict[int, float]) -> int | None:
         """The next photograph to label.
@@ -196,15 +215,15 @@ class Session:
                 "uncertain": the greatest uncertainty, and by name where nothing is known.
             uncertainty: by id, of photographs that were looked at.
         """
-        open_ones = [index for index in self.unlabelled() if index != after]
+        open_ones = [index for index in self.unlabelled(after) if index != after]
         if not open_ones:
             return None
         if order == "random":
-            return self._random.choice(open_ones)
+            return self._random.choice(sorted(open_ones))
         known = [index for index in open_ones if index in uncertainty]
         if order == "uncertain" and known:
             return max(known, key=lambda index: (uncertainty[index], -index))
-        return next((index for index in open_ones if index > after), open_ones[0])
+        return open_ones[0]
 
     def _note(self, index: int, labels: PhotoLabels) -> None:
         with self._lock:

@@ -137,9 +137,15 @@ class Trainer:
             lessons = {}
             for index in sorted(changed):
                 with suppress(SppdetError, OSError):
-                    lessons[index] = _lesson(self._session.photo(index)).to_json()
+                    lessons[index] = self._lesson(index).to_json()
             message = {"classes": self._session.classes, "lessons": lessons, "in_work": in_work}
             self._write(message)
+
+    def _lesson(self, index: int) -> Lesson:
+        path = self._session.folder.images[index]
+        if not path.exists():
+            return Lesson(path.absolute(), [], False, [])
+        return _lesson(self._session.photo(index))
 
     def _wait(self) -> float | None:
         """Seconds until something is to be sent: None for as long as nothing changes."""

@@ -158,7 +158,7 @@ def test_a_class_that_another_program_took_out_can_be_added_again(running: Any) 
 def test_a_photograph_that_has_gone_is_one_line(part: str, running: Any) -> None:
     running.session.folder.images[3].unlink()
     answer = running.client.get(f"/api/photos/3/{part}")
-    assert answer.status_code == 400
+    assert answer.status_code == 404
     assert "\n" not in answer.json()["error"]
 
 

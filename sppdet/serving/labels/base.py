@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from sppdet.boxes import as_boxes, iou
+from sppdet.datasets.files import Tree
 from sppdet.errors import SppdetError
 
 SAME_PLACE = 0.5
@@ -77,6 +78,14 @@ class LabelFiles(Protocol):
 
     def counts(self) -> dict[Path, int]:
         """The number of objects of each photograph that is annotated."""
+        ...
+
+    def look_again(self, tree: Tree) -> list[Path]:
+        """Photographs came or went; those that can be labelled now.
+
+        Raises:
+            SppdetError: a file cannot be read.
+        """
         ...
 
     def read(self, image: Path, size: Size) -> PhotoLabels:

@@ -49,6 +49,13 @@ class CocoLabels:
                 found[image] = len(file.of_image.get(key, ()))
         return found
 
+    def look_again(self, tree: Tree) -> list[Path]:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        with self._lock:
+            for file in self._files:
+                file.look_again(tree)
+        return tree.images
+
     def read(self, image: Path, size: Size) -> PhotoLabels:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""
         with self._lock:

@@ -57,6 +57,11 @@ class CocoFile:
         self._indent = len(indented[1]) or None if indented else None
         self._digest = digest
 
+    def look_again(self, tree: Tree) -> None:
+        """Find the photographs again, of which some came or went."""
+        self._tree, self._digest = tree, ""
+        self.refresh()
+
     def _index(self) -> None:
         content = self._content
         self.categories: dict[str, Id] = {}

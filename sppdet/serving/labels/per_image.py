@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sppdet.datasets.files import read_bytes
+from sppdet.datasets.files import Tree, read_bytes
 from sppdet.errors import SppdetError
 from sppdet.runtime.files import atomic_path
 from sppdet.serving.labels.base import Label, PhotoLabels, Size, changed, revision_of
@@ -21,6 +21,10 @@ class FilePerImage(ABC):
         self.places = places
         self._lock = threading.Lock()
         self._memory = Memory()
+
+    @abstractmethod
+    def label_files(self, tree: Tree) -> list[Path]:
+        """The label files of a tree."""
 
     @abstractmethod
     def objects_in(self, path: Path, content: bytes, size: Size) -> list[Label]:
@@ -49,6 +53,13 @@ class FilePerImage(ABC):
     def shared(self, content: bytes) -> bytes:
         """What a content rests on that all files share; it is part of the revision."""
         return b""
+
+    def look_again(self, tree: Tree) -> list[Path]:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        places = Places(tree, self.label_files(tree), self.places.suffix)
+        with self._lock:
+            self.places = places
+        return places.images
 
     def read(self, image: Path, size: Size) -> PhotoLabels:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""

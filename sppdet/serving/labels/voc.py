@@ -10,7 +10,7 @@ import numpy as np
 
 from sppdet.boxes import as_boxes
 from sppdet.datasets.base import Annotations
-from sppdet.datasets.files import read_bytes
+from sppdet.datasets.files import Tree, read_bytes
 from sppdet.datasets.voc_xml import DECLARED, around_root, object_of, parsed
 from sppdet.datasets.writers.common import Picture, check_names
 from sppdet.datasets.writers.voc import ALLOWED, annotation, object_lines, voc_corners
@@ -62,6 +62,10 @@ class VocLabels(FilePerImage):
     def counts(self) -> dict[Path, int]:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""
         return dict(self._counts)
+
+    def label_files(self, tree: Tree) -> list[Path]:
+        """See :class:`FilePerImage`."""
+        return tree.having(".xml")
 
     def objects_in(self, path: Path, content: bytes, size: Size) -> list[Label]:
         """See :class:`FilePerImage`."""

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import yaml
 
-from sppdet.datasets.files import read_bytes, read_text
+from sppdet.datasets.files import Tree, read_bytes, read_text
 from sppdet.datasets.writers.common import check_names
 from sppdet.datasets.writers.yolo import ALLOWED, line
-from sppdet.datasets.yolo import key_points
+from sppdet.datasets.yolo import key_points, label_files
 from sppdet.datasets.yolo_labels import LINE, is_pose, object_of_line
 from sppdet.datasets.yolo_names import YAML, Names, read_names
 from sppdet.errors import SppdetError
@@ -74,6 +74,10 @@ class YoloLabels(FilePerImage):
             except SppdetError:  # opening the photograph says so
                 continue
         return found
+
+    def label_files(self, tree: Tree) -> list[Path]:
+        """See :class:`FilePerImage`."""
+        return label_files(tree)
 
     def objects_in(self, path: Path, content: bytes, size: Size) -> list[Label]:
         """See :class:`FilePerImage`."""

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { Stage } from "./canvas.js";
 import { commandGroups } from "./commands.js";
-import { byId } from "./elements.js";
+import { byId, count } from "./elements.js";
 import { helpLists, listenToKeys } from "./keys.js";
 import { Panels } from "./panels.js";
 import { Photos } from "./photos.js";
@@ -87,6 +87,19 @@ addEventListener("beforeunload", (event) => {
   if (!saver.idle) event.preventDefault();
 });
 
+/** Photographs came into the folder or left it: list them again, and say so. */
+async function relist() {
+  const folder = await api.folder();
+  const before = new Set(state.photos.map(({ id }) => id));
+  const come = folder.photos.filter(({ id }) => !before.has(id)).length;
+  const gone = state.photos.length + come - folder.photos.length;
+  Object.assign(state, { folder, photos: folder.photos, classes: folder.classes });
+  strip.fill();
+  const parts = [come && `${count(come, "new photograph")} in the folder`, gone && `${gone} gone`];
+  state.say(`${parts.filter(Boolean).join(", ")}.`);
+  state.changed();
+}
+
 /** Ask for the state of the detector; take its suggestions when it is a new one. */
 async function poll() {
   try {
@@ -97,6 +110,7 @@ async function poll() {
       state.changed();
     }
     if (isNew) await photos.refresh();
+    if (state.photos.length > 0 && status.version !== state.folder.version) await relist();
   } catch (error) {
     gone ||= [0, 401, 403].includes(error.status);
     if (gone && saver.idle) showSaving("failed", error.message);

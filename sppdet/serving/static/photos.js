@@ -94,8 +94,10 @@ export class Photos {
   async previous() {
     const { state } = this;
     if (!state.photo) return;
-    const id = this.#visited.pop() ?? Math.max(0, state.photo.id - 1);
-    if (id !== state.photo.id) await this.open(id, false);
+    const place = (wanted) => state.photos.findIndex(({ id }) => id === wanted);
+    this.#visited = this.#visited.filter((id) => place(id) >= 0); // the others left the folder
+    const id = this.#visited.pop() ?? state.photos[Math.max(0, place(state.photo.id) - 1)]?.id;
+    if (id !== undefined && id !== state.photo.id) await this.open(id, false);
   }
 }
 
