@@ -66,6 +66,8 @@ class LabelApp:
             *static_routes("label.html"),
             Route("/api/folder", self.folder),
             Route("/api/classes", in_thread(self.add_class), methods=["POST"]),
+            Route("/api/classes", in_thread(self.rename_class), methods=["PATCH"]),
+            Route("/api/classes", in_thread(self.remove_class), methods=["DELETE"]),
             Route("/api/next", self.next),
             Route(photo, self.photo),
             Route(photo, in_thread(self.put), methods=["PUT"]),
@@ -109,6 +111,15 @@ class LabelApp:
     def add_class(self, request: Request, content: dict[str, Any]) -> Response:
         """Add a class."""
         return JSONResponse({"classes": self.session.add_class(content.get("name"))})
+
+    def rename_class(self, request: Request, content: dict[str, Any]) -> Response:
+        """Give a class another name."""
+        classes = self.session.rename_class(content.get("name"), content.get("to"))
+        return JSONResponse({"classes": classes})
+
+    def remove_class(self, request: Request, content: dict[str, Any]) -> Response:
+        """Remove a class that has no objects."""
+        return JSONResponse({"classes": self.session.remove_class(content.get("name"))})
 
     def next(self, request: Request) -> Response:
         """The next photograph to label."""
@@ -158,7 +169,9 @@ class LabelApp:
     def suggestions(self, request: Request) -> Response:
         """What the detector finds."""
         found = self.ahead.suggestion(self._id(request))
-        return JSONResponse({"generation": found.generation, "boxes": found.boxes})
+        known = set(self.session.classes)  # the detector may have learned a class that went since
+        boxes = [one for one in found.boxes if one["label"] in known]
+        return JSONResponse({"generation": found.generation, "boxes": boxes})
 
     def status(self, request: Request) -> Response:
         """The state of the training."""

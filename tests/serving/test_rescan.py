@@ -30,7 +30,7 @@ def test_a_new_photograph_is_listed_in_its_place(running: Any, scenes12: Any) ->
     shutil.copytree(scenes12.folder, scenes12.folder / "day", ignore=lambda *_: ["a_first.jpg"])
     assert running.client.get("/api/status").json()["version"] == version + 1
     now = listed(running)
-    assert list(now)[0] == "a_first.jpg"
+    assert next(iter(now)) == "a_first.jpg"
     assert len(now) == 25
     assert all(now[name] == index for name, index in before.items())
     new = now["a_first.jpg"]
@@ -79,9 +79,7 @@ def test_a_photograph_that_left_is_told_about(running: Any, scenes12: Any) -> No
     assert running.session.counts[3] == 1
 
 
-def test_a_folder_that_is_not_to_be_seen_keeps_its_photographs(
-    running: Any, scenes12: Any
-) -> None:
+def test_a_folder_that_is_not_to_be_seen_keeps_its_photographs(running: Any, scenes12: Any) -> None:
     before = listed(running)
     scenes12.folder.rename(scenes12.folder.with_name("away"))
     assert listed(running) == before
@@ -98,9 +96,7 @@ def test_looks_are_rare(running: Any, scenes12: Any, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("format", ["yolo", "coco"])
-def test_other_formats_take_new_photographs_too(
-    format: str, scenes12: Any, tmp_path: Path
-) -> None:
+def test_other_formats_take_new_photographs_too(format: str, scenes12: Any, tmp_path: Path) -> None:
     pictures = sorted(scenes12.folder.glob("*.jpg"))
     images = tmp_path / "set" / "images"
     images.mkdir(parents=True)

@@ -76,6 +76,30 @@ class LabelFiles(Protocol):
         """
         ...
 
+    def objects_of(self, name: str) -> int:
+        """The number of objects of a class in all files, as they are now.
+
+        Raises:
+            SppdetError: a file cannot be read.
+        """
+        ...
+
+    def remove_class(self, name: str) -> None:
+        """Remove a class without objects.
+
+        Raises:
+            SppdetError: the format cannot do without it, or the file cannot be written.
+        """
+        ...
+
+    def rename_class(self, old: str, new: str) -> None:
+        """Give a class a name that no class has.
+
+        Raises:
+            SppdetError: the format cannot hold the name, or a file cannot be read or written.
+        """
+        ...
+
     def counts(self) -> dict[Path, int]:
         """The number of objects of each photograph that is annotated."""
         ...

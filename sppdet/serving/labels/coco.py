@@ -41,6 +41,23 @@ class CocoLabels:
                     file.add_category(name)
                     file.save()
 
+    def objects_of(self, name: str) -> int:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        with self._lock:
+            return sum(file.objects_of(name) for file in self._files)
+
+    def remove_class(self, name: str) -> None:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        with self._lock:
+            for file in self._files:
+                file.change_category(name, None)
+
+    def rename_class(self, old: str, new: str) -> None:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        with self._lock:
+            for file in self._files:
+                file.change_category(old, new)
+
     def counts(self) -> dict[Path, int]:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""
         found: dict[Path, int] = {}

@@ -117,6 +117,27 @@ class CocoFile:
         self.categories[name] = key
         self._names[key] = name
 
+    def objects_of(self, name: str) -> int:
+        """The number of annotations of a class, also of photographs that are not there."""
+        self.refresh()
+        own = {key for key, known in self._names.items() if known == name}
+        entries = [one for one in self._content["annotations"] if isinstance(one, dict)]
+        return sum(as_id(one["category_id"]) in own for one in entries if "category_id" in one)
+
+    def change_category(self, name: str, new: str | None) -> None:
+        """Rename a class, or take it out."""
+        self.refresh()
+        if name not in self.categories:
+            return
+        entries = self._content["categories"]
+        if new is None:
+            entries[:] = [one for one in entries if str(one["name"]) != name]
+        for entry in entries:
+            if str(entry["name"]) == name:
+                entry["name"] = new
+        self._index()
+        self.save()
+
     def replace(
         self,
         image: Path,

@@ -2,7 +2,8 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,14 @@ class FilePerImage(ABC):
     def shared(self, content: bytes) -> bytes:
         """What a content rests on that all files share; it is part of the revision."""
         return b""
+
+    def written(self) -> Iterator[Path]:
+        """The label files that are there."""
+        for image in self.places.images:
+            with suppress(SppdetError):  # the file of another photograph
+                path = self.places.of(image)
+                if path.exists():
+                    yield path
 
     def look_again(self, tree: Tree) -> list[Path]:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""

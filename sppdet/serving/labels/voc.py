@@ -15,6 +15,7 @@ from sppdet.datasets.voc_xml import DECLARED, around_root, object_of, parsed
 from sppdet.datasets.writers.common import Picture, check_names
 from sppdet.datasets.writers.voc import ALLOWED, annotation, object_lines, voc_corners
 from sppdet.errors import SppdetError
+from sppdet.runtime.files import write_text
 from sppdet.serving.labels.base import Label, Size
 from sppdet.serving.labels.per_image import FilePerImage, inside
 from sppdet.serving.labels.places import Places
@@ -58,6 +59,29 @@ class VocLabels(FilePerImage):
         check_names([name], ALLOWED, "VOC")
         if name not in self._classes:
             self._classes.append(name)
+
+    def objects_of(self, name: str) -> int:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        roots = (_root(path, read_bytes(path)) for path in self.written())
+        return sum(one.name == name for root in roots for _, one in _entries(root))
+
+    def remove_class(self, name: str) -> None:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        self._classes = [one for one in self._classes if one != name]
+
+    def rename_class(self, old: str, new: str) -> None:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`: file by file, each whole; what an
+        interruption leaves has the old name, and can be renamed again."""
+        check_names([new], ALLOWED, "VOC")
+        for path in self.written():
+            content = read_bytes(path)
+            root = _root(path, content)
+            mine = [(entry, one) for entry, one in _entries(root) if one.name == old]
+            for entry, one in mine:
+                _change(entry, one, replace(one, name=new))
+            if mine:
+                write_text(path, _text(path, content, root))
+        self._classes = [new if one == old else one for one in self._classes]
 
     def counts(self) -> dict[Path, int]:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""
@@ -103,9 +127,7 @@ class VocLabels(FilePerImage):
                 _alter(root, *known[index], one, change)
         if len(root):
             root[-1].tail = "\n"
-        before, after = around_root(path, content)
-        text = before + ET.tostring(root, encoding="unicode") + (after or "\n")
-        return text.encode()
+        return _text(path, content, root).encode()
 
     def bare(self, path: Path, content: bytes) -> bool:
         """See :class:`FilePerImage`."""
@@ -119,6 +141,12 @@ def _root(path: Path, content: bytes) -> ET.Element:
     if root.tag != "annotation":
         raise SppdetError(f"{path}: is not a VOC annotation (its root is <{root.tag}>)")
     return root
+
+
+def _text(path: Path, content: bytes, root: ET.Element) -> str:
+    """The file with another root element; what stands around it stays."""
+    before, after = around_root(path, content)
+    return before + ET.tostring(root, encoding="unicode") + (after or "\n")
 
 
 def _entries(root: ET.Element) -> list[tuple[ET.Element, Label]]:

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { Stage } from "./canvas.js";
+import { ClassDialog } from "./classes.js";
 import { commandGroups } from "./commands.js";
 import { byId, count } from "./elements.js";
 import { helpLists, listenToKeys } from "./keys.js";
@@ -26,6 +27,7 @@ const saver = new Saver(put, showSaving, settle);
 const photos = new Photos(state, saver);
 const strip = new Strip(state, (id) => photos.open(id));
 new Side(state, addClass);
+new ClassDialog(state, saver, () => photos.forget());
 
 function showSaving(kind, message) {
   byId("save").dataset.state = kind;

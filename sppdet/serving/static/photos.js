@@ -41,6 +41,13 @@ export class Photos {
     return history;
   }
 
+  /** Read the labels again, without the steps for undo, after something changed in all of them. */
+  async forget() {
+    this.#histories.clear();
+    if (this.state.photo) await this.open(this.state.photo.id);
+    this.state.changed();
+  }
+
   /** Replace the labels of a photograph by others, as a step that undo can take back. */
   replace(id, { objects, background, rejected = [] }) {
     const history = this.#histories.get(id);
