@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from sppdet.errors import SppdetError, SppdetWarning
+from sppdet.runtime.words import counted, verb
 
 LEAST_ROWS = 0.9
 """Part of the rows that must decode: a photograph that lacks more is refused."""
@@ -170,13 +171,13 @@ def _without_end(content: bytes, name: str) -> Image.Image:
         image = _ended(content)
     if image.info.get("progressive"):
         scans = content.count(_SCAN)
-        enough, said = scans >= LEAST_SCANS, f"{scans} scans"
+        enough, said = scans >= LEAST_SCANS, f"{counted(scans, 'scan')} {verb(scans)}"
     else:
         rows = _decoded_rows(image, content)
-        enough, said = rows >= LEAST_ROWS * image.height, f"{rows} of {image.height} rows"
+        enough, said = rows >= LEAST_ROWS * image.height, f"{rows} of {image.height} rows are"
     if not enough:
-        raise SppdetError(f"{name}: is damaged (only {said} are there); replace or remove it")
-    warnings.warn(f"{name}: lacks its last bytes; {said} are read", SppdetWarning, stacklevel=2)
+        raise SppdetError(f"{name}: is damaged (only {said} there); replace or remove it")
+    warnings.warn(f"{name}: lacks its last bytes; {said} read", SppdetWarning, stacklevel=2)
     return image
 
 

@@ -28,6 +28,7 @@ from sppdet.pipeline.stream import Pipeline
 from sppdet.proposals import propose
 from sppdet.runtime.timing import Clock
 from sppdet.runtime.torch_threads import side_by_side
+from sppdet.runtime.words import counted
 from sppdet.settings import DetectorSettings
 from sppdet.trunks import Trunk
 
@@ -68,12 +69,14 @@ class Detector:
         self.card = dict(card or {})
         self.kept = kept
         if len(self.thresholds) != len(self.classes):
-            raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.classes)} classes")
+            given = counted(len(self.thresholds), "threshold")
+            raise ValueError(f"{given} for {counted(len(self.classes), 'class', 'classes')}")
 
     def __repr__(self) -> str:
         names = ", ".join(self.classes[:4]) + (", ..." if len(self.classes) > 4 else "")
         return (
-            f"Detector({len(self.classes)} classes: {names}; {self.extractor!r}; "
+            f"Detector({counted(len(self.classes), 'class', 'classes')}: {names}; "
+            f"{self.extractor!r}; "
             f"{self.scorer.name} heads{', box regression' if self.regression else ''}; "
             f"{self.settings.proposals} proposals, at most {self.settings.max_boxes})"
         )

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from sppdet.boxes import Boxes
@@ -29,6 +29,10 @@ LONGEST = 300
 
 PADDING = 3
 """Pixels between the text of a label and its edge."""
+
+
+READABLE = 4.5
+"""Least contrast of a text with its ground."""
 
 
 class Drawable(Protocol):
@@ -134,7 +138,7 @@ def place_label(
         pen: of the picture.
         text: one line that a font can draw.
         box: (x1, y1, x2, y2).
-        colour: of the ground; the text is white.
+        colour: of the ground; :func:`text_colour` is that of the text.
         size: of the font, in pixels.
         taken: rectangles (x1, y1, x2, y2) of the labels that are drawn.
     """
@@ -151,7 +155,9 @@ def place_label(
             continue
         taken.append(own)
         pen.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
-        pen.text((x + PADDING - left, y + PADDING - top), text, fill="white", font=letters)
+        pen.text(
+            (x + PADDING - left, y + PADDING - top), text, fill=text_colour(colour), font=letters
+        )
         return
 
 
@@ -210,6 +216,28 @@ def class_colour(label: int, count: int) -> tuple[int, int, int]:
     """A colour per class: hues as far apart as ``count`` classes allow."""
     red, green, blue = colorsys.hsv_to_rgb((0.02 + label / max(count, 1)) % 1, 0.85, 0.85)
     return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def text_colour(ground: Colour) -> str:
+    """White or black: white where it can be read on the ground, at a contrast of 4.5 (WCAG 2.1).
+
+    Black has this contrast wherever white has not.
+    """
+    return "white" if contrast(ground, "white") >= READABLE else "black"
+
+
+def contrast(one: Colour, other: Colour) -> float:
+    """The contrast of two colours as WCAG 2.1 defines it, from 1 to 21."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: Colour) -> float:
+    """The relative luminance of a colour of sRGB."""
+    values = ImageColor.getrgb(colour)[:3] if isinstance(colour, str) else colour
+    shares = [value / 255 for value in values]
+    red, green, blue = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def save_picture(image: Rgb, path: str | os.PathLike[str]) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from sppdet.decoding import decode, upright, upright_size
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +61,7 @@ def read_image(file: ImageFile) -> Rgb:
         return _to_rgb(decode(path, str(path)))
     if isinstance(file, bytes | bytearray | memoryview):
         content = bytes(file)
-        return _to_rgb(decode(io.BytesIO(content), f"image of {len(content)} bytes"))
+        return _to_rgb(decode(io.BytesIO(content), f"image of {counted(len(content), 'byte')}"))
     if isinstance(file, io.TextIOBase):
         raise TypeError("file is opened as text: open it with mode 'rb'")
     if hasattr(file, "read"):

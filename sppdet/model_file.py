@@ -197,7 +197,7 @@ def _assemble(
     regression = BoxRegression.restore(tensors, layers)
     classes = tuple(description["classes"])
     if scorer.classes != len(classes) or not all(isinstance(one, str) for one in classes):
-        raise ValueError(f"{len(classes)} class names for {scorer.classes} scores")
+        raise ValueError(f"names of classes: {len(classes)}, scores: {scorer.classes}")
     if len(set(classes)) < len(classes):
         raise ValueError("two classes have the same name")
     inputs = layers.inputs if layers is not None else extractor.dimension

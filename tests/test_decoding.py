@@ -61,7 +61,7 @@ def test_nine_tenths_of_the_rows_must_be_there(part: float, read: bool) -> None:
 
 def test_a_progressive_jpeg_with_few_scans_is_refused() -> None:
     content = jpeg(progressive=True)
-    with pytest.raises(SppdetError, match="only 1 scans are there"):
+    with pytest.raises(SppdetError, match="only 1 scan is there"):
         read_image(content[: content.index(b"\xff\xda") + 100])
 
 

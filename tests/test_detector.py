@@ -211,7 +211,7 @@ def test_wrong_thresholds_are_refused(wrong: object) -> None:
 
 def test_a_threshold_for_each_class() -> None:
     plain = make_detector()
-    with pytest.raises(ValueError, match="1 thresholds for 2 classes"):
+    with pytest.raises(ValueError, match="1 threshold for 2 classes"):
         Detector(plain.extractor, plain.scorer, CLASSES, thresholds=(0.5,))
 
 

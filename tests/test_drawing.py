@@ -115,6 +115,29 @@ def test_control_characters_in_a_name_are_shown_as_codes() -> None:
     draw(np.zeros((60, 90, 3), np.uint8), found([[5, 30, 60, 55]], "a\nb"))
 
 
+def test_every_caption_can_be_read() -> None:
+    """At a contrast of 4.5 (WCAG 2.1), whatever the number of classes."""
+    grounds = {drawing.class_colour(k, count) for count in range(1, 90) for k in range(count)}
+    texts = {ground: drawing.text_colour(ground) for ground in grounds}
+    assert min(drawing.contrast(text, ground) for ground, text in texts.items()) >= 4.5
+    assert set(texts.values()) == {"white", "black"}
+    assert drawing.text_colour("#1d4ed8") == "white"
+    assert drawing.text_colour("yellow") == "black"
+
+
+def test_a_contrast_is_that_of_wcag() -> None:
+    assert drawing.contrast("white", "black") == pytest.approx(21)
+    assert drawing.contrast("#777777", "white") == pytest.approx(4.48, abs=0.005)
+
+
+def test_a_caption_on_yellow_is_drawn_in_black() -> None:
+    picture = Image.new("RGB", (120, 60), "blue")
+    place_label(ImageDraw.Draw(picture), "pear", (5, 30, 60, 50), "yellow", 14, [])
+    colours = {colour for _, colour in picture.getcolors(5000)}
+    assert (0, 0, 0) in colours
+    assert (255, 255, 255) not in colours
+
+
 def test_classes_have_colours_far_apart() -> None:
     colours = np.array([drawing.class_colour(label, 6) for label in range(6)])
     apart = [np.abs(a - b).sum() for a, b in combinations(colours, 2)]

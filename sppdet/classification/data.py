@@ -21,6 +21,7 @@ from sppdet.images import read_image
 from sppdet.runtime.cache import SUFFIXES as CACHE_SUFFIXES
 from sppdet.runtime.cache import DiskCache, cache_dir
 from sppdet.runtime.code import code_digest
+from sppdet.runtime.words import counted
 
 Rgb = NDArray[np.uint8]
 
@@ -208,7 +209,8 @@ def _first(paths: list[Path], skipped: dict[Path, str]) -> Rgb:
         if image is not None:
             skipped.update(tried)
             return image
-    raise SppdetError(f"{next(iter(tried.values()))}; none of {len(paths)} images can be read")
+    of_all = counted(len(paths), "image")
+    raise SppdetError(f"{next(iter(tried.values()))}; none of {of_all} can be read")
 
 
 def _try(path: Path, skipped: dict[Path, str]) -> Rgb | None:

@@ -22,6 +22,7 @@ from sppdet.classification.steps import GraphedCalls, Stepper, tuned_convolution
 from sppdet.classification.testing import TestResult, evaluate
 from sppdet.classification.whitening import Whitening
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted
 
 BETWEEN_READINGS = 100
 """Steps on a GPU, or of several processes, until the loss is read: reading waits for them."""
@@ -106,7 +107,8 @@ class Training:
         steps = len(train) // chosen.batch_size
         if steps == 0:
             raise SppdetError(
-                f"--batch {chosen.batch_size}: larger than the {len(train)} training images"
+                f"--batch {chosen.batch_size}: larger than the "
+                + counted(len(train), "training image")
             )
         start = time.perf_counter()
         if number == 0:

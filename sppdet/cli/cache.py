@@ -9,6 +9,7 @@ from sppdet.cli.options import JsonFile, Quiet
 from sppdet.runtime.cache import SUFFIXES, DiskCache, cache_dir
 from sppdet.runtime.files import write_text
 from sppdet.runtime.outputs import check_outputs
+from sppdet.runtime.words import counted
 
 
 def info(json_file: JsonFile = None, quiet: Quiet = False) -> None:
@@ -47,7 +48,7 @@ def clear(json_file: JsonFile = None, quiet: Quiet = False) -> None:
     for name in SUFFIXES:
         count, size = _cache(name).clear()
         removed[name] = {"files": count, "bytes": size}
-        typer.echo(f"{name}: {count} files removed, {size / 1e6:.1f} MB")
+        typer.echo(f"{name}: {counted(count, 'file')} removed, {size / 1e6:.1f} MB")
     _write(json_file, removed)
 
 

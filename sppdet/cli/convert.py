@@ -8,6 +8,7 @@ import typer
 
 from sppdet.cli.choices import WRITERS
 from sppdet.cli.options import Background, Format, JsonFile, Quiet, one_of
+from sppdet.runtime.words import counted
 
 if TYPE_CHECKING:
     from sppdet.datasets import Dataset
@@ -122,7 +123,8 @@ def _write(
         objects = sum(len(entry) for entry in dataset.all_annotations())
         counts[name or "all"] = {"images": len(dataset), "objects": objects}
         console.print(
-            f"{output}{f', {name}' if name else ''}: {len(dataset)} images, {objects} objects",
+            f"{output}{f', {name}' if name else ''}: "
+            f"{counted(len(dataset), 'image')}, {counted(objects, 'object')}",
             markup=False,
             soft_wrap=True,
         )

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from sppdet.cli.progress import PlainConsole
 from sppdet.datasets.check import Check
+from sppdet.runtime.words import counted
 
 
 def show(result: Check, lines: int, notes: Sequence[str] = ()) -> None:
@@ -15,10 +16,10 @@ def show(result: Check, lines: int, notes: Sequence[str] = ()) -> None:
     place = facts["path"] + (f", {facts['split']}" if facts["split"] else "")
     out.print(f"{place} ({facts['format']})", markup=False, style="bold")
     out.print(
-        f"{facts['images']} images ({facts['images_without_objects']} without objects, "
-        f"{facts['images_unreadable']} unreadable), {facts['objects']} objects "
-        f"({facts['difficult']} difficult, {facts['crowd']} crowds), "
-        f"{len(facts['classes'])} classes"
+        f"{counted(facts['images'], 'image')} ({facts['images_without_objects']} without objects, "
+        f"{facts['images_unreadable']} unreadable), {counted(facts['objects'], 'object')} "
+        f"({facts['difficult']} difficult, {counted(facts['crowd'], 'crowd')}), "
+        + counted(len(facts["classes"]), "class", "classes")
     )
     for note in notes:
         out.print(f"note: {note}", markup=False)
@@ -45,7 +46,7 @@ def show(result: Check, lines: int, notes: Sequence[str] = ()) -> None:
         out.print("no problems", style="green")
         return
     kinds = ", ".join(f"{count} x {kind}" for kind, count in facts["problem_kinds"].items())
-    out.print(f"{len(result.problems)} problems: {kinds}", style="red")
+    out.print(f"{counted(len(result.problems), 'problem')}: {kinds}", style="red")
     for problem in result.problems[:lines]:
         out.print(f"  {problem}", markup=False)
     if len(result.problems) > lines:

@@ -21,6 +21,7 @@ from sppdet.errors import SppdetError
 from sppdet.pipeline.stream import Pipeline
 from sppdet.runtime.files import write_text
 from sppdet.runtime.outputs import check_outputs
+from sppdet.runtime.words import counted, verb
 from sppdet.scale.parts import LIST, Part, ShardFolder
 from sppdet.scale.places import SEPARATOR, Place, images_in
 from sppdet.scale.ray_cluster import Engine
@@ -110,9 +111,10 @@ def detect_parts(
             for part in parts:
                 totals.add(part)
     except KeyboardInterrupt:
+        left = len(missing) - totals.new
         console.print(
-            f"{totals.new} images are done and kept, {len(missing) - totals.new} are left; the "
-            "same command goes on",
+            f"{counted(totals.new, 'image')} {verb(totals.new)} done and kept, {left} {verb(left)} "
+            "left; the same command goes on",
             soft_wrap=True,
         )
         raise
@@ -186,8 +188,8 @@ def _finish(
     total = totals.images + len(totals.failed)
     speed = f", {figures['photographs_per_second']:.2f} photographs per second" * bool(totals.new)
     console.print(
-        f"shard {shard}: {total} images done{before}, see {order.output}: "
-        f"{sum(totals.detections.values())} detections{speed}",
+        f"shard {shard}: {counted(total, 'image')} done{before}, see {order.output}: "
+        f"{counted(sum(totals.detections.values()), 'detection')}{speed}",
         markup=False,
         soft_wrap=True,
     )

@@ -26,6 +26,7 @@ from sppdet.proposals.files import read_proposals
 from sppdet.runtime.files import write_text
 from sppdet.runtime.names import visible
 from sppdet.runtime.outputs import check_outputs, keep_apart
+from sppdet.runtime.words import counted, verb
 
 ALONE = frozenset({"json", "jsonl"})
 """Kinds of outputs that no reader of data sets takes for labels, nor for a photograph."""
@@ -199,8 +200,8 @@ def run(job: Job, inputs: Plan, summary: Path | None) -> None:
             sums.add(outcomes.pop(number))
         left = len(items) - sums.finished
         console.print(
-            f"{sums.done} images are done and kept, {left} are left; the same command with "
-            "--skip-existing goes on",
+            f"{counted(sums.done, 'image')} {verb(sums.done)} done and kept, {left} {verb(left)} "
+            "left; the same command with --skip-existing goes on",
             soft_wrap=True,
         )
         raise
@@ -288,7 +289,8 @@ def _tell(figures: dict[str, Any], folder: Path) -> None:
     total = sum(figures["detections"].values())
     before = f", {figures['skipped']} of them before" if figures["skipped"] else ""
     console.print(
-        f"{figures['images']} images done{before}, see {folder}: {total} detections, "
+        f"{counted(figures['images'], 'image')} done{before}, see {folder}: "
+        f"{counted(total, 'detection')}, "
         f"{figures['photographs_per_second']:.2f} photographs per second",
         markup=False,
         soft_wrap=True,

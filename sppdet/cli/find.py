@@ -10,6 +10,7 @@ import typer
 
 from sppdet.cli.options import Device, MaxPixels, NoCache, Quiet, parse_box
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted
 
 
 def find(
@@ -146,7 +147,8 @@ def find(
     write_recorded(table, text.getvalue())
     write_text(report, json.dumps(content, indent=1) + "\n")
     console.print(
-        f"{len(best)} regions of {len(files)} images, {result.negatives} negatives; {sheet}",
+        f"{counted(len(best), 'region')} of {counted(len(files), 'image')}, "
+        f"{counted(result.negatives, 'negative')}; {sheet}",
         markup=False,
         soft_wrap=True,
     )

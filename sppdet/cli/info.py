@@ -9,6 +9,7 @@ import typer
 
 from sppdet.cli.options import JsonFile, Quiet
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +46,8 @@ def info(
         if "data" in card:
             data = card["data"]
             out.print(
-                f"trained on {data['name']} ({data['images']} images, {data['objects']} objects, "
+                f"trained on {data['name']} ({counted(data['images'], 'image')}, "
+                f"{counted(data['objects'], 'object')}, "
                 f"digest {data['digest']}) on {card['date']} with sppdet {card['version']}",
                 markup=False,
                 soft_wrap=True,
@@ -86,7 +88,7 @@ def feature_words(features: Mapping[str, Any]) -> str:
     from sppdet.features.pyramid import bin_count
 
     levels = features["levels"]
-    pyramid = f"pyramid levels {','.join(map(str, levels))} ({bin_count(levels)} bins), "
+    pyramid = f"pyramid levels {','.join(map(str, levels))} ({counted(bin_count(levels), 'bin')}), "
     pyramid += f"{features['pooling']} pooling"
     if features["normalize_levels"]:
         pyramid += ", each level scaled to norm 1"
@@ -123,7 +125,7 @@ def _tell_folds(folds: Mapping[str, Any], classes: Sequence[str], out: "Console"
     if not own:
         return set()
     out.print(
-        f"on folds of {folds['images']} training images, not learned from: mean AP "
+        f"on folds of {counted(folds['images'], 'training image')}, not learned from: mean AP "
         f"{_figure(folds['map_11'])} (11 points), {_figure(folds['map_area'])} (area), IoU "
         f"{folds['iou']}",
         markup=False,
@@ -148,7 +150,7 @@ def _sentence(event: Mapping[str, Any]) -> str:
     else:
         said = f"{what} {', '.join(event['classes'])}"
     data = event.get("data")
-    source = f", trained on {data['name']} ({data['images']} images)" if data else ""
+    source = f", trained on {data['name']} ({counted(data['images'], 'image')})" if data else ""
     return f"{event['date']}, sppdet {event['version']}: {said}{source}"
 
 

@@ -1,5 +1,7 @@
 """Ctrl-C and SIGTERM end a command with one line and exit code 130 or 143, also during imports.
 
+A server that runs is different: Ctrl-C is how it ends, so that its exit code is 0.
+
 An exception in the middle of an import is not safe: PyTorch's C++ code aborts the process, and
 NumPy's half-made module recurses without end. So, while nothing has begun, and in every import,
 these signals end the process directly.
@@ -8,8 +10,8 @@ these signals end the process directly.
 import atexit
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -93,6 +95,17 @@ def end(number: int) -> NoReturn:
     """Print the line and end the process directly, as after signal ``number``."""
     os.write(2, f"error: {LINE}\n".encode())
     os._exit(128 + number)
+
+
+def end_of_server(line: str) -> Callable[[int], NoReturn]:
+    """What ends a server after a signal: it prints the line; the exit code is 0 after Ctrl-C."""
+
+    def end_server(number: int) -> NoReturn:
+        with suppress(OSError, ValueError):
+            print(line, flush=True)
+        os._exit(0 if number == signal.SIGINT else 128 + number)
+
+    return end_server
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -32,11 +32,12 @@ def label(
       sppdet label photos
     """
     from sppdet.cli.common import limit_pixels
-    from sppdet.cli.interrupt import end
+    from sppdet.cli.interrupt import end_of_server
     from sppdet.serving.label import label_folder
     from sppdet.serving.run import Access
 
     limit_pixels(max_pixels)
     announce = partial(typer.echo, err=quiet)  # a page whose address is not told is of no use
     access = Access(host, tuple(allow_host or ()))
+    end = end_of_server("stopped; labels are saved")
     label_folder(folder, access, port, browser, typer.echo, announce, end)

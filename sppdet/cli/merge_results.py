@@ -7,6 +7,7 @@ import typer
 
 from sppdet.cli.options import JsonFile, Quiet
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted
 
 
 def merge_results(
@@ -52,8 +53,8 @@ def merge_results(
     if json_file is not None:
         write_text(json_file, json.dumps(figures, indent=1) + "\n")
     console.print(
-        f"{figures['merged_images']} images of {figures['shards']} shards, "
-        f"{sum(figures['detections'].values())} detections, see {output}",
+        f"{counted(figures['merged_images'], 'image')} of {counted(figures['shards'], 'shard')}, "
+        f"{counted(sum(figures['detections'].values()), 'detection')}, see {output}",
         markup=False,
         soft_wrap=True,
     )

@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from sppdet.runtime.names import visible, visible_lines
+from sppdet.runtime.words import counted
 
 if TYPE_CHECKING:
     from sppdet.datasets import Dataset
@@ -56,13 +57,13 @@ def tell_dataset(dataset: "Dataset") -> None:
     lines = [*dataset.notes, *map(str, dataset.problems[:MOST_PROBLEMS])]
     if len(dataset.problems) > MOST_PROBLEMS:
         more = len(dataset.problems) - MOST_PROBLEMS
-        lines.append(f"{more} more problems; sppdet data check --json lists all")
+        lines.append(f"{counted(more, 'more problem')}; sppdet data check --json lists all")
     for line in lines:
         console.print(f"note: {line}", markup=False, soft_wrap=True)
     counts = [len(entry) for entry in dataset.all_annotations()]
     console.print(
-        f"{dataset.path} ({dataset.format}): {len(counts)} images, {counts.count(0)} of them "
-        f"background, {sum(counts)} objects",
+        f"{dataset.path} ({dataset.format}): {counted(len(counts), 'image')}, "
+        f"{counts.count(0)} of them background, {counted(sum(counts), 'object')}",
         markup=False,
         soft_wrap=True,
     )

@@ -10,6 +10,7 @@ import typer
 from sppdet.cli.choices import PROPOSAL_FILES, PROPOSALS
 from sppdet.cli.options import MaxPixels, NoCache, Quiet, Workers, one_of, parse_names
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted
 
 if TYPE_CHECKING:
     from sppdet.boxes import Boxes
@@ -143,7 +144,8 @@ def propose(
                 write_proposals(target, found)
         number = sum(len(one) for one in found.values())
         console.print(
-            f"{len(found)} images, {number} boxes, see {', '.join(map(str, targets))}",
+            f"{counted(len(found), 'image')}, {counted(number, 'box', 'boxes')}, "
+            f"see {', '.join(map(str, targets))}",
             markup=False,
             soft_wrap=True,
         )

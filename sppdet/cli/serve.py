@@ -8,6 +8,9 @@ import typer
 
 from sppdet.cli.options import AllowHost, Device, Host, Quiet, Workers
 
+FORM = 100_000
+"""Bytes that a form may have beside its image."""
+
 
 def serve(
     model: Annotated[Path, typer.Argument(help="A file that tools/train.py wrote.")],
@@ -38,7 +41,7 @@ def serve(
       sppdet serve fruit.safetensors
     """
     from sppdet.cli.common import choose_device, images_at_a_time
-    from sppdet.cli.interrupt import end
+    from sppdet.cli.interrupt import end_of_server
     from sppdet.detector import Detector
     from sppdet.serving.answers import make_app
     from sppdet.serving.model_app import ModelApp
@@ -51,4 +54,5 @@ def serve(
     count = images_at_a_time(where, workers)
     app = make_app(ModelApp(detector, count, queue, max_bytes, max_pixels).routes())
     announce = partial(typer.echo, err=quiet)
-    run_server(app, listener, access, max_bytes + 100_000, announce, end)
+    end = end_of_server("stopped")
+    run_server(app, listener, access, max_bytes, announce, end, beside=FORM)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted, verb
 
 if TYPE_CHECKING:
     from sppdet.datasets import Dataset
@@ -69,7 +70,8 @@ def split_doubts(
             shared = shared_files(dataset.images, other.images)
             if shared:
                 lines.append(
-                    f"{len(shared)} photographs of {name} are in {dataset.split} too, such as "
+                    f"{counted(len(shared), 'photograph')} of {name} {verb(len(shared))} in "
+                    f"{dataset.split} too, such as "
                     f"{shared[0][1].name}: figures on {name} will be too good"
                 )
     return lines

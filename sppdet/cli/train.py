@@ -50,6 +50,7 @@ from sppdet.cli.train_options import (
     Units,
 )
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted
 from sppdet.settings import (
     CropMode,
     DetectorSettings,
@@ -267,7 +268,8 @@ def train(
         keep_examples=keep_examples,
     )
     console.print(
-        f"{len(dataset.images)} images, {len(dataset.classes)} classes "
+        f"{counted(len(dataset.images), 'image')}, "
+        f"{counted(len(dataset.classes), 'class', 'classes')} "
         f"({', '.join(dataset.classes[:8])}{', ...' if len(dataset.classes) > 8 else ''}), "
         f"{seen} on {where}",
         markup=False,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sppdet.datasets.base import Problem
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted, verb
 
 SHARE = 0.5
 """Share of a folder's images that have annotations, from which the others are background."""
@@ -53,17 +54,20 @@ def keep_background(
             Problem(
                 "unlabelled images",
                 folder,
-                f"{without[folder]} of {total} images have no annotations; they are left out "
+                f"{without[folder]} of {counted(total, 'image')} "
+                f"{verb(without[folder], 'has', 'have')} no annotations; "
+                f"{verb(without[folder], 'it is', 'they are')} left out "
                 "(--background takes them as images without objects)",
             )
         )
     kept = [pair for pair in pairs if pair[1] is not None or pair[0].parent not in dropped]
     if pairs and not kept:
         raise SppdetError(
-            f"{path}: none of {len(pairs)} images has annotations; "
+            f"{path}: none of {counted(len(pairs), 'image')} has annotations; "
             "--background takes them as images without objects"
         )
     count = sum(label is None for _, label in kept)
     if count:
-        notes.append(f"{count} of {len(kept)} images have no annotation file: background")
+        some = f"{count} of {counted(len(kept), 'image')} {verb(count, 'has', 'have')}"
+        notes.append(f"{some} no annotation file: background")
     return kept

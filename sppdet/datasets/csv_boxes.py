@@ -20,6 +20,7 @@ from sppdet.datasets.listed import Listed, Part, parts_of, read_listed
 from sppdet.datasets.per_image import stated_size
 from sppdet.errors import SppdetError
 from sppdet.images import SUFFIXES
+from sppdet.runtime.words import counted
 
 COLUMNS = {
     "image": "filename file fname image imagename imagepath imageid imagefile imagefilename"
@@ -173,7 +174,7 @@ def _numbers(cells: dict[str, str], layout: Layout) -> Iterator[float]:
     if layout.style == "box":
         texts = re.findall(r"[-+.\deE]+", texts[0])
     if len(texts) != 4 or not all(texts):
-        raise ValueError(f"{sum(map(bool, texts))} numbers, not 4")
+        raise ValueError(f"{counted(sum(map(bool, texts)), 'number')}, not 4")
     for text in texts:
         yield float(text.replace(",", "."))
 

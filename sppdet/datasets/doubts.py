@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sppdet.datasets.base import Dataset
+from sppdet.runtime.words import counted, verb
 
 FEW_IMAGES = 20
 FEW_OBJECTS = 10
@@ -31,7 +32,8 @@ def doubts(dataset: Dataset) -> list[str]:
     )
     lines = []
     if len(dataset.images) < FEW_IMAGES:
-        lines.append(f"there are {len(dataset.images)} images; 50 or more give a useful detector")
+        there = f"there {verb(len(dataset.images))} {counted(len(dataset.images), 'image')}"
+        lines.append(f"{there}; 50 or more give a useful detector")
     few = [
         f"{name} {count}"
         for name, count in zip(dataset.classes, counts.tolist(), strict=True)
@@ -42,7 +44,9 @@ def doubts(dataset: Dataset) -> list[str]:
         lines.append(f"classes with fewer than {FEW_OBJECTS} objects are learned badly: {listed}")
     for (one, a), (other, b) in combinations(zip(dataset.classes, counts.tolist(), strict=True), 2):
         if a and b and _alike(one, other, a, b):
-            lines.append(f"classes {one} ({a} objects) and {other} ({b}) may be one, misspelt")
+            lines.append(
+                f"classes {one} ({counted(a, 'object')}) and {other} ({b}) may be one, misspelt"
+            )
     return lines
 
 

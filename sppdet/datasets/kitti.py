@@ -13,6 +13,7 @@ from sppdet.datasets.base import Dataset, Problem, RawObject
 from sppdet.datasets.files import Tree, read_text
 from sppdet.datasets.pairing import text_parts
 from sppdet.datasets.per_image import Size, read_pairs
+from sppdet.runtime.words import counted, verb
 
 LINE = re.compile(r"[A-Za-z_][\w-]*(\s+[-+.\deE]+){14,15}\s*")
 
@@ -42,7 +43,9 @@ def read(
     pairs = [one for part in chosen for one in part]
     dataset = read_pairs(tree, "kitti", pairs, split, classes, read_one, problems, background)
     if regions:
-        dataset.notes.append(f"{regions} regions called DontCare are left out")
+        dataset.notes.append(
+            f"{counted(regions, 'region')} called DontCare {verb(regions)} left out"
+        )
     return dataset
 
 

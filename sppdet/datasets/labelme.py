@@ -18,6 +18,7 @@ from sppdet.datasets.pairing import by_part, pair
 from sppdet.datasets.per_image import Size, lonely_problems, read_pairs, stated_size
 from sppdet.datasets.shapes import Box, ellipse, hull
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted
 
 
 def parts(tree: Tree) -> dict[str, list[Pair]]:
@@ -74,9 +75,8 @@ def nearly(tree: Tree) -> str | None:
     files = files_of_kind(tree, "labelme")
     if not files:
         return None
-    return (
-        f"{len(files)} LabelMe files such as {tree.shown(files[0])}, but no image has such a name"
-    )
+    there = f"{counted(len(files), 'LabelMe file')} such as {tree.shown(files[0])}"
+    return f"{there}, but no image has such a name"
 
 
 def read_file(file: Path, problems: list[Problem]) -> tuple[Size | None, list[RawObject]]:

@@ -11,6 +11,7 @@ from sppdet.datasets.locate import Locator, missing_place
 from sppdet.datasets.names import ROLES
 from sppdet.datasets.per_image import Size, header_size, wrong_size
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted, verb
 
 REPORTED = 20
 """Missing images that are named; the others are counted."""
@@ -123,8 +124,8 @@ def read_listed(
     notes = list(tree.notes)
     unnamed = set(tree.images) - records.keys()
     if unnamed and split is None:
-        count = f"{len(unnamed)} of {len(tree.images)} images"
-        notes.append(f"{count} are not named in the annotations: left out")
+        count = f"{len(unnamed)} of {counted(len(tree.images), 'image')}"
+        notes.append(f"{count} {verb(len(unnamed))} not named in the annotations: left out")
     kept = list(records.values())
     return Dataset(tree.path, format, split, kept, classes, problems, notes=notes)
 
@@ -148,8 +149,8 @@ def missing_images(tree: Tree, file: Path, names: Sequence[str], missing: Sequen
         return
     there = f"; there are images such as {tree.shown(tree.images[0])}" if tree.images else ""
     raise SppdetError(
-        f"{file}: names {len(names)} images such as {names[0]}, "
-        f"but none of them is in {tree.root}{there}"
+        f"{file}: names {counted(len(names), 'image')} such as {names[0]}, "
+        f"but none that is in {tree.root}{there}"
     )
 
 
@@ -186,7 +187,9 @@ def records_of(
         text = f"is named in {tree.shown(file)}, but does not exist; left out"
         problems.append(Problem("missing image", place, text))
     if len(missing) > REPORTED:
-        text = f"{len(missing) - REPORTED} more of {len(by_name)} images that it names do not exist"
+        more = len(missing) - REPORTED
+        does = verb(more, "does", "do")
+        text = f"{more} more of {len(by_name)} images that it names {does} not exist"
         problems.append(Problem("missing image", file, f"{text}; left out"))
     records = []
     for name, entry in by_name.items():

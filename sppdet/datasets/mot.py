@@ -12,6 +12,7 @@ from sppdet.datasets.base import Dataset, Problem, RawObject, Record
 from sppdet.datasets.files import Tree, read_text
 from sppdet.datasets.names import SPLIT
 from sppdet.datasets.per_image import header_size
+from sppdet.runtime.words import counted, verb
 
 CLASSES = (
     "pedestrian",
@@ -61,7 +62,10 @@ def read(
             size = header_size(image, problems)
             records.append(Record(image, file, size, objects.pop(key, [])))
         if objects:
-            text = f"{len(objects)} frames such as {min(objects)} have no image; left out"
+            has = verb(len(objects), "has", "have")
+            text = (
+                f"{counted(len(objects), 'frame')} such as {min(objects)} {has} no image; left out"
+            )
             problems.append(Problem("missing image", file, text))
     return Dataset(tree.path, "mot", split, records, classes, problems, notes=tree.notes)
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sppdet.runtime.words import counted
+
 Box = tuple[float, float, float, float]
 """xyxy, 0-based, half-open, pixels."""
 
@@ -16,7 +18,7 @@ def hull(points: Iterable[Sequence[float]]) -> Box:
     """
     pairs = [(float(x), float(y)) for x, y in points]
     if len(pairs) < 2:
-        raise ValueError(f"{len(pairs)} points")
+        raise ValueError(counted(len(pairs), "point"))
     xs, ys = zip(*pairs, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
 

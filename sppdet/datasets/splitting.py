@@ -14,6 +14,7 @@ import numpy as np
 from sppdet.datasets.base import Dataset
 from sppdet.errors import SppdetError
 from sppdet.images import read_image
+from sppdet.runtime.words import counted, verb
 
 
 def split_dataset(
@@ -44,7 +45,8 @@ def split_dataset(
         own = sorted(i for g, group in enumerate(groups) if chosen[g] == number for i in group)
         if not own:
             raise SppdetError(
-                f"{dataset.path}: {len(dataset)} images are too few for the part {name} of "
+                f"{dataset.path}: {counted(len(dataset), 'image')} {verb(len(dataset))} too few "
+                f"for the part {name} of "
                 f"{shares[name]:g}"
             )
         parts[name] = dataset.subset(own, name)

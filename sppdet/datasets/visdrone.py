@@ -13,6 +13,7 @@ from sppdet.datasets.base import Dataset, Problem, RawObject
 from sppdet.datasets.files import Tree, read_text
 from sppdet.datasets.pairing import text_parts
 from sppdet.datasets.per_image import Size, read_pairs
+from sppdet.runtime.words import counted, verb
 
 CATEGORIES = (
     "ignored regions",
@@ -59,7 +60,8 @@ def read(
     wanted = classes or CATEGORIES[1:11]
     dataset = read_pairs(tree, "visdrone", pairs, split, wanted, read_one, problems, background)
     if ignored:
-        dataset.notes.append(f"{ignored} ignored regions and other objects are left out")
+        one, many = "ignored region or other object", "ignored regions and other objects"
+        dataset.notes.append(f"{counted(ignored, one, many)} {verb(ignored)} left out")
     return dataset
 
 

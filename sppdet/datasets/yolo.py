@@ -18,6 +18,7 @@ from sppdet.datasets.yolo_labels import looks_like_yolo, read_labels
 from sppdet.datasets.yolo_names import CLASS_FILES, Names, find_names, is_exact, is_given, names_of
 from sppdet.errors import SppdetError
 from sppdet.images import SUFFIXES
+from sppdet.runtime.words import counted, verb
 
 SPLITS = ("train", "val", "test")
 """Entries of a YAML file that name images."""
@@ -88,7 +89,8 @@ def read(
         dataset.notes.append(f"{class_file.name} says kpt_shape: key points are left out")
     count = names.setup.get("nc")
     if isinstance(count, str) and count.isdecimal() and int(count) != len(names.by_number):
-        text = f"{class_file.name} says nc: {count}, but names {len(names.by_number)} classes"
+        named = counted(len(names.by_number), "class", "classes")
+        text = f"{class_file.name} says nc: {count}, but names {named}"
         dataset.notes.append(text)
     absent = _absent(names)
     if absent:
@@ -101,10 +103,11 @@ def nearly(tree: Tree) -> str | None:
     labels = [file for file in label_files(tree) if looks_like_yolo(file)]
     if not labels:
         return None
-    where = f"{len(labels)} YOLO label files such as {tree.shown(labels[0])}"
+    where = f"{counted(len(labels), 'YOLO label file')} such as {tree.shown(labels[0])}"
     if not any(label for _, label in pair(tree, labels, []).found):
         return f"{where}, but no image has such a name"
-    return f"{where}, but they need a class file ({', '.join(CLASS_FILES)})"
+    need = verb(len(labels), "it needs", "they need")
+    return f"{where}, but {need} a class file ({', '.join(CLASS_FILES)})"
 
 
 def key_points(setup: dict[str, Any]) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sppdet.datasets.base import Problem, RawObject
 from sppdet.datasets.files import read_text
+from sppdet.runtime.words import counted
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 LINE = re.compile(rf"\s*\d+(?:\.0*)?(?:\s+{NUMBER}){{4,}}\s*")
@@ -92,7 +93,7 @@ def _box(
         left, right = min(corners[0::2]), max(corners[0::2])
         top, bottom = min(corners[1::2]), max(corners[1::2])
     else:
-        raise ValueError(f"{count} numbers, not 4 (or a polygon)")
+        raise ValueError(f"{counted(count, 'number')}, not 4 (or a polygon)")
     return left * width, top * height, right * width, bottom * height
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sppdet.boxes import Boxes
+from sppdet.runtime.words import counted
 
 ROUNDING = 1e-3
 """Pixels by which a side may be negative: means of equal corners differ in their last bits."""
@@ -24,7 +25,10 @@ def validated(
         ValueError: something does not fit; the message says what.
     """
     if not len(boxes) == len(labels) == len(scores):
-        raise ValueError(f"{len(boxes)} boxes, {len(labels)} labels, {len(scores)} scores")
+        raise ValueError(
+            f"{counted(len(boxes), 'box', 'boxes')}, {counted(len(labels), 'label')}, "
+            + counted(len(scores), "score")
+        )
     if len(labels) and not (labels.min() >= 0 and labels.max() < len(classes)):
         raise ValueError(f"labels must lie in 0 .. {len(classes) - 1}")
     if not np.isfinite(scores).all():

@@ -11,6 +11,7 @@ from sppdet.boxes import as_boxes, iou
 from sppdet.datasets.base import Dataset
 from sppdet.datasets.coco import read_json
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted, verb
 
 LEAST_IOU = 0.5
 """IoU from which a detection is compared with the class of an object."""
@@ -118,7 +119,9 @@ def _better_numbering(
     if agreed[name] < max(LEAST_AGREEMENT, ADVANTAGE * own, len(pairs) / 2):
         return None
     return (
-        f"{len(pairs)} detections overlap an object, and {own} of them have its category id, but "
+        f"{counted(len(pairs), 'detection')} {verb(len(pairs), 'overlaps', 'overlap')} an "
+        f"object, and {own} "
+        f"of them {verb(own, 'has', 'have')} its category id, but "
         f"{agreed[name]} would have it if category_id were {name}"
     )
 

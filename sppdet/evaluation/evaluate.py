@@ -11,6 +11,7 @@ from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.evaluation.detecting import detect_all
 from sppdet.evaluation.voc import VocResult, evaluate_voc
+from sppdet.runtime.words import counted, verb
 
 
 def evaluate(
@@ -67,8 +68,9 @@ def evaluate(
         found = list(detector)
         if len(found) != len(dataset):
             raise ValueError(
-                f"there are {len(found)} entries of detections for {len(dataset)} images: give one "
-                "per image, in the order of dataset.images"
+                f"there {verb(len(found))} {counted(len(found), 'entry', 'entries')} of detections "
+                f"for {counted(len(dataset), 'image')}: give one per image, in the order of "
+                "dataset.images"
             )
     return evaluate_voc(found, annotations, dataset.classes, iou)
 
@@ -89,7 +91,7 @@ def _detect(
         torch.set_num_threads(threads)
     if failures:
         warnings.warn(
-            f"{len(failures)} of {len(dataset)} images could not be read: {failures[0]}",
+            f"{len(failures)} of {counted(len(dataset), 'image')} could not be read: {failures[0]}",
             stacklevel=3,
         )
     return found

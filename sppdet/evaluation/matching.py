@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sppdet.datasets.base import Annotations
 from sppdet.detections import Detections
+from sppdet.runtime.words import counted
 
 HIT, MISTAKE, IGNORED = 1, 0, -1
 _PAIRS = 2_000_000
@@ -91,7 +92,8 @@ def match(
         ValueError: there are more or fewer detections than annotations.
     """
     if len(detections) != len(annotations):
-        raise ValueError(f"{len(detections)} images with detections, {len(annotations)} annotated")
+        given = counted(len(detections), "image")
+        raise ValueError(f"{given} with detections, {len(annotations)} annotated")
     found, truths = flatten_detections(detections, classes), flatten_truths(annotations)
     keys = found.images * len(classes) + found.labels
     true_keys = truths.images * len(classes) + truths.labels

@@ -13,6 +13,7 @@ from sppdet.evaluation.thresholded import Thresholded
 from sppdet.evaluation.voc import VocResult
 from sppdet.runtime.names import as_html
 from sppdet.runtime.outputs import MARK
+from sppdet.runtime.words import counted
 
 COLOURS = ("#f59e0b", "#8b5cf6", "#ec4899", "#ef4444", "#6b7280", "#2563eb")
 
@@ -105,8 +106,9 @@ def heading(
         )
     return (
         f"<h1>{as_html(title)}</h1>"
-        f'<div class="sub">{place}: {len(dataset.images)} images, {truths} objects, '
-        f"{len(result.matching.outcome)} detections, IoU {result.iou:g}</div>"
+        f'<div class="sub">{place}: '
+        f"{counted(len(dataset.images), 'image')}, {counted(truths, 'object')}, "
+        f"{counted(len(result.matching.outcome), 'detection')}, IoU {result.iou:g}</div>"
         f'<div class="tiles">{text}</div>{compared}'
     )
 
@@ -137,7 +139,7 @@ def cards(result: VocResult, points: Mapping[str, dict[str, float] | None]) -> s
     """The curves and the histogram of each class."""
     shown = [
         f'<div class="card"><h3>{as_html(entry.name)} <span>AP {percent(entry.ap_area)}, '
-        f"{entry.truths} objects, {len(entry.scores)} detections</span></h3>"
+        f"{counted(entry.truths, 'object')}, {counted(len(entry.scores), 'detection')}</span></h3>"
         f"{charts.precision_recall(entry, points[entry.name])}{charts.score_histogram(entry)}</div>"
         for entry in result.classes
         if entry.truths

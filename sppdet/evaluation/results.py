@@ -26,6 +26,7 @@ from sppdet.errors import SppdetError
 from sppdet.evaluation.category_ids import check_category_ids, check_image_ids
 from sppdet.evaluation.export import COMP_FILE, YOLO_NAMES
 from sppdet.evaluation.result_files import BOX_STYLES, Found, Reader, corners
+from sppdet.runtime.words import counted, verb
 
 __all__ = ["BOX_STYLES", "Results", "corners", "read_results", "recognise_results"]
 
@@ -97,7 +98,10 @@ def read_results(path: Path, dataset: Dataset, boxes: str = "xyxy") -> Results:
         found = list(reader.texts(path, "yolo" if kind == "yolo" else boxes))
     if not found and left_out:
         raise SppdetError(f"{path}: nothing in it belongs to {dataset.path}: {_example(left_out)}")
-    notes = [f"{count} detections left out: {what}" for what, count in sorted(left_out.items())]
+    notes = [
+        f"{counted(count, 'detection')} left out: {what}"
+        for what, count in sorted(left_out.items())
+    ]
     notes = notes[:20] + _what_is_missing(kind, found, reader.seen, dataset)
     return Results(kind, _gather(found, dataset), notes, records)
 
@@ -121,8 +125,10 @@ def _what_is_missing(kind: str, found: list[Found], seen: set[int], dataset: Dat
     if missing:
         objects = sum(objects_of[index] for index in missing)
         notes.append(
-            f"{len(missing)} of {len(dataset.images)} images do not occur in the results, such as "
-            f"{relative_names(dataset.images)[missing[0]]}; their {objects} objects count as missed"
+            f"{len(missing)} of {counted(len(dataset.images), 'image')} "
+            f"{verb(len(missing), 'does', 'do')} not occur in the results, such as "
+            f"{relative_names(dataset.images)[missing[0]]}; "
+            f"{counted(objects, 'object')} there {verb(objects, 'counts', 'count')} as missed"
         )
     return notes
 
@@ -153,7 +159,7 @@ def recognise_results(path: Path) -> str:
 
 def _example(left_out: Counter[str]) -> str:
     what, count = left_out.most_common(1)[0]
-    return f"{what} ({count} detections)"
+    return f"{what} ({counted(count, 'detection')})"
 
 
 def _gather(found: list[Found], dataset: Dataset) -> list[Detections]:

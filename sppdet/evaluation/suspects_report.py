@@ -26,6 +26,7 @@ from sppdet.evaluation.suspects import (
 from sppdet.runtime.files import write_text
 from sppdet.runtime.names import as_html
 from sppdet.runtime.outputs import write_recorded
+from sppdet.runtime.words import counted, verb
 
 FILES = ("index.html", "suspects.json", "suspects.csv")
 """What :func:`write_suspects` writes."""
@@ -79,7 +80,7 @@ def write_suspects(
     shown = list(_pictures(dataset, suspects[:pictures], names))
     title = "Suspect labels"
     rest = len(suspects) - len(suspects[:pictures])
-    more = f"<p>{rest} more are in suspects.csv and suspects.json.</p>" if rest else ""
+    more = f"<p>{rest} more {verb(rest)} in suspects.csv and suspects.json.</p>" if rest else ""
     place = as_html(f"{dataset.path}{', ' + dataset.split if dataset.split else ''}")
     sections = [
         f'<h1>{title}</h1><div class="sub">{place}: {as_html(summary(dataset, suspects))}</div>',
@@ -95,8 +96,8 @@ def summary(dataset: Dataset, suspects: Sequence[Suspect]) -> str:
     parts = [f"{count} {PLURALS[kind][count != 1]}" for kind, count in counts.items()]
     labels, images = count_labels(dataset), len(dataset.images)
     return (
-        f"{labels} label{'s' * (labels != 1)} in {images} image{'s' * (images != 1)}, "
-        f"{len(suspects)} suspect{'s' * (len(suspects) != 1)} ({', '.join(parts)})"
+        f"{counted(labels, 'label')} in {counted(images, 'image')}, "
+        f"{counted(len(suspects), 'suspect')} ({', '.join(parts)})"
     )
 
 

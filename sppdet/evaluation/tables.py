@@ -8,6 +8,7 @@ from sppdet.evaluation.intervals import Interval
 from sppdet.evaluation.thresholded import Thresholded
 from sppdet.evaluation.voc import VocResult
 from sppdet.runtime.names import as_html
+from sppdet.runtime.words import counted, verb
 
 MOST_CLASSES = 40
 """Classes that the confusion matrix of a page has; the JSON has all."""
@@ -54,7 +55,10 @@ def class_table(
         "at score",
     )
     absent = sum(entry.truths == 0 for entry in result.classes)
-    note = f"<p class='sub'>{absent} classes without objects are left out.</p>" if absent else ""
+    note = ""
+    if absent:
+        left = counted(absent, "class", "classes")
+        note = f"<p class='sub'>{left} without objects {verb(absent)} left out.</p>"
     source = (
         "The threshold is the one in use."
         if shown.given
@@ -90,7 +94,9 @@ def confusion_table(result: VocResult, shown: Thresholded) -> str:
             cells.append(f"<td{style}>{value or ''}</td>")
         body.append(f"<tr><th>{(*names, 'background')[row]}</th>{''.join(cells)}</tr>")
     left = len(present) - len(chosen)
-    note = f" {left} classes with fewer errors are left out." if left else ""
+    note = ""
+    if left:
+        note = f" {counted(left, 'class', 'classes')} with fewer errors {verb(left)} left out."
     return (
         "<h2>Confusion matrix</h2><p>Rows: annotated objects. Columns: what the detector shows at "
         f"its thresholds, IoU of at least {result.iou:g}. The last column counts missed objects, "

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from sppdet.boxes import Corners
-from sppdet.drawing import class_colour, drawable_names, frame
+from sppdet.drawing import class_colour, drawable_names, frame, text_colour
 from sppdet.explaining.cells import cell_parts, heat_on_image
 from sppdet.explaining.record import Explanation
 from sppdet.heads.kept import SIDE
@@ -100,7 +100,8 @@ def grid_picture(grid: NDArray[np.float32], side: int = GRID) -> Image.Image:
         for y in range(count):
             for x in range(count):
                 place = ((x + 0.5) * side / count, (y + 0.5) * side / count)
-                ink = "white" if abs(grid[y, x]) > 0.6 * strongest else INK
+                red, green, blue = colours[y, x].tolist()
+                ink = text_colour((red, green, blue))
                 text = f"{grid[y, x]:+.2f}"
                 pen.text(place, text, fill=ink, font=font(text, TEXT), anchor="mm")
     return picture

@@ -16,6 +16,7 @@ from sppdet.heads.linear import LinearScorer
 from sppdet.heads.regression import BoxRegression
 from sppdet.heads.selection import Scored, Threshold, candidates, select
 from sppdet.runtime.timing import Clock
+from sppdet.runtime.words import counted
 from sppdet.settings import SelectionSettings
 
 
@@ -27,8 +28,8 @@ def score_regions(
     scores = stream(regions, np.arange(regions.count), function, scorer.classes, clock)
     if scores.shape != (regions.count, scorer.classes):
         raise ValueError(
-            f"{scorer.name} heads: score gives {scores.shape} for {regions.count} regions and "
-            f"{scorer.classes} classes"
+            f"{scorer.name} heads: score gives {scores.shape} for "
+            f"{counted(regions.count, 'region')} and " + counted(scorer.classes, "class", "classes")
         )
     return scores
 

@@ -15,6 +15,7 @@ from sppdet.images import ImageLike, Rgb, as_image, read_image
 from sppdet.inputs.sources import HEIF, Inputs, Source, find_sources, know_heif
 from sppdet.inputs.video import Video
 from sppdet.inputs.web import MOST_BYTES, fetch
+from sppdet.runtime.words import counted, megabytes
 
 _MANY = ("TIFF", "GIF", "WEBP", "PNG", "AVIF")
 """Formats whose files may be animations or have many pages. The further pictures of a JPEG (MPO)
@@ -123,7 +124,8 @@ def _of_file(source: Source, every: int | None) -> Iterator[Frame]:
         image = read_image(path)
         if count > 1:
             warnings.warn(
-                f"{path}: has {count} frames; the first one is used, --every 1 takes all",
+                f"{path}: has {counted(count, 'frame')}; the first one is used, "
+                "--every 1 takes all",
                 SppdetWarning,
                 stacklevel=2,
             )
@@ -146,7 +148,7 @@ def _standard_input() -> bytes:
     if not content:
         raise SppdetError("-: the standard input is empty")
     if len(content) > MOST_BYTES:
-        raise SppdetError(f"-: the standard input has more than {MOST_BYTES >> 20} MB")
+        raise SppdetError(f"-: the standard input has more than {megabytes(MOST_BYTES)}")
     return content
 
 

@@ -6,8 +6,9 @@ from http.client import HTTPException
 from urllib.error import HTTPError, URLError
 
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import megabytes
 
-MOST_BYTES = 100 << 20
+MOST_BYTES = 100_000_000
 """Bytes of an image that is not a file: a JPEG of 179 megapixels has fewer."""
 
 WAIT = 20.0
@@ -61,4 +62,4 @@ def fetch(url: str, most: int = MOST_BYTES, wait: float = WAIT, longest: float =
 
 def _check_size(url: str, size: int, most: int) -> None:
     if size > most:
-        raise SppdetError(f"{url}: has more than {most >> 20} MB")
+        raise SppdetError(f"{url}: has more than {megabytes(most)}")

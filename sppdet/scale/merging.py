@@ -9,6 +9,7 @@ from typing import Any
 
 from sppdet.errors import SppdetError
 from sppdet.runtime.outputs import recorded_path
+from sppdet.runtime.words import counted
 from sppdet.scale.packages import needed
 from sppdet.scale.parts import (
     LIST,
@@ -136,7 +137,8 @@ def _checked(
         images += part.images
     if len(images) != listed["images"]:
         raise SppdetError(
-            f"{place.name}: shard {shard} has {len(images)} of its {listed['images']} images; "
+            f"{place.name}: shard {shard} has {len(images)} of its "
+            f"{counted(listed['images'], 'image')}; "
             "start it again"
         )
     if digest_of(images) != listed["names"]:

@@ -97,8 +97,12 @@ class Ahead:
             self._wake.notify_all()
 
     def look_at(self, index: int, unlabelled: list[int]) -> None:
-        """The page shows a photograph; the ones to come are prepared first."""
+        """The page shows a photograph; the ones to come are prepared first.
+
+        ``unlabelled`` has those behind it first.
+        """
         with self._wake:
+            self._pool += range(len(self._pool), len(self._images))  # those that came
             self._present, self._unlabelled = index, unlabelled
             self._wake.notify_all()
 
@@ -207,7 +211,7 @@ class Ahead:
 
     def _near(self) -> list[int]:
         """The present photograph and those to come, by name and by uncertainty."""
-        behind = [index for index in self._unlabelled if index > self._present][:NEAR]
+        behind = [index for index in self._unlabelled if index != self._present][:NEAR]
         known = [index for index in self._unlabelled if index in self._found]
         known.sort(key=lambda index: -self._found[index].uncertainty)
         return list(dict.fromkeys([self._present, *behind, *known[:NEAR]]))

@@ -1,4 +1,4 @@
-"""A folder to label: its photographs in natural order, and its label files of any format."""
+"""A folder to label: its photographs, and its label files of any format."""
 
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from sppdet.serving.photos import natural_key
 
 
 class PhotoFolder:
-    """Photographs and label files, as they are at the start; no photograph is decoded.
+    """Photographs and label files; no photograph is decoded.
 
     Attributes:
         root: the folder.
-        images: the photographs in natural order of their relative paths; a photograph's id is its
-            place.
+        images: the photographs in natural order of their relative paths, then those that came
+            later; a photograph's id is its place.
         names: these paths, with ``/``.
+        order: the ids of the photographs that are there, in natural order of their paths.
         left_out: pictures of the folder that are none of them: their labels would be those of
             another photograph of the same name, or they lie among the labels.
         files: the label files. A folder without labels gets VOC XML beside the photographs.
@@ -39,14 +40,39 @@ class PhotoFolder:
         tree = Tree(path)
         if not tree.images:
             raise SppdetError(f"{path}: has no photographs (.jpg, .png, .webp, .bmp, .tif)")
+        self._path = path
+        self._seen = tree.images
         self.root = tree.root
         self.files, images = _label_files(tree)
         named = sorted(((tree.shown(image), image) for image in images), key=_by_name)
         self.names = [name for name, _ in named]
         self.images = [image for _, image in named]
+        self.order = list(range(len(self.images)))
         shown = set(self.images)
         left_out = [tree.shown(image) for image in tree.images if image not in shown]
         self.left_out = sorted(left_out, key=natural_key)
+
+    def look_again(self) -> tuple[list[int], list[int]]:
+        """Look through the folder again: the ids of photographs that came, and of those that went.
+
+        One that comes back has the id that it had.
+
+        Raises:
+            SppdetError: the folder, or its labels, cannot be read.
+        """
+        tree = Tree(self._path)
+        if tree.images == self._seen or tree.root != self.root:
+            return [], []
+        present = dict.fromkeys(self.files.look_again(tree))
+        known = {image: index for index, image in enumerate(self.images)}
+        for image in present.keys() - known.keys():
+            known[image] = len(self.images)
+            self.names.append(tree.shown(image))
+            self.images.append(image)
+        before, now = set(self.order), {known[image] for image in present}
+        self.order = sorted(now, key=lambda index: natural_key(self.names[index]))
+        self._seen = tree.images
+        return sorted(now - before), sorted(before - now)
 
 
 def _by_name(entry: tuple[str, Path]) -> tuple[tuple[int, int, str], ...]:

@@ -8,6 +8,7 @@ import torch
 
 from sppdet.runtime.cache import cache_dir
 from sppdet.runtime.files import remove_leftovers
+from sppdet.runtime.words import counted
 from sppdet.serving.ahead import Ahead
 from sppdet.serving.answers import make_app
 from sppdet.serving.claim import Claim
@@ -19,7 +20,7 @@ from sppdet.serving.session import Session
 from sppdet.serving.state import state_folder
 from sppdet.serving.trainer import Trainer
 
-MOST_BYTES = 64 << 20
+MOST_BYTES = 64_000_000
 """Of a request: a picture to try."""
 
 
@@ -55,10 +56,11 @@ def label_folder(
     session, photos = Session(folder), PreparedPhotos()
     ahead = Ahead(folder.images, photos)
     ahead.look_at(0, session.unlabelled())
-    say(f"{len(folder.images)} photographs, {len(session.counts)} labelled ({folder.files.format})")
+    there = counted(len(folder.images), "photograph")
+    say(f"{there}, {len(session.counts)} labelled ({folder.files.format})")
     if folder.left_out:
         first, *more = folder.left_out
-        others = f" and {len(more)} more pictures" if more else ""
+        others = f" and {counted(len(more), 'more picture')}" if more else ""
         say(
             f"note: {first}{others} cannot be labelled: named as another photograph is, or among "
             "the labels; give it another name or folder"

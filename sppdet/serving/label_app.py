@@ -21,8 +21,10 @@ from sppdet.serving.ahead import Ahead
 from sppdet.serving.answers import Refused, arrived, in_thread, static_routes
 from sppdet.serving.model_app import check_sides
 from sppdet.serving.neighbours import LabelledObjects
-from sppdet.serving.photos import shown, thumbnail
+from sppdet.serving.photos import no_proposals, shown, thumbnail
 from sppdet.serving.prepared import PreparedPhotos
+from sppdet.serving.reports import answer
+from sppdet.serving.rescan import Rescan
 from sppdet.serving.session import Session
 from sppdet.serving.trainer import Trainer
 
@@ -33,9 +35,6 @@ LONGEST_NAME = 100
 """Bytes of the name of a model's file; systems take 255."""
 
 ORDERS = ("name", "random", "uncertain")
-
-REPORT = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
-"""The report is a page without scripts that loads nothing."""
 
 PRIVATE = {"Cache-Control": "private, no-cache"}
 
@@ -58,6 +57,7 @@ class LabelApp:
         self.ahead = ahead
         self.trainer = trainer
         self._objects = LabelledObjects(session, photos)
+        self._rescan = Rescan(session)
 
     def routes(self) -> list[Route]:
         """All routes."""
@@ -66,6 +66,8 @@ class LabelApp:
             *static_routes("label.html"),
             Route("/api/folder", self.folder),
             Route("/api/classes", in_thread(self.add_class), methods=["POST"]),
+            Route("/api/classes", in_thread(self.rename_class), methods=["PATCH"]),
+            Route("/api/classes", in_thread(self.remove_class), methods=["DELETE"]),
             Route("/api/next", self.next),
             Route(photo, self.photo),
             Route(photo, in_thread(self.put), methods=["PUT"]),
@@ -82,15 +84,16 @@ class LabelApp:
 
     def folder(self, request: Request) -> Response:
         """The photographs and their states."""
-        session = self.session
+        self._rescan.look()
+        version, session = self._rescan.version, self.session
         photos = [
             {
                 "id": index,
-                "name": name,
+                "name": session.folder.names[index],
                 "state": self._state(index),
                 "objects": session.counts.get(index, 0),
             }
-            for index, name in enumerate(session.folder.names)
+            for index in session.folder.order
         ]
         files = session.folder.files
         return JSONResponse(
@@ -100,6 +103,7 @@ class LabelApp:
                 "difficult": files.says_difficult,
                 "explains": True,
                 "classes": session.classes,
+                "version": version,
                 "photos": photos,
             }
         )
@@ -107,6 +111,15 @@ class LabelApp:
     def add_class(self, request: Request, content: dict[str, Any]) -> Response:
         """Add a class."""
         return JSONResponse({"classes": self.session.add_class(content.get("name"))})
+
+    def rename_class(self, request: Request, content: dict[str, Any]) -> Response:
+        """Give a class another name."""
+        classes = self.session.rename_class(content.get("name"), content.get("to"))
+        return JSONResponse({"classes": classes})
+
+    def remove_class(self, request: Request, content: dict[str, Any]) -> Response:
+        """Remove a class that has no objects."""
+        return JSONResponse({"classes": self.session.remove_class(content.get("name"))})
 
     def next(self, request: Request) -> Response:
         """The next photograph to label."""
@@ -122,7 +135,7 @@ class LabelApp:
     def photo(self, request: Request) -> Response:
         """A photograph and its labels."""
         index = self._id(request)
-        self.ahead.look_at(index, self.session.unlabelled())
+        self.ahead.look_at(index, self.session.unlabelled(index))
         return JSONResponse(self.session.to_json(self.session.photo(index)))
 
     def put(self, request: Request, content: dict[str, Any]) -> Response:
@@ -145,18 +158,25 @@ class LabelApp:
         found = self.ahead.choices(index)
         if found is None:
             boxes = self.photos.proposals(self.session.folder.images[index])
-            return JSONResponse({"boxes": as_lists(boxes)})
-        scores = found.scores.astype(np.float64).round(4).tolist()
-        return JSONResponse({"boxes": as_lists(found.boxes), "scores": scores})
+            content: dict[str, Any] = {"boxes": as_lists(boxes)}
+        else:
+            scores = found.scores.astype(np.float64).round(4).tolist()
+            content = {"boxes": as_lists(found.boxes), "scores": scores}
+        if not content["boxes"]:
+            content["note"] = no_proposals(self.session.size(index))
+        return JSONResponse(content)
 
     def suggestions(self, request: Request) -> Response:
         """What the detector finds."""
         found = self.ahead.suggestion(self._id(request))
-        return JSONResponse({"generation": found.generation, "boxes": found.boxes})
+        known = set(self.session.classes)  # the detector may have learned a class that went since
+        boxes = [one for one in found.boxes if one["label"] in known]
+        return JSONResponse({"generation": found.generation, "boxes": boxes})
 
     def status(self, request: Request) -> Response:
         """The state of the training."""
-        return JSONResponse(self.trainer.status())
+        self._rescan.look()
+        return JSONResponse({**self.trainer.status(), "version": self._rescan.version})
 
     def model(self, request: Request, content: dict[str, Any]) -> Response:
         """Save the present detector as a file of the folder."""
@@ -173,8 +193,7 @@ class LabelApp:
 
     def report(self, request: Request) -> Response:
         """The evaluation report on the labelled photographs."""
-        page = self.trainer.report().read_bytes()
-        return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT})
+        return answer(request, self.trainer.reports, self.trainer.status)
 
     def explain(self, request: Request, content: dict[str, Any]) -> Response:
         """What the score of a box consists of, and which labelled objects are like it."""

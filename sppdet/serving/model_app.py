@@ -14,6 +14,7 @@ from sppdet.detections import Detections
 from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.images import read_image
+from sppdet.runtime.words import megabytes
 from sppdet.serving.answers import Refused, arrived, static_routes
 from sppdet.serving.metrics import Metrics
 from sppdet.serving.openapi import document, page
@@ -41,7 +42,7 @@ class ModelApp:
     ) -> None:
         self._detector = detector
         self._room = WaitingRoom(workers, places)
-        self._most_pixels = most_pixels
+        self._most_bytes, self._most_pixels = most_bytes, most_pixels
         self._document = document(detector.classes, most_bytes, most_pixels)
         self._metrics = Metrics()
         self._arriving = 0
@@ -85,6 +86,9 @@ class ModelApp:
 
     def _find(self, content: bytes, threshold: float | None) -> Detections:
         start = time.perf_counter()
+        if len(content) > self._most_bytes:
+            most = megabytes(self._most_bytes)
+            raise Refused(413, f"the image is too large; {most} are accepted")
         check_pixels(content, self._most_pixels)
         try:
             image = read_image(content)

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from sppdet import __version__
+from sppdet.runtime.words import megabytes
 
 ERROR = {
     "description": "One line that says what is wrong.",
@@ -71,7 +72,7 @@ def document(classes: Sequence[str], most_bytes: int, most_pixels: int) -> dict[
         "description": "Least probability. Default: what training chose for each class.",
         "schema": {"type": "number", "minimum": 0, "maximum": 1},
     }
-    limits = f"At most {most_bytes / 1e6:.0f} MB and {most_pixels / 1e6:.0f} million pixels."
+    limits = f"At most {megabytes(most_bytes)} and {most_pixels / 1e6:.0f} million pixels."
     return {
         "openapi": "3.1.0",
         "info": {

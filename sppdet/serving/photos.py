@@ -9,7 +9,7 @@ from PIL import Image
 
 from sppdet.decoding import orientation
 from sppdet.errors import SppdetError
-from sppdet.images import read_image
+from sppdet.images import LONGEST, read_image
 
 THUMBNAIL = 160
 """Longest side of a thumbnail, in pixels."""
@@ -49,6 +49,15 @@ def shown(path: Path) -> tuple[bytes, str]:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         pass  # the one reader of images says what is wrong
     return _jpeg(Image.fromarray(read_image(path)), 92), "image/jpeg"
+
+
+def no_proposals(size: tuple[int, int]) -> str:
+    """Why a photograph of this size (width, height) has no proposals, and what works without."""
+    width, height = size
+    why = "the search finds nothing in it that stands out"
+    if max(size) > LONGEST * min(size):
+        why = f"the search reduces {width} x {height} pixels to a strip of a few rows"
+    return f"No proposals here: {why}. Drag the pointer to draw a box."
 
 
 def thumbnail(path: Path) -> bytes:

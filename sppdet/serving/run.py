@@ -105,6 +105,7 @@ def run_server(
     end: Callable[[int], NoReturn],
     *,
     browser: bool = False,
+    beside: int = 0,
     at_end: Callable[[], None] = lambda: None,
 ) -> NoReturn:
     """Answer requests until Ctrl-C or SIGTERM, and end the process then.
@@ -120,13 +121,14 @@ def run_server(
         announce: is told the address.
         end: ends the process, with the number of the signal.
         browser: whether to open the address in the browser.
+        beside: see :class:`Guard`.
         at_end: called before ``end``.
     """
     token = new_token() if access.needs_token else None
     name, address = address_of(access, listener)
     address += f"?token={token}" if token else ""
     config = uvicorn.Config(
-        Guard(app, access.host, token, most_bytes, (name, *access.names), access.names),
+        Guard(app, access.host, token, most_bytes, (name, *access.names), access.names, beside),
         log_level="error",
         access_log=False,
         server_header=False,
@@ -144,6 +146,7 @@ def run_server(
             end(number)
 
     server = _Server(config, finish)
+    server.take_signals()  # before anyone knows that it runs
     announce(address)
     if browser:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
@@ -158,6 +161,12 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._finish = finish
         self.number = int(signal.SIGINT)
+
+    def take_signals(self) -> None:
+        """Be ended by Ctrl-C and SIGTERM from now on, as uvicorn does from its start on."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self.handle_exit)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """See :class:`uvicorn.Server`; the signal is not raised again."""

@@ -17,6 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sppdet.runtime.words import megabytes
+
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 POLICY = (
@@ -53,6 +55,7 @@ class Guard:
         names: what Host may say besides: the name in the address that users are told, and those of
             reverse proxies.
         proxies: the names of reverse proxies, whose pages may send requests.
+        beside: bytes that a body may have more, for the parts of a form beside its file.
     """
 
     def __init__(
@@ -63,13 +66,15 @@ class Guard:
         most_bytes: int,
         names: Collection[str] = (),
         proxies: Collection[str] = (),
+        beside: int = 0,
     ) -> None:
         self._app = app
         self._host = host
         self._names = {name.casefold().strip("[]") for name in (host, *names)}
         self._proxies = {name.casefold().strip("[]") for name in proxies}
         self._token = token
-        self._most = most_bytes
+        self._most = most_bytes + beside
+        self._too_large = f"the request is too large; {megabytes(most_bytes)} are accepted"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
@@ -82,7 +87,7 @@ class Guard:
             status, text = refused
             await JSONResponse({"error": text}, status)(scope, receive, _with_headers(send))
             return
-        limited = _Limited(receive, self._most, self._too_large())
+        limited = _Limited(receive, self._most, self._too_large)
         await self._app(scope, limited.receive, _with_headers(send))
 
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
@@ -99,7 +104,7 @@ class Guard:
                 return 401, "the token is missing or wrong; open the address that the server prints"
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._most:
-            return 413, self._too_large()
+            return 413, self._too_large
         return None
 
     def _is_own(self, host: str) -> bool:
@@ -117,9 +122,6 @@ class Guard:
         except ValueError:
             return False
         return True
-
-    def _too_large(self) -> str:
-        return f"the request is too large; {self._most / 1e6:.0f} MB are accepted"
 
 
 def origin_problem(

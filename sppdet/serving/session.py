@@ -4,6 +4,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import numpy as np
 
 from sppdet.boxes import as_boxes, iou
 from sppdet.datasets.base import MOST_OBJECTS
+from sppdet.errors import SppdetError
 from sppdet.images import image_size
 from sppdet.serving.answers import Refused
+from sppdet.serving.classes import ClassList
 from sppdet.serving.folder import PhotoFolder
 from sppdet.serving.labels.base import (
     ChangedElsewhere,
@@ -27,8 +30,6 @@ from sppdet.serving.state import State
 
 CONTRADICTED = 0.5
 """IoU with an object of its class from which a rejected box is no longer a negative."""
-
-LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Session:
         self.counts = {
             index: known[image] for index, image in enumerate(folder.images) if image in known
         }
-        self._classes = list(dict.fromkeys([*folder.files.classes(), *self.state.classes]))
+        self._classes = ClassList(folder.files, self.state)
         self._sizes: dict[int, Size] = {}
         self._revisions: dict[int, str] = {}
         self._lock = threading.Lock()
@@ -75,17 +76,32 @@ class Session:
     @property
     def classes(self) -> list[str]:
         """The classes; a class keeps its place in a session."""
-        return list(self._classes)
+        return self._classes.names
 
     def check(self, index: int) -> int:
         """The id of a photograph.
 
         Raises:
-            Refused: there is none of this id.
+            Refused: there is none of this id, or it went away.
         """
         if not 0 <= index < len(self.folder.images):
             raise Refused(404, f"there is no photograph {index}")
+        if not self.folder.images[index].exists():
+            raise Refused(404, f"{self.folder.names[index]}: is not in the folder any more")
         return index
+
+    def arrive(self, index: int) -> None:
+        """A photograph came into the folder, perhaps with labels."""
+        with suppress(SppdetError, OSError):
+            self._note(index, self.folder.files.read(self.folder.images[index], self.size(index)))
+        self.on_change(index)
+
+    def leave(self, index: int) -> None:
+        """A photograph went away."""
+        with self._lock:
+            for known in (self.counts, self._sizes, self._revisions):
+                known.pop(index, None)
+        self.on_change(index)
 
     def size(self, index: int) -> Size:
         """The size of a photograph, upright.
@@ -150,7 +166,9 @@ class Session:
         image = self.folder.images[index]
         of_labels, _, _ = revision.partition(".")
         try:
-            with self._putting:  # or another page's rejected boxes come between
+            with self._putting:  # or another page's rejected boxes, or classes, come between
+                for one in (*objects, *(rejected or ())):
+                    self._classes.check(one.name)
                 if rejected is not None and revision != self._revision(index, of_labels):
                     raise changed(image)
                 labels = files.write(image, size, objects, background and not objects, of_labels)
@@ -162,30 +180,30 @@ class Session:
         self._note(index, labels)
         self.on_change(index)
         background = labels.annotated and not labels.objects
-        return {"revision": revision, "background": background}
+        return {"revision": revision, "background": background, "lost": list(labels.lost)}
 
     def add_class(self, name: Any) -> list[str]:
-        """Add a class; all classes.
+        """See :meth:`ClassList.add`."""
+        return self._classes.add(name)
 
-        Raises:
-            Refused, SppdetError: the name cannot be one.
-        """
-        if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME:
-            raise Refused(400, f"give the class a name of 1 to {LONGEST_NAME} characters")
-        name = name.strip()
-        odd = any(ord(one) < 32 or 0xD800 <= ord(one) < 0xE000 for one in name)
-        if odd or len(name.splitlines()) > 1:
-            raise Refused(400, "a name of a class is one line")
-        with self._lock:
-            self.folder.files.add_class(name)  # another program may have taken it out
-            if name not in self._classes:
-                self.state.add_class(name)
-                self._classes.append(name)
-        return self.classes
+    def remove_class(self, name: Any) -> list[str]:
+        """See :meth:`ClassList.remove`."""
+        with self._putting:
+            return self._classes.remove(name)
 
-    def unlabelled(self) -> list[int]:
-        """The ids of the photographs that are not annotated."""
-        return [index for index in range(len(self.folder.images)) if index not in self.counts]
+    def rename_class(self, name: Any, new: Any) -> list[str]:
+        """See :meth:`ClassList.rename`."""
+        with self._putting:
+            names = self._classes.rename(name, new)
+        for index in list(self.counts):
+            self.on_change(index)
+        return names
+
+    def unlabelled(self, after: int = -1) -> list[int]:
+        """The ids of the photographs that are not annotated, by name: first those behind one."""
+        order = self.folder.order
+        place = order.index(after) + 1 if after in order else 0
+        return [one for one in (*order[place:], *order[:place]) if one not in self.counts]
 
     def next(self, after: int, order: str, uncertainty: dict[int, float]) -> int | None:
         """The next photograph to label.
@@ -196,15 +214,15 @@ class Session:
                 "uncertain": the greatest uncertainty, and by name where nothing is known.
             uncertainty: by id, of photographs that were looked at.
         """
-        open_ones = [index for index in self.unlabelled() if index != after]
+        open_ones = [index for index in self.unlabelled(after) if index != after]
         if not open_ones:
             return None
         if order == "random":
-            return self._random.choice(open_ones)
+            return self._random.choice(sorted(open_ones))
         known = [index for index in open_ones if index in uncertainty]
         if order == "uncertain" and known:
             return max(known, key=lambda index: (uncertainty[index], -index))
-        return next((index for index in open_ones if index > after), open_ones[0])
+        return open_ones[0]
 
     def _note(self, index: int, labels: PhotoLabels) -> None:
         with self._lock:
@@ -213,9 +231,7 @@ class Session:
                 self.counts[index] = len(labels.objects)
             else:
                 self.counts.pop(index, None)
-            for one in labels.objects:  # another program may have added a class
-                if one.name not in self._classes:
-                    self._classes.append(one.name)
+        self._classes.note(one.name for one in labels.objects)  # of another program, perhaps
 
     def _revision(self, index: int, of_labels: str) -> str:
         """The revision of a photograph whose labels have this one."""
@@ -235,7 +251,7 @@ class Session:
 
     def _label(self, entry: Any, size: Size) -> Label:
         """An object of a request, cut to its photograph."""
-        if not isinstance(entry, dict) or entry.get("label") not in self._classes:
+        if not isinstance(entry, dict) or entry.get("label") not in self._classes.names:
             raise Refused(400, "an object has no class that is known; add the class first")
         difficult = entry.get("difficult", False)
         try:

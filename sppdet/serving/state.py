@@ -52,6 +52,18 @@ class State:
                 self._classes.append(name)
                 self._write()
 
+    def change_class(self, old: str, new: str | None) -> None:
+        """Rename a class, or forget it and its rejected boxes."""
+        with self._lock:
+            names = [new if one == old else one for one in self._classes]
+            self._classes = [one for one in names if one is not None]
+            for photo, pairs in list(self._rejected.items()):
+                named = [[new if label == old else label, box] for label, box in pairs]
+                self._rejected[photo] = [pair for pair in named if pair[0] is not None]
+                if not self._rejected[photo]:
+                    del self._rejected[photo]
+            self._write()
+
     def rejected(self, name: str) -> list[tuple[str, tuple[float, ...]]]:
         """The rejected boxes of a photograph: class and box."""
         return [(label, tuple(box)) for label, box in self._rejected.get(name, ())]

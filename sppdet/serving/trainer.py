@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted
 from sppdet.serving.ahead import Ahead
-from sppdet.serving.answers import Refused
 from sppdet.serving.learning.exchange import take
 from sppdet.serving.learning.lessons import Lesson
 from sppdet.serving.prepared import PreparedPhotos
+from sppdet.serving.reports import Reports
 from sppdet.serving.session import Photo, Session
 
 DELAY = 1.0
@@ -22,8 +23,6 @@ DELAY = 1.0
 
 STARTS = 3
 """How often the process is started: one that always fails is left alone."""
-
-REPORT_SECONDS = 120
 
 ENDING = 0.5
 """Seconds for the end of the process, which was killed."""
@@ -36,6 +35,9 @@ class Trainer:
         session: the labels.
         photos: the trunk of the detectors.
         ahead: gets the detectors.
+
+    Attributes:
+        reports: on the labelled photographs.
     """
 
     def __init__(self, session: Session, photos: PreparedPhotos, ahead: Ahead) -> None:
@@ -55,10 +57,8 @@ class Trainer:
         self._enough = False
         self._folding = False
         self._message: str | None = None
-        self._reported = threading.Event()
-        self._report: dict[str, Any] = {}
-        self._report_lock = threading.Lock()
         self._write_lock = threading.Lock()
+        self.reports = Reports(self._ask_for_report)
 
     def start(self) -> None:
         """Start the process and the threads that talk to it."""
@@ -100,20 +100,8 @@ class Trainer:
             "message": self._message,
         }
 
-    def report(self) -> Path:
-        """The page of a new report on the labelled photographs.
-
-        Raises:
-            Refused: there is nothing to report on, or the training does not answer.
-        """
-        with self._report_lock:
-            self._reported.clear()
-            self._write({"report": str(self._session.state.folder / "report")})
-            if not self._reported.wait(REPORT_SECONDS):
-                raise Refused(503, "the training is busy; ask for the report again in a while")
-            if "error" in self._report:
-                raise Refused(409, self._report["error"])
-            return Path(self._report["file"])
+    def _ask_for_report(self) -> None:
+        self._write({"report": str(self._session.state.folder / "report")})
 
     def _start_process(self) -> None:
         folder = self._session.state.folder
@@ -149,9 +137,15 @@ class Trainer:
             lessons = {}
             for index in sorted(changed):
                 with suppress(SppdetError, OSError):
-                    lessons[index] = _lesson(self._session.photo(index)).to_json()
+                    lessons[index] = self._lesson(index).to_json()
             message = {"classes": self._session.classes, "lessons": lessons, "in_work": in_work}
             self._write(message)
+
+    def _lesson(self, index: int) -> Lesson:
+        path = self._session.folder.images[index]
+        if not path.exists():
+            return Lesson(path.absolute(), [], False, [])
+        return _lesson(self._session.photo(index))
 
     def _wait(self) -> float | None:
         """Seconds until something is to be sent: None for as long as nothing changes."""
@@ -172,6 +166,7 @@ class Trainer:
         for line in process.stdout:
             with suppress(ValueError, SppdetError):
                 self._take(json.loads(line))
+        self.reports.lose()
         with self._wake:
             if self._stopped:
                 return
@@ -190,7 +185,7 @@ class Trainer:
             self._training = False
             missing = event["missing"]
             self._message = (
-                f"{missing} more objects, and a detector is trained"
+                f"{counted(missing, 'more object')}, and a detector is trained"
                 if missing
                 else "there is nothing to tell the objects from yet; label another photograph"
             )
@@ -206,8 +201,7 @@ class Trainer:
         elif kind == "folds":
             self._figures, self._enough = event["average_precision"], event["enough"]
         elif kind == "report":
-            self._report = event
-            self._reported.set()
+            self.reports.take(event)
         elif kind == "failed":
             self._training = self._folding = False
             self._message = event["error"]

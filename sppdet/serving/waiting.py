@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from sppdet.runtime.words import counted, verb
 from sppdet.serving.answers import Refused
 
 Result = TypeVar("Result")
@@ -37,7 +38,11 @@ class WaitingRoom:
         """
         with self._lock:
             if self._inside >= self._most:
-                raise Refused(503, f"{self._inside} images wait already; send it later")
+                raise Refused(
+                    503,
+                    f"{counted(self._inside, 'image')} {verb(self._inside, 'waits', 'wait')} "
+                    "already; send it later",
+                )
             self._inside += 1
         try:
             return self._pool.submit(work).result()

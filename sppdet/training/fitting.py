@@ -17,6 +17,7 @@ from sppdet.errors import SppdetError
 from sppdet.images import Rgb, read_image
 from sppdet.proposals.cache import ProposalCache
 from sppdet.runtime.threads import ordered_map
+from sppdet.runtime.words import counted
 
 LADDER = (("fast", 2000), ("tiny", 4000), ("finest", 4000))
 """Methods of the search and numbers of boxes, the quickest first."""
@@ -97,8 +98,9 @@ def fit_to_labels(
     fitted = _scales(scales, small)
     tried = ", ".join(f"{m} {r:.2f}" for (m, _), r in zip(LADDER, recalls, strict=False))
     reason = (
-        f"proposals {method}, at most {most} (recall of {len(labels)} objects in {len(sample)} "
-        f"images: {tried}); scales {','.join(map(str, fitted))} px (small objects have {small:.0f} "
+        f"proposals {method}, at most {most} (recall of {counted(len(labels), 'object')} in "
+        f"{counted(len(sample), 'image')}: {tried}); scales {','.join(map(str, fitted))} px "
+        f"(small objects have {small:.0f} "
         f"px at {max(scales)})"
     )
     return Fitted(method, most, fitted, reason)

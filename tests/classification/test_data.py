@@ -63,7 +63,7 @@ def test_errors(tmp_path: Path) -> None:
     with pytest.raises(SppdetError, match="no images"):
         open_split(tmp_path, "train")
     (tmp_path / "train" / "a" / "0.png").write_text("no picture")
-    with pytest.raises(SppdetError, match=r"0\.png.*none of 1 images can be read"):
+    with pytest.raises(SppdetError, match=r"0\.png.*none of 1 image can be read"):
         open_split(tmp_path, "train")
     Image.new("RGB", (8, 8)).save(tmp_path / "train" / "a" / "0.png")
     (tmp_path / "boxes.csv").write_text("train/a/0.png,1,2,x,4\n")

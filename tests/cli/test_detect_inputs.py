@@ -25,6 +25,7 @@ from sppdet.errors import SppdetError
 from sppdet.images import read_image
 from sppdet.inputs.sources import Source
 from sppdet.inputs.video import Video, VideoWriter
+from sppdet.runtime.words import counted, verb
 
 FRUIT = Path(__file__).resolve().parents[2] / "data" / "sample" / "fruit.jpg"
 
@@ -290,12 +291,12 @@ def test_an_interruption_keeps_what_is_done(photos: Path, tmp_path: Path, thread
     process.send_signal(signal.SIGINT)
     said = " ".join(process.communicate(timeout=120)[1].split())
     assert process.returncode == 130
-    assert "are done and kept" in said
-    assert "are left; the same command with --skip-existing goes on" in said
+    assert "done and kept" in said
+    assert "left; the same command with --skip-existing goes on" in said
     lines, files = (out / "detections.jsonl").read_text().splitlines(), list(out.glob("*.json"))
     assert 1 <= len(lines) <= len(files) < 302
     assert threads == "1" or len(lines) == len(files)  # workers end in another order
-    assert f"{len(lines)} images are done" in said
+    assert f"{counted(len(lines), 'image')} {verb(len(lines))} done" in said
     assert not list(out.glob(".*"))
 
 

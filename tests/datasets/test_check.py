@@ -128,7 +128,7 @@ def test_the_command_says_what_is_background(tmp_path, make_image, make_xml):
                 make_xml(tmp_path / folder / f"{k}.xml", ("cat", 5, 5, 50, 50))
     result = call(tmp_path)
     assert "6 images (1 without objects" in result.output
-    assert "note: 1 of 6 images have no annotation file: background" in result.output
+    assert "note: 1 of 6 images has no annotation file: background" in result.output
     assert "4 of 5 images have no annotations; they are left out" in result.output
     assert "10 images (5 without objects" in call(tmp_path, "--background").output
 

@@ -92,7 +92,7 @@ def test_flaws_are_reported(tmp_path, make_image):
         "inverted box",
         "missing image",
     ]
-    assert dataset.notes == ["1 of 2 images are not named in the annotations: left out"]
+    assert dataset.notes == ["1 of 2 images is not named in the annotations: left out"]
 
 
 def test_what_a_csv_file_lacks_is_named(tmp_path, make_image):
@@ -101,7 +101,7 @@ def test_what_a_csv_file_lacks_is_named(tmp_path, make_image):
     with pytest.raises(SppdetError, match=r"t.csv has no column for x2, y2"):
         read_dataset(tmp_path)
     (tmp_path / "t.csv").write_text(f"{HEAD}x.jpg,cat,1,2,30,40\n")
-    with pytest.raises(SppdetError, match=r"names 1 images such as x.jpg, but none"):
+    with pytest.raises(SppdetError, match=r"names 1 image such as x.jpg, but none"):
         read_dataset(tmp_path)
 
 

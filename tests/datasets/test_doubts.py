@@ -77,8 +77,8 @@ def test_a_cut_photograph_is_a_problem_and_not_unreadable(splits, capsys) -> Non
 def test_train_says_it_and_chooses_its_split(splits, tmp_path, capsys) -> None:
     common = ("--output", tmp_path / "m", "--scales", 64)
     text = said(capsys, "train", splits, *common)
-    assert "1 photographs of val are in Train too, such as a.png" in text
-    assert "1 images, 1 classes" in text
+    assert "1 photograph of val is in Train too, such as a.png" in text
+    assert "1 image, 1 class" in text
     assert "trains on val" in said(capsys, "train", splits, *common, "--split", "val")
     shutil.move(splits / "Train", splits / "summer")
     assert "name the one to train on with --split" in said(capsys, "train", splits, *common)

@@ -35,6 +35,10 @@ XML_LAYOUTS = [
 ]
 
 
+def has(count: int) -> str:
+    return "has" if count == 1 else "have"
+
+
 @pytest.mark.parametrize(("image", "xml", "split"), XML_LAYOUTS)
 def test_layouts_of_voc_xml(tmp_path, make_image, make_xml, image, xml, split):
     make_image(tmp_path / image)
@@ -185,11 +189,12 @@ def test_the_rest_of_a_labelled_folder_is_background(
     assert len(dataset) == read
     taken = read - labelled
     assert dataset.notes == (
-        [f"{taken} of {read} images have no annotation file: background"] if taken else []
+        [f"{taken} of {read} images {has(taken)} no annotation file: background"] if taken else []
     )
     dropped = labelled + bare - read
     text = (
-        f"{tmp_path}: {bare} of {labelled + bare} images have no annotations; they are left out "
+        f"{tmp_path}: {bare} of {labelled + bare} images {has(bare)} no annotations; "
+        f"{'it is' if bare == 1 else 'they are'} left out "
         "(--background takes them as images without objects)"
     )
     assert [str(problem) for problem in dataset.problems] == [text][: dropped > 0]

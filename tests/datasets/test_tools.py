@@ -304,9 +304,9 @@ def test_labelme_shapes_without_box(tmp_path, make_image):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"x.json": LABELME | {"imagePath": "x.jpg"}}, r"1 LabelMe files such as x.json, but no"),
+        ({"x.json": LABELME | {"imagePath": "x.jpg"}}, r"1 LabelMe file such as x.json, but no"),
         ({"x.xml": "<annotations><track/></annotations>"}, "CVAT XML of a video"),
-        ({"c.json": [{"image": "x.jpg", "annotations": []}]}, "names 1 images such as x.jpg"),
+        ({"c.json": [{"image": "x.jpg", "annotations": []}]}, "names 1 image such as x.jpg"),
     ],
 )
 def test_what_comes_close_is_named(tmp_path, make_image, files, message):

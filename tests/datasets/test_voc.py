@@ -170,7 +170,7 @@ def test_images_without_any_annotation(tmp_path, make_image):
     make_image(tmp_path / "a.jpg")
     with pytest.raises(SppdetError, match="images, but no annotations"):
         read_dataset(tmp_path)
-    with pytest.raises(SppdetError, match="none of 1 images has annotations; --background"):
+    with pytest.raises(SppdetError, match="none of 1 image has annotations; --background"):
         read_dataset(tmp_path, format="folder")
     assert len(read_dataset(tmp_path, format="folder", background=True)) == 1
     with pytest.raises(SppdetError, match="this is not a VOC devkit"):

@@ -252,7 +252,7 @@ def test_equal_pictures_stay_together(tmp_path, make_image, make_xml):
 
 def test_too_few_images_for_a_part(tmp_path):
     dataset = made(tmp_path / "in", {"1.jpg": [("cat", (1, 2, 30, 40))]})
-    with pytest.raises(SppdetError, match="1 images are too few for the part"):
+    with pytest.raises(SppdetError, match="1 image is too few for the part"):
         split_dataset(dataset, {"train": 0.8, "test": 0.2})
 
 

@@ -164,7 +164,7 @@ def test_a_class_file_above_is_not_that_of_a_whole_data_set(tmp_path, make_image
         write(tmp_path / folder / "a.txt", LINE)
     write(tmp_path / "classes.txt", "cat\ndog\n")
     assert read_dataset(tmp_path / "train").classes == ("cat", "dog")
-    with pytest.raises(SppdetError, match=r"1 YOLO label files such as a.txt, but they need"):
+    with pytest.raises(SppdetError, match=r"1 YOLO label file such as a.txt, but it needs"):
         read_dataset(tmp_path / "photos")
 
 
@@ -237,7 +237,7 @@ def test_a_yaml_file_may_lead_elsewhere(tmp_path, make_image):
 def test_missing_class_file_and_names(tmp_path, make_image):
     make_image(tmp_path / "a.jpg")
     write(tmp_path / "a.txt", LINE)
-    with pytest.raises(SppdetError, match="need a class file"):
+    with pytest.raises(SppdetError, match="it needs a class file"):
         read_dataset(tmp_path, format="yolo")
     write(tmp_path / "classes.txt", "\n")
     with pytest.raises(SppdetError, match="names no class"):

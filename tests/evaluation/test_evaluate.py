@@ -64,7 +64,7 @@ def test_what_cannot_be_evaluated(detector: Detector, make_folder):
     dataset = read_dataset(make_folder({"a": [("emu", 5, 5, 50, 50)]}))
     with pytest.raises(SppdetError, match="no class is the same"):
         evaluate(detector, dataset)
-    with pytest.raises(ValueError, match="2 entries of detections for 1 images"):
+    with pytest.raises(ValueError, match="2 entries of detections for 1 image"):
         evaluate([found(), found()], dataset)
     with pytest.raises(ValueError, match="iou"):
         evaluate([found()], dataset, iou=0)

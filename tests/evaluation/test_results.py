@@ -73,7 +73,7 @@ def test_other_images_and_classes_are_counted(dataset, tmp_path):
     read = read_results(tmp_path / "r", dataset)
     assert read.notes[:2] == [
         "2 detections left out: class zebra is not in the data",
-        "1 detections left out: image other is not in the data",
+        "1 detection left out: image other is not in the data",
     ]
     assert sum(map(len, read.detections)) == 1
 
@@ -167,7 +167,7 @@ def test_results_of_detect_are_not_mixed_up(odd, tmp_path):
         ([0.001, 0.9], 3, []),
         ([-3, 7], 3, []),
         ([2, 7], 3, []),
-        ([0.001, 0.9], 2, ["1 of 3 images do not occur", "b/in  two.png"[2:], "11 objects"]),
+        ([0.001, 0.9], 2, ["1 of 3 images does not occur", "b/in  two.png"[2:], "11 objects"]),
     ],
 )
 def test_cut_results_and_missing_images_are_said(odd, tmp_path, scores, images, words):

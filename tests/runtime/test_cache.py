@@ -112,7 +112,7 @@ def test_info_and_clear(
     (tmp_path / "proposals" / "mine.txt").touch()
     (tmp_path / "mine.boxes").touch()
     assert "1 files         2.0 MB" in said("cache info", capsys)
-    assert "proposals: 1 files removed, 2.0 MB" in said("cache clear", capsys)
+    assert "proposals: 1 file removed, 2.0 MB" in said("cache clear", capsys)
     assert "0 files         0.0 MB" in said("cache info", capsys)
     left = sorted(path.name for path in tmp_path.rglob("*"))
     assert left == ["mine.boxes", "mine.txt", "proposals"]

@@ -47,6 +47,33 @@ def test_caches_do_not_decide(photos: Path, tmp_path: Path) -> None:
     Claim(tmp_path / "cache", photos).end()
 
 
+@pytest.mark.parametrize("cache", ["cache", "other"])
+def test_a_folder_above_or_inside_is_the_same_folder(
+    photos: Path, tmp_path: Path, cache: str
+) -> None:
+    inner = photos / "train" / "day"
+    (photos / "test").mkdir()
+    inner.mkdir(parents=True)
+    first = Claim(tmp_path / "cache" / "photos", photos)
+    first.tell("http://127.0.0.1:1/")
+    who = f"process {os.getpid()} at http://127.0.0.1:1/" if cache == "cache" else "another process"
+    end = f"by {who}; open that page, or end it first"
+    said = refused(tmp_path / cache / "day", inner)
+    assert said == f"{inner}: is being labelled as a part of {photos} {end}"
+    first.end()
+
+    one = Claim(tmp_path / cache / "day", inner)
+    one.tell("http://127.0.0.1:1/")
+    said = refused(tmp_path / "cache" / "photos", photos)
+    part = f" in part, {inner}," if cache == "cache" else ""
+    assert said == f"{photos}: is being labelled{part} {end}"
+    beside = Claim(tmp_path / "cache" / "test", photos / "test")  # shares no file with it
+    assert "is being labelled" in refused(tmp_path / "cache" / "photos", photos)
+    one.end()
+    beside.end()
+    Claim(tmp_path / "cache" / "photos", photos).end()
+
+
 def test_what_a_server_with_other_caches_left_is_not_told(photos: Path, tmp_path: Path) -> None:
     gone = Claim(tmp_path / "cache", photos)
     gone.tell("http://127.0.0.1:1/")
@@ -69,6 +96,14 @@ def test_a_folder_that_cannot_be_locked_is_claimed_in_the_caches(
     monkeypatch.setattr(fcntl, "flock", of_files)
     first = Claim(tmp_path / "cache", photos)
     assert re.search(rf"process {os.getpid()};", refused(tmp_path / "cache", photos))
+    first.end()
+    inner = photos / "train"
+    inner.mkdir()
+    first = Claim(tmp_path / "cache" / "photos", photos)
+    assert f"as a part of {photos} by" in refused(tmp_path / "cache" / "train", inner)
+    first.end()
+    first = Claim(tmp_path / "cache" / "train", inner)
+    assert f"in part, {inner}, by" in refused(tmp_path / "cache" / "photos", photos)
     first.end()
     second = Claim(tmp_path / "cache", photos)
     second.end()

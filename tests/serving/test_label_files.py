@@ -403,7 +403,7 @@ def test_two_photographs_of_one_name_do_not_share_a_file(tmp_path: Path) -> None
     ("files", "message"),
     [
         ({}, "has no photographs"),
-        ({"a.jpg": None, "a.txt": "0 0.5 0.5 0.1 0.1"}, "need a class file"),
+        ({"a.jpg": None, "a.txt": "0 0.5 0.5 0.1 0.1"}, "needs a class file"),
         ({"a.jpg": None, "a.json": '{"shapes": [], "imagePath": "a.jpg"}'}, "sppdet convert"),
     ],
 )

@@ -16,7 +16,7 @@ from sppdet.proposals import propose
 from sppdet.serving.answers import Refused
 from sppdet.serving.folder import PhotoFolder
 from sppdet.serving.label_app import model_path
-from sppdet.serving.photos import natural_key, shown, thumbnail
+from sppdet.serving.photos import natural_key, no_proposals, shown, thumbnail
 from sppdet.serving.session import Session
 
 
@@ -158,7 +158,7 @@ def test_a_class_that_another_program_took_out_can_be_added_again(running: Any) 
 def test_a_photograph_that_has_gone_is_one_line(part: str, running: Any) -> None:
     running.session.folder.images[3].unlink()
     answer = running.client.get(f"/api/photos/3/{part}")
-    assert answer.status_code == 400
+    assert answer.status_code == 404
     assert "\n" not in answer.json()["error"]
 
 
@@ -281,3 +281,13 @@ def test_a_model_stays_in_the_folder(name: Any, tmp_path: Path) -> None:
     (tmp_path / "link.safetensors").symlink_to(tmp_path.parent / "elsewhere")
     with pytest.raises(Refused):
         model_path(tmp_path, "link")
+
+
+def test_why_there_are_no_proposals(running: Any) -> None:
+    Image.new("RGB", (3000, 60), "grey").save(running.session.folder.images[0])
+    answer = running.client.get("/api/photos/0/proposals").json()
+    assert answer["boxes"] == []
+    assert "3000 x 60 pixels to a strip" in answer["note"]
+    assert answer["note"].endswith("Drag the pointer to draw a box.")
+    assert "nothing in it" in no_proposals((90, 80))
+    assert "note" not in running.client.get("/api/photos/1/proposals").json()

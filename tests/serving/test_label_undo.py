@@ -227,3 +227,77 @@ def test_the_last_removed_objects_are_remembered(
     own = {voc: "<colour>", yolo: "0.2000001", coco: '"attributes"'}[make]
     assert path.read_text().count(own) == before.count(own) - 1
     assert page.read().objects[0] != objects[0] or make is not coco
+
+
+ROBND = "<robndbox><cx>20</cx><cy>25</cy><w>20</w><h>30</h><angle>0.1</angle></robndbox>"
+
+
+def shapes(make: Maker, folder: Path) -> tuple[Path, str]:
+    """Labels of which the first object has a shape; its name."""
+    path = make(folder)
+    text = path.read_bytes()
+    if make is voc:
+        path.write_bytes(text.replace(b"<part>", ROBND.encode() + b"<part>", 1))
+        return path, "the turned box of pear"
+    if make is yolo:
+        path.write_bytes(text.replace(b"0 0.2000001 0.3 0.2 0.4 0.9", b"0 .1 .1 .3 .1 .3 .5 .90"))
+        return path, "the polygon of pear"
+    return path, "the mask of pear"
+
+
+def at(one: Label, *box: float) -> Label:
+    return Label(one.name, (box[0], box[1], box[2], box[3]), one.difficult)
+
+
+@each
+@pytest.mark.parametrize("box", [(12, 14, 32, 44), (70, 5, 90, 9)], ids=["near", "far"])
+def test_a_box_that_is_moved_and_undone_is_as_it_was(
+    make: Maker, box: tuple[float, ...], tmp_path: Path
+) -> None:
+    path, lost = shapes(make, tmp_path)
+    before, page = path.read_bytes(), Page(tmp_path)
+    first, *others = page.said.objects
+    page.put([at(first, *box), *others])
+    assert page.said.lost == (lost,)
+    assert page.said.objects[0].box == box
+    own = {voc: b'<object id="0"', yolo: b" .90\r\n", coco: b'"attributes"'}[make]
+    assert path.read_bytes().count(own) == before.count(own)  # what is no shape stays
+    moved = path.read_bytes()
+    page.put([first, *others])
+    assert path.read_bytes() == before
+    assert page.said.lost == ()
+    page.put([at(first, *box), *others])  # redo
+    assert path.read_bytes() == moved
+    page.put([first, *others])
+    assert path.read_bytes() == before
+
+
+@each
+def test_a_long_way_back_in_small_steps_arrives(
+    make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removed, "MOST", 2)
+    path, lost = shapes(make, tmp_path)
+    before, page = path.read_bytes(), Page(tmp_path)
+    first, *others = page.said.objects
+    steps = [at(first, 10 + k / 4, 20, 30, 60) for k in range(9)]
+    told = []
+    for step in steps:
+        page.put([step, *others])
+        told += page.said.lost
+    assert told == [lost]
+    for step in reversed(steps):
+        page.put([step, *others])
+    page.put([first, *others])
+    assert path.read_bytes() == before
+
+
+@each
+def test_a_moved_box_keeps_what_is_no_shape(make: Maker, tmp_path: Path) -> None:
+    path = make(tmp_path)
+    page = Page(tmp_path)
+    second = page.said.objects[1]
+    page.put([page.said.objects[0], at(second, 42, 12, 62, 42), page.said.objects[2]])
+    own = {voc: "<colour>", yolo: " 0.9\n", coco: '"attributes"'}[make]
+    assert path.read_text().count(own) == {voc: 3, yolo: 1, coco: 5}[make]
+    assert bool(page.said.lost) is (make is coco)

@@ -1,5 +1,8 @@
 """The guard in front of the routes: names, origins, tokens and sizes."""
 
+import inspect
+from pathlib import Path
+
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -7,9 +10,14 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from sppdet.cli.serve import serve
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import megabytes
+from sppdet.serving.label import MOST_BYTES
 from sppdet.serving.run import Access
 from sppdet.serving.security import Guard, new_token
+
+SERVED = inspect.signature(serve).parameters["max_bytes"].default
 
 
 async def echo(request: Request) -> PlainTextResponse:
@@ -145,6 +153,23 @@ def test_bodies_are_limited_with_and_without_a_length() -> None:
     assert reach.post("/", content=b"x" * 11).status_code == 413
     assert reach.post("/", content=iter([b"x" * 6, b"x" * 6])).status_code == 413
     assert reach.post("/", headers={"Content-Length": "-1"}).status_code == 413
+
+
+@pytest.mark.parametrize(("most", "said"), [(64_000_000, "64 MB"), (1_500_000, "1.5 MB")])
+def test_the_limit_is_told_in_the_unit_of_the_documents(most: int, said: str) -> None:
+    guard = Guard(client().app._app, "127.0.0.1", None, most, beside=100)
+    reach = TestClient(guard, base_url="http://127.0.0.1:8377")
+    answer = reach.post("/", headers={"Content-Length": str(most + 101)})
+    assert answer.status_code == 413
+    assert answer.json() == {"error": f"the request is too large; {said} are accepted"}
+    assert reach.post("/", content=b"x", headers={"Content-Length": str(most + 100)}).text == "1"
+
+
+def test_the_limits_are_those_of_the_documents() -> None:
+    pages = Path(__file__).parents[2] / "docs"
+    text = (pages / "labelling.md").read_text("utf-8")
+    assert f"Requests have at most {megabytes(MOST_BYTES)}" in text
+    assert f"at most {megabytes(SERVED)} (`--max-bytes`)" in text
 
 
 def test_every_answer_has_the_headers() -> None:

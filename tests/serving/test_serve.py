@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -25,7 +29,9 @@ BYTES, PIXELS = 1_000_000, 320 * 240
 @pytest.fixture
 def client(detector: Detector) -> TestClient:
     app = make_app(ModelApp(detector, 1, 2, BYTES, PIXELS).routes())
-    return TestClient(Guard(app, "127.0.0.1", None, BYTES), base_url="http://127.0.0.1:8378")
+    return TestClient(
+        Guard(app, "127.0.0.1", None, BYTES, beside=100), base_url="http://127.0.0.1:8378"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +64,7 @@ def test_detections_are_those_of_the_detector(
         (b"", {}, 400),
         (b"no picture", {}, 400),
         (b"x" * (BYTES + 1), {}, 413),
+        (b"x" * (BYTES + 101), {}, 413),
         (b"large", {}, 413),
         (b"long", {}, 413),
         (b"picture", {"threshold": "2"}, 400),
@@ -77,6 +84,22 @@ def test_bad_requests_are_one_line(
     answer = client.post("/detect", params=query, content=content)
     assert answer.status_code == status
     assert "\n" not in answer.json()["error"]
+    assert content[:1] != b"x" or answer.json()["error"].endswith("is too large; 1 MB are accepted")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_ctrl_c_is_the_end_of_a_server(detector: Detector, tmp_path: Path) -> None:
+    detector.save(tmp_path / "model.safetensors")
+    command = [sys.executable, "-m", "sppdet", "serve", "model.safetensors", "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        assert process.stdout is not None
+        assert "http://" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+    assert (process.returncode, out.splitlines()[-1]) == (0, "stopped")
+    assert "interrupted" not in error
 
 
 def test_images_on_their_way_are_bounded(detector: Detector, picture: Path) -> None:

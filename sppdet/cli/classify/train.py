@@ -13,6 +13,7 @@ from sppdet.cli.choices import NETWORKS, POOLINGS, SCHEDULES, SIZE_ORDERS, STEMS
 from sppdet.cli.classify.options import Data
 from sppdet.cli.options import Device, NoCache, Quiet, one_of, parse_numbers
 from sppdet.errors import SppdetError
+from sppdet.runtime.words import counted
 
 if TYPE_CHECKING:
     import torch
@@ -197,12 +198,12 @@ def train(
     )
     check_sizes(settings, len(test_data.classes), test_data)
     if settings.levels:
-        what = f"an image of {min(settings.sizes)} px"
-        tell_repeats(settings.levels, what, map_cells(settings))
+        tell_repeats(settings.levels, f"an image of {min(settings.sizes)} px", map_cells(settings))
     parameters = sum(p.numel() for p in training.network.parameters())
     console.print(
-        f"{network}: {parameters:,} parameters, {len(training_data)} images of "
-        f"{len(training_data.classes)} classes on {where}, {torch.get_num_threads()} threads"
+        f"{network}: {parameters:,} parameters, {counted(len(training_data), 'image')} of "
+        f"{counted(len(training_data.classes), 'class', 'classes')} on {where}, "
+        + counted(torch.get_num_threads(), "thread")
     )
     if processes.first:
         layers = summary(training.network, max(settings.sizes))

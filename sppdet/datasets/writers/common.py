@@ -103,6 +103,13 @@ def place(picture: Picture, target: Path, copy: bool) -> None:
         raise SppdetError(f"{target}: cannot be written ({error.strerror or error})") from None
 
 
+def become(count: int, kind: str) -> str:
+    """What happens to objects whose flag a format cannot say."""
+    if count == 1:
+        return f"1 such object becomes an {kind} one".replace("an d", "a d")
+    return f"{count} such objects become {kind} ones"
+
+
 def check_names(classes: Sequence[str], allowed: re.Pattern[str], format: str) -> None:
     """Refuse class names that a format cannot hold.
 
@@ -124,5 +131,5 @@ def flag_notes(parts: Sequence[Dataset], format: str, flags: Sequence[str]) -> l
     for flag in flags:
         count = sum(int(getattr(one, flag).sum()) for d in parts for one in d.all_annotations())
         if count:
-            notes.append(f"{format} cannot say {flag}: {count} such objects become ordinary ones")
+            notes.append(f"{format} cannot say {flag}: {become(count, 'ordinary')}")
     return notes

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from sppdet.boxes import Corners, to_voc
 from sppdet.datasets.base import Dataset
-from sppdet.datasets.writers.common import Picture, check_names, part_name, pictures, place
+from sppdet.datasets.writers.common import Picture, become, check_names, part_name, pictures, place
 from sppdet.runtime.files import write_text
 
 ALLOWED = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
@@ -29,7 +29,7 @@ def write(parts: Mapping[str, Dataset], folder: Path, copy: bool) -> list[str]:
     notes: list[str] = []
     crowds = sum(int(one.crowd.sum()) for d in parts.values() for one in d.all_annotations())
     if crowds:
-        notes.append(f"voc cannot say crowd: {crowds} such objects become difficult ones")
+        notes.append(f"voc cannot say crowd: {become(crowds, 'difficult')}")
     listed = {split: pictures(dataset, notes) for split, dataset in parts.items()}
     stems = [picture.stem.casefold() for found in listed.values() for picture in found]
     apart = len(set(stems)) < len(stems)

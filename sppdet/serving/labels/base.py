@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from sppdet.boxes import as_boxes, iou
+from sppdet.datasets.files import Tree
 from sppdet.errors import SppdetError
 
 SAME_PLACE = 0.5
@@ -35,11 +36,14 @@ class PhotoLabels:
         objects: in the order of the file.
         annotated: whether the files say anything; without objects it is background then.
         revision: a name of what they say.
+        lost: after a change, the shapes that its boxes do not fit any more and that were taken out,
+            such as "the mask of pear".
     """
 
     objects: tuple[Label, ...]
     annotated: bool
     revision: str
+    lost: tuple[str, ...] = field(default=(), compare=False)
 
 
 class ChangedElsewhere(SppdetError):
@@ -72,8 +76,40 @@ class LabelFiles(Protocol):
         """
         ...
 
+    def objects_of(self, name: str) -> int:
+        """The number of objects of a class in all files, as they are now.
+
+        Raises:
+            SppdetError: a file cannot be read.
+        """
+        ...
+
+    def remove_class(self, name: str) -> None:
+        """Remove a class without objects.
+
+        Raises:
+            SppdetError: the format cannot do without it, or the file cannot be written.
+        """
+        ...
+
+    def rename_class(self, old: str, new: str) -> None:
+        """Give a class a name that no class has.
+
+        Raises:
+            SppdetError: the format cannot hold the name, or a file cannot be read or written.
+        """
+        ...
+
     def counts(self) -> dict[Path, int]:
         """The number of objects of each photograph that is annotated."""
+        ...
+
+    def look_again(self, tree: Tree) -> list[Path]:
+        """Photographs came or went; those that can be labelled now.
+
+        Raises:
+            SppdetError: a file cannot be read.
+        """
         ...
 
     def read(self, image: Path, size: Size) -> PhotoLabels:
@@ -125,12 +161,15 @@ def matched(new: Sequence[Label], old: Sequence[Label]) -> list[int | None]:
     """Which old object each new one is, so that its other fields stay; None for one that is new.
 
     First come equal objects, then those of the same class by their IoU, then those of another class
-    with an IoU of at least :data:`SAME_PLACE`. No old object is taken twice.
+    with an IoU of at least :data:`SAME_PLACE`. Where one old object and one new object of a class
+    are left, it was moved to another place. No old object is taken twice.
 
     Examples:
         >>> old = [Label("pear", (0, 0, 10, 10)), Label("apple", (20, 0, 30, 10))]
         >>> matched([Label("apple", (20, 0, 31, 10)), Label("apple", (50, 0, 60, 10))], old)
         [1, None]
+        >>> matched([Label("apple", (50, 0, 60, 10)), Label("pear", (0, 0, 10, 10))], old)
+        [1, 0]
     """
     found: list[int | None] = [None] * len(new)
     free = set(range(len(old)))
@@ -152,4 +191,9 @@ def matched(new: Sequence[Label], old: Sequence[Label]) -> list[int | None]:
                 continue
             found[place] = index
             free.discard(index)
+    for name in {old[index].name for index in free}:
+        left = [index for index in free if old[index].name == name]
+        new_ones = [k for k, one in enumerate(new) if one.name == name and found[k] is None]
+        if len(left) == len(new_ones) == 1:
+            found[new_ones[0]] = left[0]
     return found

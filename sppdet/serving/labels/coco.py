@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sppdet.datasets.files import Tree
@@ -40,6 +41,23 @@ class CocoLabels:
                     file.add_category(name)
                     file.save()
 
+    def objects_of(self, name: str) -> int:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        with self._lock:
+            return sum(file.objects_of(name) for file in self._files)
+
+    def remove_class(self, name: str) -> None:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        with self._lock:
+            for file in self._files:
+                file.change_category(name, None)
+
+    def rename_class(self, old: str, new: str) -> None:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        with self._lock:
+            for file in self._files:
+                file.change_category(old, new)
+
     def counts(self) -> dict[Path, int]:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""
         found: dict[Path, int] = {}
@@ -47,6 +65,13 @@ class CocoLabels:
             for image, key in file.listed.items():
                 found[image] = len(file.of_image.get(key, ()))
         return found
+
+    def look_again(self, tree: Tree) -> list[Path]:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        with self._lock:
+            for file in self._files:
+                file.look_again(tree)
+        return tree.images
 
     def read(self, image: Path, size: Size) -> PhotoLabels:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""
@@ -73,7 +98,7 @@ class CocoLabels:
             file.replace(image, size, objects, background, change)
             file.save()
             self._memory.keep(image, change)
-            return file.said(image, size)
+            return replace(file.said(image, size), lost=tuple(change.lost))
 
     def _file_of(self, image: Path) -> CocoFile:
         """The file that lists a photograph, or to which it is to be added."""

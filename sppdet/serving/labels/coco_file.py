@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from sppdet.serving.labels.base import Label, PhotoLabels, Size, changed, revisi
 from sppdet.serving.labels.per_image import inside
 from sppdet.serving.labels.removed import Change, Memory, Place, Removed, Shell
 
-SHAPES = ("segmentation", "keypoints", "num_keypoints")
-"""Fields of an annotation that no longer hold when its box changes."""
+SHAPES = {"segmentation": "mask", "keypoints": "key points", "num_keypoints": ""}
+"""Fields of an annotation that do not hold when its box changes, and what the page calls them."""
 
 
 class CocoFile:
@@ -55,6 +56,11 @@ class CocoFile:
         indented = re.match(rb"\s*[\[{]\r?\n([ \t]*)", content)
         self._indent = len(indented[1]) or None if indented else None
         self._digest = digest
+
+    def look_again(self, tree: Tree) -> None:
+        """Find the photographs again, of which some came or went."""
+        self._tree, self._digest = tree, ""
+        self.refresh()
 
     def _index(self) -> None:
         content = self._content
@@ -111,6 +117,27 @@ class CocoFile:
         self.categories[name] = key
         self._names[key] = name
 
+    def objects_of(self, name: str) -> int:
+        """The number of annotations of a class, also of photographs that are not there."""
+        self.refresh()
+        own = {key for key, known in self._names.items() if known == name}
+        entries = [one for one in self._content["annotations"] if isinstance(one, dict)]
+        return sum(as_id(one["category_id"]) in own for one in entries if "category_id" in one)
+
+    def change_category(self, name: str, new: str | None) -> None:
+        """Rename a class, or take it out."""
+        self.refresh()
+        if name not in self.categories:
+            return
+        entries = self._content["categories"]
+        if new is None:
+            entries[:] = [one for one in entries if str(one["name"]) != name]
+        for entry in entries:
+            if str(entry["name"]) == name:
+                entry["name"] = new
+        self._index()
+        self.save()
+
     def replace(
         self,
         image: Path,
@@ -157,7 +184,7 @@ class CocoFile:
                 new.append({"id": next_id + len(new), "image_id": self._images[key]["id"]})
                 self._change(new[-1], None, one)
             elif known[index][1] != one:
-                self._change(*known[index], one)
+                self._alter(*known[index], one, change)
         self._content["annotations"] = [*kept, *new]
         owned = {id(entry) for entry in mine}
         self.of_image[key] = [entry for entry in kept if id(entry) in owned] + new
@@ -177,6 +204,21 @@ class CocoFile:
         known = removed.label
         self._change(entry, known, Label(known.name, known.box, one.difficult))
         return entry
+
+    def _alter(self, entry: dict[str, Any], old: Label, new: Label, change: Change) -> None:
+        """Bring an entry to the new object, and keep what it loses with its box."""
+        before = dict(entry)
+        [removed] = _removed(self._content["annotations"], [(entry, old)])
+        self._change(entry, old, new)
+        if old.box == new.box:
+            return
+        for field, shape in SHAPES.items():
+            if shape and before.get(field):
+                change.loses(shape, old)
+        again = dict(entry)
+        self._change(again, new, old)
+        if list(again.items()) != list(before.items()):
+            change.removed.append(replace(removed, content=before))
 
     def _change(self, entry: dict[str, Any], old: Label | None, new: Label) -> None:
         if old is None or old.name != new.name:

@@ -2,10 +2,12 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from sppdet.datasets.files import read_bytes
+from sppdet.datasets.files import Tree, read_bytes
 from sppdet.errors import SppdetError
 from sppdet.runtime.files import atomic_path
 from sppdet.serving.labels.base import Label, PhotoLabels, Size, changed, revision_of
@@ -20,6 +22,10 @@ class FilePerImage(ABC):
         self.places = places
         self._lock = threading.Lock()
         self._memory = Memory()
+
+    @abstractmethod
+    def label_files(self, tree: Tree) -> list[Path]:
+        """The label files of a tree."""
 
     @abstractmethod
     def objects_in(self, path: Path, content: bytes, size: Size) -> list[Label]:
@@ -48,6 +54,21 @@ class FilePerImage(ABC):
     def shared(self, content: bytes) -> bytes:
         """What a content rests on that all files share; it is part of the revision."""
         return b""
+
+    def written(self) -> Iterator[Path]:
+        """The label files that are there."""
+        for image in self.places.images:
+            with suppress(SppdetError):  # the file of another photograph
+                path = self.places.of(image)
+                if path.exists():
+                    yield path
+
+    def look_again(self, tree: Tree) -> list[Path]:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        places = Places(tree, self.label_files(tree), self.places.suffix)
+        with self._lock:
+            self.places = places
+        return places.images
 
     def read(self, image: Path, size: Size) -> PhotoLabels:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""
@@ -84,7 +105,7 @@ class FilePerImage(ABC):
                     if self._revision(_content(path)) != revision:
                         raise changed(path)
             self._memory.keep(image, change)
-            return self._said(path, new, size)
+            return replace(self._said(path, new, size), lost=tuple(change.lost))
 
     def _said(self, path: Path, content: bytes | None, size: Size) -> PhotoLabels:
         objects = [] if content is None else self.objects_in(path, content, size)

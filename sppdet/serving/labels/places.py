@@ -22,13 +22,14 @@ class Places:
     Attributes:
         images: the photographs.
         known: the label file of each photograph that has one.
+        suffix: of new label files.
     """
 
     def __init__(self, tree: Tree, labels: list[Path], suffix: str) -> None:
         found = pair(tree, labels, []).found
         self.images = [image for image, _ in found]
         self.known = {image: label for image, label in found if label is not None}
-        self._suffix = suffix
+        self.suffix = suffix
         self._root = tree.root
         folders: defaultdict[Path, Counter[Path]] = defaultdict(Counter)
         for image, label in self.known.items():
@@ -57,7 +58,7 @@ class Places:
             return self.known[image]
         if image.parent not in self._folders:
             self._folders[image.parent] = self._new_folder(image.parent)
-        return self._folders[image.parent] / f"{image.stem}{self._suffix}"
+        return self._folders[image.parent] / f"{image.stem}{self.suffix}"
 
     def _new_folder(self, folder: Path) -> Path:
         """The folder for the first label of a folder of photographs."""

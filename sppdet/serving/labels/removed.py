@@ -2,7 +2,8 @@
 
 A label file says more about an object than the page shows: attributes, polygons, ids. The page
 takes an object back by saving it again, so that what the file said is remembered here while the
-server runs.
+server runs. A box that is moved loses its polygon, and what the file said of it where it was is
+remembered too.
 """
 
 import operator
@@ -46,7 +47,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Removed:
-    """An object that was removed, what its file said about it, and where."""
+    """An object that was removed or moved, what its file said about it, and where."""
 
     label: Label
     content: Any
@@ -98,8 +99,10 @@ class Change:
     Attributes:
         shell: what to begin with where the files say nothing.
         back: the remembered object that a new one is, by the place of the new one.
-        removed: filled by the label files with the objects that they lose.
+        removed: filled by the label files with the objects that they lose, and with those whose box
+            changes in so far as they lose something of them.
         left: set by them to what they lose with the last object.
+        lost: filled by them with the shapes that moved boxes lose, see :meth:`loses`.
     """
 
     def __init__(self, known: Sequence[Removed], shell: Shell | None) -> None:
@@ -108,6 +111,11 @@ class Change:
         self.back: dict[int, Removed] = {}
         self.removed: list[Removed] = []
         self.left: Shell | None = None
+        self.lost: list[str] = []
+
+    def loses(self, shape: str, one: Label) -> None:
+        """The box of an object changes, and a shape that was drawn in it fits no more."""
+        self.lost.append(f"the {shape} of {one.name}")
 
     def match(self, new: Sequence[Label], old: Sequence[Label]) -> list[int | None]:
         """:func:`matched`, without the new objects that were removed before: see ``back``.

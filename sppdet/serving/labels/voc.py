@@ -3,17 +3,19 @@
 import copy
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from sppdet.boxes import as_boxes
 from sppdet.datasets.base import Annotations
-from sppdet.datasets.files import read_bytes
+from sppdet.datasets.files import Tree, read_bytes
 from sppdet.datasets.voc_xml import DECLARED, around_root, object_of, parsed
 from sppdet.datasets.writers.common import Picture, check_names
 from sppdet.datasets.writers.voc import ALLOWED, annotation, object_lines, voc_corners
 from sppdet.errors import SppdetError
+from sppdet.runtime.files import write_text
 from sppdet.serving.labels.base import Label, Size
 from sppdet.serving.labels.per_image import FilePerImage, inside
 from sppdet.serving.labels.places import Places
@@ -21,6 +23,9 @@ from sppdet.serving.labels.removed import Change, Place, Removed
 
 OWN = {"filename", "size", "segmented", "folder", "path", "source"}
 """Elements of a file without objects that say nothing about the objects."""
+
+SHAPES = {"robndbox": "turned box", "polygon": "polygon"}
+"""Elements of an object that do not hold when its box changes, and what the page calls them."""
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -55,9 +60,36 @@ class VocLabels(FilePerImage):
         if name not in self._classes:
             self._classes.append(name)
 
+    def objects_of(self, name: str) -> int:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        roots = (_root(path, read_bytes(path)) for path in self.written())
+        return sum(one.name == name for root in roots for _, one in _entries(root))
+
+    def remove_class(self, name: str) -> None:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        self._classes = [one for one in self._classes if one != name]
+
+    def rename_class(self, old: str, new: str) -> None:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`: file by file, each whole; what an
+        interruption leaves has the old name, and can be renamed again."""
+        check_names([new], ALLOWED, "VOC")
+        for path in self.written():
+            content = read_bytes(path)
+            root = _root(path, content)
+            mine = [(entry, one) for entry, one in _entries(root) if one.name == old]
+            for entry, one in mine:
+                _change(entry, one, replace(one, name=new))
+            if mine:
+                write_text(path, _text(path, content, root))
+        self._classes = [new if one == old else one for one in self._classes]
+
     def counts(self) -> dict[Path, int]:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""
         return dict(self._counts)
+
+    def label_files(self, tree: Tree) -> list[Path]:
+        """See :class:`FilePerImage`."""
+        return tree.having(".xml")
 
     def objects_in(self, path: Path, content: bytes, size: Size) -> list[Label]:
         """See :class:`FilePerImage`."""
@@ -92,12 +124,10 @@ class VocLabels(FilePerImage):
             if index is None:
                 _append(root, one)
             elif known[index][1] != one:
-                _change(known[index][0], known[index][1], one)
+                _alter(root, *known[index], one, change)
         if len(root):
             root[-1].tail = "\n"
-        before, after = around_root(path, content)
-        text = before + ET.tostring(root, encoding="unicode") + (after or "\n")
-        return text.encode()
+        return _text(path, content, root).encode()
 
     def bare(self, path: Path, content: bytes) -> bool:
         """See :class:`FilePerImage`."""
@@ -111,6 +141,12 @@ def _root(path: Path, content: bytes) -> ET.Element:
     if root.tag != "annotation":
         raise SppdetError(f"{path}: is not a VOC annotation (its root is <{root.tag}>)")
     return root
+
+
+def _text(path: Path, content: bytes, root: ET.Element) -> str:
+    """The file with another root element; what stands around it stays."""
+    before, after = around_root(path, content)
+    return before + ET.tostring(root, encoding="unicode") + (after or "\n")
 
 
 def _entries(root: ET.Element) -> list[tuple[ET.Element, Label]]:
@@ -177,6 +213,21 @@ def _append(root: ET.Element, one: Label) -> None:
     root.append(ET.fromstring("\n".join(lines).strip()))
 
 
+def _alter(root: ET.Element, entry: ET.Element, old: Label, new: Label, change: Change) -> None:
+    """Bring an element to the new object, and keep what it loses with its box."""
+    before, [removed] = copy.deepcopy(entry), _removed(root, [(entry, old)])
+    _change(entry, old, new)
+    if old.box == new.box:
+        return
+    for tag, shape in SHAPES.items():
+        if before.find(tag) is not None:
+            change.loses(shape, old)
+    again = copy.deepcopy(entry)
+    _change(again, new, old)
+    if ET.tostring(again) != ET.tostring(before):
+        change.removed.append(replace(removed, content=(before, removed.content[1])))
+
+
 def _change(entry: ET.Element, old: Label | None, new: Label) -> None:
     """Bring an element to the new object; only what differs is touched."""
     fresh = ET.fromstring("\n".join(object_lines(new.name, list(new.box), new.difficult)).strip())
@@ -186,8 +237,8 @@ def _change(entry: ET.Element, old: Label | None, new: Label) -> None:
     if old.difficult != new.difficult:
         _replace(entry, fresh, "difficult")
     if old.box != new.box:
-        for turned in entry.findall("robndbox"):
-            entry.remove(turned)
+        for shape in [one for tag in SHAPES for one in entry.findall(tag)]:
+            entry.remove(shape)
         corners = entry.find("bndbox")
         if corners is None:
             _replace(entry, fresh, "bndbox")

@@ -3,25 +3,24 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
-from sppdet.datasets.files import read_bytes, read_text
+from sppdet.datasets.files import Tree, read_bytes, read_text
 from sppdet.datasets.writers.common import check_names
 from sppdet.datasets.writers.yolo import ALLOWED, line
-from sppdet.datasets.yolo import key_points
-from sppdet.datasets.yolo_labels import LINE, object_of_line
-from sppdet.datasets.yolo_names import YAML, Names, read_names
+from sppdet.datasets.yolo import key_points, label_files
+from sppdet.datasets.yolo_labels import LINE, is_pose, object_of_line
+from sppdet.datasets.yolo_names import read_names
 from sppdet.errors import SppdetError
 from sppdet.runtime.files import write_text
 from sppdet.serving.labels.base import Label, Size
 from sppdet.serving.labels.per_image import FilePerImage, check_readable, inside
 from sppdet.serving.labels.places import Places
 from sppdet.serving.labels.removed import Change, Place, Removed
+from sppdet.serving.labels.yolo_classes import longer, renamed, shorter
 
 
 class YoloLabels(FilePerImage):
     """See :class:`sppdet.serving.labels.base.LabelFiles`. Lines of objects that do not change stay
-    as they are, with their polygons and confidences."""
+    as they are, with their polygons; a changed box keeps its confidence."""
 
     format = "yolo"
     says_difficult = False
@@ -52,17 +51,41 @@ class YoloLabels(FilePerImage):
     def add_class(self, name: str) -> None:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""
         self._names = read_names(self._file)  # another program may have added some
-        if name in self._names.classes:
-            return
-        check_names([name], ALLOWED, "YAML")
-        if self._file.suffix.casefold() in YAML:
-            write_text(self._file, _longer_yaml(self._names, name))
-        else:
-            if name.strip() != name or "\n" in name or "\r" in name:
-                raise SppdetError(f"the class {name!r} cannot be a line of {self._file.name}")
-            text = check_readable(self._file, read_bytes(self._file))
-            write_text(self._file, text.rstrip("\r\n") + f"\n{name}\n")
+        if name not in self._names.classes:
+            check_names([name], ALLOWED, "YAML")
+            self._write(longer(self._names, name))
+
+    def remove_class(self, name: str) -> None:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`: the last class only, since the others
+        would get other numbers."""
         self._names = read_names(self._file)
+        number = self._number(name)
+        if number != max(self._names.by_number) or number == 0:
+            raise SppdetError(
+                f"{name}: YOLO labels number the classes, so that only the last one can be taken "
+                "out; rename it"
+            )
+        self._write(shorter(self._names))
+
+    def rename_class(self, old: str, new: str) -> None:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        self._names = read_names(self._file)
+        check_names([new], ALLOWED, "YAML")
+        self._write(renamed(self._names, self._number(old), new))
+
+    def _write(self, text: str) -> None:
+        write_text(self._file, text)
+        self._names, self._read = read_names(self._file), read_bytes(self._file)
+
+    def objects_of(self, name: str) -> int:
+        """See :class:`sppdet.serving.labels.base.LabelFiles`."""
+        self.refresh()
+        numbers = {f"{k}" for k, known in self._names.by_number.items() if known == name}
+        found = 0
+        for path in self.written():
+            lines = read_text(path).splitlines()
+            found += sum(one.split(maxsplit=1)[0] in numbers for one in lines if one.strip())
+        return found
 
     def counts(self) -> dict[Path, int]:
         """See :class:`sppdet.serving.labels.base.LabelFiles`."""
@@ -74,6 +97,10 @@ class YoloLabels(FilePerImage):
             except SppdetError:  # opening the photograph says so
                 continue
         return found
+
+    def label_files(self, tree: Tree) -> list[Path]:
+        """See :class:`FilePerImage`."""
+        return label_files(tree)
 
     def objects_in(self, path: Path, content: bytes, size: Size) -> list[Label]:
         """See :class:`FilePerImage`."""
@@ -103,8 +130,11 @@ class YoloLabels(FilePerImage):
             if place is None:
                 lines.append(old + own_end)  # an empty line, or one that cannot be read
             elif place in found:
-                new = objects[found.index(place)]
-                lines.append(self._changed(old, known[place][1], new, size) + own_end)
+                one, new = known[place][1], objects[found.index(place)]
+                lines.append(self._changed(old, one, new, size) + own_end)
+                if self._loses(old, one, new, size, change):
+                    there = Place.at(number, names)
+                    change.removed.append(Removed(one, old + own_end, there))
             else:
                 there = Place.at(number, names)
                 change.removed.append(Removed(known[place][1], old + own_end, there))
@@ -138,10 +168,28 @@ class YoloLabels(FilePerImage):
 
     def _changed(self, text: str, old: Label, new: Label, size: Size) -> str:
         if old.box != new.box:
-            return self._line(new, size)
+            _, confidence = self._beside_the_box(text)
+            return " ".join([self._line(new, size), *confidence])
         if old.name != new.name:
             return " ".join([str(self._number(new.name)), *text.split()[1:]])
         return text
+
+    def _loses(self, text: str, old: Label, new: Label, size: Size, change: Change) -> bool:
+        """Whether a line whose box changes says something that the box does not say again."""
+        if old.box == new.box:
+            return False
+        shape, _ = self._beside_the_box(text)
+        if shape:
+            change.loses(shape, old)
+        return self._changed(self._changed(text, old, new, size), new, old, size) != text
+
+    def _beside_the_box(self, text: str) -> tuple[str, list[str]]:
+        """The shape in a line, or "", and its confidence, which is at the end if there is one."""
+        words = text.split()[1:]
+        points = key_points(self._names.setup)
+        if len(words) > 5 and is_pose([float(word) for word in words], points):
+            return "key points", []
+        return "polygon" if len(words) > 5 else "", words[len(words) - len(words) % 2 :]
 
     def _numbered(self, text: str, name: str) -> str:
         """A line that was removed, with the number that its class has now."""
@@ -158,56 +206,3 @@ class YoloLabels(FilePerImage):
             if known == name:
                 return number
         raise SppdetError(f"{self._file}: does not name the class {name}; add it first")
-
-
-def _longer_yaml(names: Names, name: str) -> str:
-    """The YAML text with one more class; comments and everything else stay where they can."""
-    text = check_readable(names.file, read_bytes(names.file))
-    number = max(names.by_number) + 1
-    wanted = {**names.by_number, number: name}
-    plan = _edited(text, names, number, name)
-    if plan is not None and _names_in(plan) == wanted:
-        return plan
-    content = yaml.safe_load(text)
-    content["names"] = wanted
-    if "nc" in content:
-        content["nc"] = number + 1
-    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
-
-
-def _edited(text: str, names: Names, number: int, name: str) -> str | None:
-    """The text with the class written behind the last one; None for other layouts than a list or a
-    dictionary of numbers."""
-    root = yaml.compose(text, yaml.SafeLoader)
-    entries = {key.value: value for key, value in root.value} if root is not None else {}
-    node = entries.get("names")
-    if not isinstance(node, yaml.MappingNode | yaml.SequenceNode) or not node.value:
-        return None
-    quoted = yaml.safe_dump(name, allow_unicode=True, width=10**6).splitlines()[0]
-    keyed = f"{number}: {quoted}" if isinstance(node, yaml.MappingNode) else quoted
-    last = node.value[-1]
-    first_mark = (last[0] if isinstance(last, tuple) else last).start_mark
-    end = (last[1] if isinstance(last, tuple) else last).end_mark.index
-    if node.flow_style:
-        plan = f"{text[:end]}, {keyed}{text[end:]}"
-    else:
-        begin = text.rfind("\n", 0, first_mark.index) + 1
-        lead = text[begin : first_mark.index]
-        newline = text.find("\n", end)
-        newline = len(text) if newline < 0 else newline
-        plan = f"{text[:newline]}\n{lead}{keyed}{text[newline:]}"
-    count = entries.get("nc")
-    if count is not None:
-        shift = len(plan) - len(text) if count.start_mark.index > end else 0
-        start, stop = count.start_mark.index + shift, count.end_mark.index + shift
-        plan = f"{plan[:start]}{number + 1}{plan[stop:]}"
-    return plan
-
-
-def _names_in(text: str) -> dict[int, str] | None:
-    try:
-        found = yaml.load(text, yaml.BaseLoader)["names"]
-        pairs = enumerate(found) if isinstance(found, list) else found.items()
-        return {int(key): value for key, value in pairs if value}
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
-        return None

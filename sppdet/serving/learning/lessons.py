@@ -1,6 +1,6 @@
 """What a photograph teaches: its examples, chosen once, from its prepared maps."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,10 @@ class Lesson:
             "annotated": self.annotated,
             "rejected": self.rejected,
         }
+
+    def of(self, classes: Collection[str]) -> bool:
+        """Whether all of its objects are of these classes."""
+        return all(name in classes for name, _, _ in self.objects)
 
     def annotations(self, classes: Sequence[str]) -> Annotations:
         """The objects as training wants them."""

@@ -88,6 +88,7 @@ class Process:
                 lessons[int(index)] = Lesson.from_json(content)
         if self._learner is None or list(self._learner.classes) != classes:
             known = self._learner.lessons if self._learner is not None else {}
+            known = {k: one for k, one in known.items() if one.of(classes)}  # others follow
             lessons = {**known, **lessons}
             self._learner, self._steps = Learner(self._photos, classes), None
         self._learner.change(lessons)

@@ -47,6 +47,8 @@ export async function pictureOf(id) {
 }
 export const save = (id, content) => request("PUT", `/api/photos/${id}`, content);
 export const addClass = (name) => request("POST", "/api/classes", { name });
+export const renameClass = (name, to) => request("PATCH", "/api/classes", { name, to });
+export const removeClass = (name) => request("DELETE", "/api/classes", { name });
 export const next = (id, order) =>
   request("GET", `/api/next?after=${id}&order=${encodeURIComponent(order)}`);
 export const status = () => request("GET", "/api/status");

@@ -1,7 +1,7 @@
 // Draws the photograph and its boxes on the stage.
 
 import { HANDLES, handlePoint } from "./boxes.js";
-import { colourOf } from "./colours.js";
+import { colourOf, textOn } from "./colours.js";
 
 export const HANDLE = 9; // side of a handle, in screen pixels
 
@@ -60,7 +60,7 @@ export class Stage {
     state.open.forEach((one) => {
       const colour = colourOf(state.classes, one.label);
       this.#outline(one.box, colour, 2, [7, 5]);
-      this.#tag(one.box, `${one.label} ${Math.round(100 * one.score)} %`, colour, 0.75);
+      this.#tag(one.box, `${one.label} ${Math.round(100 * one.score)} %`, colour);
     });
   }
 
@@ -71,7 +71,7 @@ export class Stage {
       if (chosen && state.draft) return;
       const colour = colourOf(state.classes, object.label);
       this.#outline(object.box, colour, chosen ? 4 : 2.5);
-      this.#tag(object.box, object.label + (object.difficult ? " (difficult)" : ""), colour, 1);
+      this.#tag(object.box, object.label + (object.difficult ? " (difficult)" : ""), colour);
       if (chosen) this.#handles(object.box, colour);
     });
   }
@@ -104,17 +104,15 @@ export class Stage {
     context.setLineDash([]);
   }
 
-  #tag(box, text, colour, opacity) {
+  #tag(box, text, colour) {
     const { context } = this;
     const [x, y] = this.view.toStage(box);
     context.font = "600 12px system-ui, sans-serif";
     const width = context.measureText(text).width + 10;
     const top = Math.max(0, y - 18);
-    context.globalAlpha = opacity;
     context.fillStyle = colour;
     context.fillRect(x - 1, top, width, 17);
-    context.globalAlpha = 1;
-    context.fillStyle = "#ffffff";
+    context.fillStyle = textOn(colour);
     context.fillText(text, x + 4, top + 12.5);
   }
 

@@ -1,6 +1,6 @@
 // Drop images, see what the detector finds: the dialog "Try", and the page of `sppdet serve`.
 
-import { colourOf } from "./colours.js";
+import { colourOf, textOn } from "./colours.js";
 import { count, element } from "./elements.js";
 
 /** Fill a place with a drop zone. `detect(file)` gives {width, height, detections, seconds}. */
@@ -51,12 +51,13 @@ async function picture(file, { width, height, detections, seconds }) {
   for (const { label, score, box } of [...detections].reverse()) {
     const [x1, y1, x2, y2] = box.map((value) => value * scale);
     const text = `${label} ${score.toFixed(2)}`;
-    context.strokeStyle = context.fillStyle = colourOf(classes, label);
+    const colour = colourOf(classes, label);
+    context.strokeStyle = context.fillStyle = colour;
     context.lineWidth = 3;
     context.strokeRect(x1, y1, x2 - x1, y2 - y1);
     const top = Math.max(0, y1 - 19);
     context.fillRect(x1 - 1.5, top, context.measureText(text).width + 10, 19);
-    context.fillStyle = "#ffffff";
+    context.fillStyle = textOn(colour);
     context.fillText(text, x1 + 4, top + 14);
   }
   const list = detections.map(({ label, score, box }) =>

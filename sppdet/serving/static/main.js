@@ -2,8 +2,9 @@
 
 import * as api from "./api.js";
 import { Stage } from "./canvas.js";
+import { ClassDialog } from "./classes.js";
 import { commandGroups } from "./commands.js";
-import { byId } from "./elements.js";
+import { byId, count } from "./elements.js";
 import { helpLists, listenToKeys } from "./keys.js";
 import { Panels } from "./panels.js";
 import { Photos } from "./photos.js";
@@ -22,14 +23,26 @@ const view = new View();
 const stage = new Stage(byId("stage"), state, view);
 const pointer = new Pointer(stage, state);
 const panels = new Panels(state);
-const saver = new Saver(api.save, showSaving, settle);
+const saver = new Saver(put, showSaving, settle);
 const photos = new Photos(state, saver);
 const strip = new Strip(state, (id) => photos.open(id));
 new Side(state, addClass);
+new ClassDialog(state, saver, () => photos.forget());
 
 function showSaving(kind, message) {
   byId("save").dataset.state = kind;
   byId("save").textContent = byId("save").title = message;
+}
+
+/** Save labels, and say what their files lose with the box that was there before. */
+async function put(id, content) {
+  const answer = await api.save(id, content);
+  if (answer.lost.length > 0) {
+    const name = state.photos.find((photo) => photo.id === id)?.name;
+    state.say(`${name}: its file loses ${answer.lost.join(" and ")}, drawn for the box as it was. `
+      + "Undo brings it back.");
+  }
+  return answer;
 }
 
 /** Two versions of the labels: ask, and show the one that stays. */
@@ -76,6 +89,19 @@ addEventListener("beforeunload", (event) => {
   if (!saver.idle) event.preventDefault();
 });
 
+/** Photographs came into the folder or left it: list them again, and say so. */
+async function relist() {
+  const folder = await api.folder();
+  const before = new Set(state.photos.map(({ id }) => id));
+  const come = folder.photos.filter(({ id }) => !before.has(id)).length;
+  const gone = state.photos.length + come - folder.photos.length;
+  Object.assign(state, { folder, photos: folder.photos, classes: folder.classes });
+  strip.fill();
+  const parts = [come && `${count(come, "new photograph")} in the folder`, gone && `${gone} gone`];
+  state.say(`${parts.filter(Boolean).join(", ")}.`);
+  state.changed();
+}
+
 /** Ask for the state of the detector; take its suggestions when it is a new one. */
 async function poll() {
   try {
@@ -86,6 +112,7 @@ async function poll() {
       state.changed();
     }
     if (isNew) await photos.refresh();
+    if (state.photos.length > 0 && status.version !== state.folder.version) await relist();
   } catch (error) {
     gone ||= [0, 401, 403].includes(error.status);
     if (gone && saver.idle) showSaving("failed", error.message);

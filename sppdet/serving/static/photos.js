@@ -41,6 +41,13 @@ export class Photos {
     return history;
   }
 
+  /** Read the labels again, without the steps for undo, after something changed in all of them. */
+  async forget() {
+    this.#histories.clear();
+    if (this.state.photo) await this.open(this.state.photo.id);
+    this.state.changed();
+  }
+
   /** Replace the labels of a photograph by others, as a step that undo can take back. */
   replace(id, { objects, background, rejected = [] }) {
     const history = this.#histories.get(id);
@@ -62,6 +69,7 @@ export class Photos {
     if (signal.aborted || state.photo.id !== id) return;
     state.proposals = proposals.boxes;
     state.scores = proposals.scores || null;
+    state.note = proposals.note || "";
     state.suggestions = suggestions.boxes;
     state.generation = suggestions.generation;
     state.refresh();
@@ -93,8 +101,10 @@ export class Photos {
   async previous() {
     const { state } = this;
     if (!state.photo) return;
-    const id = this.#visited.pop() ?? Math.max(0, state.photo.id - 1);
-    if (id !== state.photo.id) await this.open(id, false);
+    const place = (wanted) => state.photos.findIndex(({ id }) => id === wanted);
+    this.#visited = this.#visited.filter((id) => place(id) >= 0); // the others left the folder
+    const id = this.#visited.pop() ?? state.photos[Math.max(0, place(state.photo.id) - 1)]?.id;
+    if (id !== undefined && id !== state.photo.id) await this.open(id, false);
   }
 }
 

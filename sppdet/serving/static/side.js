@@ -111,7 +111,7 @@ export class Side {
 function hint(state) {
   if (state.message) return state.message;
   const { lit, choices, choice, label, open } = state;
-  if (!lit) return open.length ? `${count(open.length, "suggestion")}: Enter accepts all` : "";
+  if (!lit) return open.length ? `${count(open.length, "suggestion")}: Enter accepts all` : state.note;
   const size = `${Math.round(lit.box[2] - lit.box[0])} × ${Math.round(lit.box[3] - lit.box[1])}`;
   const what = {
     object: () => `${state.labels.objects[lit.index].label}, a click selects it`,

@@ -16,6 +16,7 @@ export class State extends EventTarget {
   history = null; // of {objects, background, rejected}
   proposals = [];
   scores = null;
+  note = ""; // why there are no proposals
   suggestions = [];
   generation = 0; // of the detector that made the suggestions
   selected = null; // index of an object
@@ -67,7 +68,7 @@ export class State extends EventTarget {
 
   /** Show another photograph; its proposals and suggestions follow. */
   show(photo, image, history) {
-    Object.assign(this, { photo, image, history, proposals: [], scores: null, suggestions: [] });
+    Object.assign(this, { photo, image, history, proposals: [], scores: null, note: "", suggestions: [] });
     Object.assign(this, { selected: null, point: null, byKeyboard: false, choices: [], choice: 0 });
     Object.assign(this, { draft: null, pending: null, message: "" });
     this.changed();

@@ -19,7 +19,14 @@ export class Strip {
 
   /** Make a button for each photograph. Pictures are loaded when they come into sight. */
   fill() {
+    const known = this.#buttons;
+    this.#buttons = new Map();
     const buttons = this.state.photos.map((photo) => {
+      if (known.has(photo.id)) {
+        this.#buttons.set(photo.id, known.get(photo.id));
+        this.#describe(photo);
+        return known.get(photo.id);
+      }
       const picture = element("img", { loading: "lazy", alt: "", src: thumbnailAddress(photo.id) });
       const button = element("button", { type: "button", className: "thumb", title: photo.name },
         picture, element("span", { className: "words" }));

@@ -1,7 +1,7 @@
 // Why a box has its score: its window on the map, the parts of its bins, the nearest examples.
 
 import { imageAddress } from "./api.js";
-import { element } from "./elements.js";
+import { count, element } from "./elements.js";
 
 const WIDE = 240; // the photograph, in pixels
 const SIDE = 150; // of a level
@@ -29,7 +29,7 @@ export async function explanation(image, size, object, why) {
 }
 
 const nearest = ({ label, compared }) =>
-  `The nearest of ${compared} labelled objects: of ${label}, then of other classes`;
+  `The nearest of ${count(compared, "labelled object")}: of ${label}, then of other classes`;
 
 /** A number with its sign; what rounds to zero has none. */
 export function signed(value, digits = 2) {

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sppdet import boxes as python
+from sppdet.drawing import contrast
 
 Run = Callable[..., Any]
 SIZE = (640, 480)
@@ -278,3 +279,17 @@ def test_zoom_keeps_the_point_and_the_way_back_is_exact(modules: Run) -> None:
     assert (top, lower) == (16, 484)
     assert left == pytest.approx(1000 - right)
     np.testing.assert_allclose(found["before"], found["after"], atol=1e-9)
+
+
+def test_every_caption_can_be_read(modules: Run) -> None:
+    """At a contrast of 4.5 (WCAG 2.1), on the colours of all classes and on any other."""
+    script = """const { colourOf, textOn } = await load("colours.js");
+        const names = Array.from({ length: 30 }, (_, place) => String(place));
+        const colours = names.map((name) => colourOf(names, name));
+        return [...colours, ...given[0]].map((ground) => [ground, textOn(ground)]);"""
+    random = np.random.default_rng(0)
+    others = [f"#{value:06x}" for value in random.integers(0, 1 << 24, 200).tolist()]
+    found = modules(script, [*others, "#ffee58"])
+    assert len(found) > len(others) + 5
+    assert min(contrast(ground, text) for ground, text in found) >= 4.5
+    assert found[-1] == ["#ffee58", "#000000"]
