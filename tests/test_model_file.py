@@ -354,7 +354,7 @@ class OwnFeatures(SppRegionFeatures):
     ("changes", "reason"),
     [
         ({"classes": ("cat", "cat")}, "same name"),
-        ({"classes": ("cat",)}, "1 class names for 2"),
+        ({"classes": ("cat",)}, "names of classes: 1, scores: 2"),
         (
             {"extractor": OwnFeatures(build_trunk("small", None), SppSettings((128,)))},
             "'own' is unknown",
