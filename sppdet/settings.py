@@ -227,6 +227,7 @@ class TrainSettings:
         store_bytes: disk space, on a GPU its memory, for prepared images while training runs.
         calibration_images: images of the third pass.
         one_class: whether an object may be found as one class only; None lets the folds decide.
+        lower_groups: whether the selection's ``group_penalty`` is used; None lets the folds decide.
         box_regression: whether to train it.
         mirror: also learn from each image flipped left to right (Fast R-CNN paper, section 2.3).
         keep_examples: whether the detector keeps some examples, which :mod:`sppdet.explaining`
@@ -241,6 +242,7 @@ class TrainSettings:
     store_bytes: int = 8 << 30
     calibration_images: int = 240
     one_class: bool | None = None
+    lower_groups: bool | None = None
     box_regression: bool = True
     mirror: bool = True
     keep_examples: bool = False

@@ -57,13 +57,9 @@ def regression(preset: str | None, method: str) -> RegressionSettings:
     return RegressionSettings(minimum_iou, ridge, ALL)
 
 
-def selection(preset: str | None, box_voting: bool, lower_groups: bool) -> SelectionSettings:
+def selection(preset: str | None, box_voting: bool) -> SelectionSettings:
     """From scored boxes to detections: with ``paper`` all boxes of a class are candidates."""
-    chosen = SelectionSettings()
-    if not box_voting:
-        chosen = replace(chosen, voter_iou=1.0)
-    if not lower_groups:
-        chosen = replace(chosen, group_penalty=0.0)
+    chosen = SelectionSettings() if box_voting else SelectionSettings(voter_iou=1)
     return chosen if preset is None else replace(chosen, max_candidates=PAPER["boxes"])
 
 
@@ -77,7 +73,7 @@ def lines(context: typer.Context, method: str) -> list[str]:
     if method == "rcnn":
         shown.append(f"--crop {context.params['crop']}")
     mined, moved = mining("paper", 1.0), regression("paper", method)
-    candidates = selection("paper", box_voting=False, lower_groups=False).max_candidates
+    candidates = selection("paper", box_voting=False).max_candidates
     return [
         f"preset paper: {', '.join(shown)}",
         f"preset paper: SVMs trained again after {mined.retrain_after:,} hard negatives, as many "

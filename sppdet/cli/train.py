@@ -124,7 +124,7 @@ def train(
     box_voting: Annotated[
         bool, typer.Option(help="Average the boxes that overlap a detection.")
     ] = True,
-    lower_groups: LowerGroups = True,
+    lower_groups: LowerGroups = None,
     one_class_per_object: OneClass = None,
     mirror: Annotated[bool, typer.Option(help="Learn from mirrored images too.")] = True,
     positive_iou: PositiveIou = MiningSettings.positive_iou,
@@ -257,7 +257,7 @@ def train(
         detector=DetectorSettings(
             proposals=proposals or (fitted.proposals if fitted else "fast"),
             max_boxes=boxes or (fitted.max_boxes if fitted else 2000),
-            selection=selection(preset, box_voting, lower_groups),
+            selection=selection(preset, box_voting),
         ),
         seed=seed,
         workers=at_once,
@@ -265,6 +265,7 @@ def train(
         box_regression=box_regression,
         mirror=mirror,
         one_class=one_class_per_object,
+        lower_groups=lower_groups,
         keep_examples=keep_examples,
     )
     console.print(

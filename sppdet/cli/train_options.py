@@ -32,7 +32,11 @@ OneClass = Annotated[
     ),
 ]
 LowerGroups = Annotated[
-    bool, typer.Option(help="Lower the scores of boxes that hold several objects of a class.")
+    bool | None,
+    typer.Option(
+        help="Lower the scores of boxes that hold several objects of a class. Default: what is "
+        "better on folds of the images."
+    ),
 ]
 PositiveIou = Annotated[
     float,

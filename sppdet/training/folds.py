@@ -31,7 +31,7 @@ FEW = 20
 class Decided:
     """Attributes:
     scorer: with calibrated probabilities.
-    selection: with or without suppression across classes.
+    selection: with or without lower scores of groups and suppression across classes.
     thresholds: one per class.
     result: the figures of the folds.
     """
@@ -49,21 +49,32 @@ def decide(
     classes: tuple[str, ...],
     settings: TrainSettings,
 ) -> Decided:
-    """Calibrate the scorer, choose the thresholds, and whether an object has one class only.
+    """Calibrate the scorer, choose the thresholds, and how detections are selected.
 
+    The scores of boxes that hold several objects go down where that does not lower the mean area
+    AP, if ``settings.lower_groups`` does not decide it.
     Suppression across classes is chosen where it raises the mean of the classes' best F1. With
     ``settings.one_class``, or a ``one_class_iou`` below 1 in the selection, it is used in any case.
     """
     given = settings.detector.selection
     asked = settings.one_class or (settings.one_class is None and given.one_class_iou < 1)
     plain = replace(given, one_class_iou=1.0)
+    if settings.lower_groups is False:
+        plain = replace(plain, group_penalty=0.0)
     found = select_unseen(seen, scorer, plain)
     result = evaluate_unseen(seen, found, classes)
+    if settings.lower_groups is None and plain.group_penalty > 0:
+        level = replace(plain, group_penalty=0.0)
+        others = select_unseen(seen, scorer, level)
+        without = evaluate_unseen(seen, others, classes)
+        if (without.map_area or 0) > (result.map_area or 0):
+            plain, found, result = level, others, without
     scorer = heads.calibrate(scorer, judged(result))
     choice = Decided(scorer, plain, _thresholds(result, scorer), result)
     if settings.one_class is False or len(classes) < 2:
         return choice
-    strict = given if given.one_class_iou < 1 else replace(plain, one_class_iou=ONE_CLASS_IOU)
+    most = given.one_class_iou if given.one_class_iou < 1 else ONE_CLASS_IOU
+    strict = replace(plain, one_class_iou=most)
     found = [one_class_per_object(one, scorer, strict.one_class_iou) for one in found]
     result = evaluate_unseen(seen, found, classes)
     other = Decided(scorer, strict, _thresholds(result, scorer), result)

@@ -231,6 +231,7 @@ def test_the_preset_of_the_papers(
     assert (settings["regression"]["minimum_iou"], settings["regression"]["ridge"]) == wanted
     assert detector.settings.selection.voter_iou == 1
     assert detector.settings.selection.group_penalty == 0
+    assert settings["lower_groups"] is False
     assert detector.settings.selection.max_candidates == 2000
     assert detector.settings.max_boxes == 100
     if method == "spp":

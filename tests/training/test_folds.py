@@ -81,6 +81,39 @@ def test_one_class_per_object(
     assert (shown < everything) == (expected < 1 and both > 0)
 
 
+def holding(objects: str) -> list[Unseen]:
+    """Images in which a box holds two others; the objects are those two, or the one around them."""
+    boxes = np.array([[0, 0, 40, 20], [0, 0, 18, 20], [22, 0, 40, 20]], np.float32)
+    labels, rows = np.zeros(3, np.int64), np.arange(3)
+    seen = []
+    for number in range(12):
+        scores = np.array([0.9, 0.8, 0.7], np.float32) - number / 100
+        truths = boxes[1:] if objects == "held" else boxes[:1]
+        found = Scored(boxes, labels, scores, rows)
+        seen.append(Unseen(found, annotations(truths, labels[: len(truths)])))
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("asked", "objects", "expected"),
+    [
+        (None, "held", 2.0),
+        (None, "around", 0.0),
+        (True, "around", 2.0),
+        (False, "held", 0.0),
+    ],
+    ids=["the folds prefer it", "the folds lose by it", "asked for", "refused"],
+)
+def test_lower_scores_of_groups(
+    scorer: LinearScorer, asked: bool | None, objects: str, expected: float
+) -> None:
+    settings = TrainSettings(lower_groups=asked)
+    decided = decide(holding(objects), LinearSvms(), scorer, NAMES, settings)
+    assert decided.selection.group_penalty == expected
+    best = asked is None
+    assert (decided.result.classes[0].ap_area > 0.9) == best
+
+
 @pytest.mark.parametrize(("asked", "expected"), [(None, 0.4), (True, 0.4), (False, 1.0)])
 def test_an_overlap_that_is_given_is_kept(
     scorer: LinearScorer, asked: bool | None, expected: float
