@@ -35,7 +35,8 @@ def test_every_variant_changes_one_choice(load_script: Callable[[str], ModuleTyp
     assert ablations.VARIANTS[0].choice == "baseline"
     for variant in ablations.VARIANTS[1:]:
         extractor = ablations.extractor_of(variant, trunk)
-        changes = [variant.method != "spp", variant.heads != "svm", *variant.training]
+        changes: list[object] = [variant.method != "spp", variant.heads != "svm"]
+        changes += [*variant.training, *variant.selection]
         if variant.method != "rcnn":
             seen = asdict(extractor.settings)
             changes += [name for name in base if seen[name] != base[name]]
