@@ -33,7 +33,7 @@ TrainingWorkers = Annotated[
     typer.Option(
         min=1,
         help="Images that are worked on at the same time. Default: one per core. With --engine ray "
-        "this is the number of workers, by default as many as the cluster has room for.",
+        "this is the number of workers. Default: as many as fit into the cluster.",
     ),
 ]
 
