@@ -39,8 +39,8 @@ KINDS = ("float32", "float16", "bfloat16")
 PARTS = {
     "pooling": 40,
     "features": 60,
-    "stream": 70,
-    "training": 80,
+    "stream": 85,
+    "training": 90,
     "classification": 60,
     "tests": 120,
     "accuracy": 180,
@@ -159,7 +159,8 @@ def run_part(arguments: argparse.Namespace) -> int:
         pooling = importlib.import_module("gpu.pooling")
         pooling.compile_kernels(device, getattr(torch, arguments.part.removeprefix("kernels:")))
         return 0
-    faulthandler.dump_traceback_later(max(arguments.seconds - 2, 1))  # it says what takes so long
+    # What takes so long, before the process is stopped; its imports took some of the time.
+    faulthandler.dump_traceback_later(max(arguments.seconds - 10, 1))
     found: dict[str, Any] = {}
     done = threading.Event()
     writer = threading.Thread(target=write_often, args=(arguments.output, found, done))

@@ -7,6 +7,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from sppdet.device.canvas import Step, Steps, Strips, cells
+from sppdet.device.depthwise import Depthwise
 from sppdet.device.layers import Pointwise, Single
 from sppdet.trunks.geometry import (
     POINTWISE_LAYERS,
@@ -52,7 +53,7 @@ class _Tracer(Tracer):
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
         leaf: bool = super().is_leaf_module(module, qualified_name)
-        return leaf or isinstance(module, Doubled | Pointwise | Single)
+        return leaf or isinstance(module, Depthwise | Doubled | Pointwise | Single)
 
 
 def with_clearing(
@@ -135,6 +136,8 @@ def _layer_rule(layer: nn.Module, name: str) -> tuple[Step | None, float | None]
         return None, None
     if isinstance(layer, Single) and isinstance(layer.layer, POINTWISE_LAYERS):
         return None, None
+    if isinstance(layer, Depthwise):
+        return Step(layer.kernel, layer.stride, layer.near, layer.far), 0.0
     if isinstance(layer, Doubled):  # it looks back only
         return Step(times=2), None
     if isinstance(layer, nn.ZeroPad2d):

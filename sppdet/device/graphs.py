@@ -4,9 +4,12 @@ import gc
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+Output = TypeVar("Output")
 
 MOST_GRAPHS = 64
 """Graphs that are kept: about 40 for images at one scale, whose sides are rounded
@@ -26,7 +29,7 @@ class _Captured:
 
     graph: torch.cuda.CUDAGraph
     buffer: Tensor
-    output: Tensor
+    output: Any
     used: int
 
 
@@ -60,7 +63,7 @@ class Graphs:
     def __len__(self) -> int:
         return len(self._graphs)
 
-    def call(self, key: Hashable, function: Callable[[Tensor], Tensor], host: Tensor) -> Tensor:
+    def call(self, key: Hashable, function: Callable[[Tensor], Output], host: Tensor) -> Output:
         """``function`` of a copy of ``host`` on the device.
 
         It is called eagerly for a new key, captured when the key comes again, and replayed from
@@ -89,7 +92,8 @@ class Graphs:
             self._graphs.move_to_end(key)
             found.used = self._calls
             found.graph.replay()
-            return found.output
+            output: Output = found.output
+            return output
 
     def _buffer(self, length: int) -> Tensor:
         """A buffer of at least this length: all calls of about this length use the same one."""
@@ -111,7 +115,7 @@ class Graphs:
         return True
 
     def _capture(
-        self, key: Hashable, function: Callable[[Tensor], Tensor], buffer: Tensor
+        self, key: Hashable, function: Callable[[Tensor], Any], buffer: Tensor
     ) -> _Captured | None:
         """A graph of the call; None where the function cannot be captured."""
         # torch.cuda.graph() would wait for the device and give back all free memory first.

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from sppdet.device.depthwise import Depthwise
+
 SEQUENCE = nn.Sequential.forward
 """The forward of a module that calls its layers one after the other."""
 
@@ -63,7 +65,7 @@ def use_products(network: nn.Module) -> None:
     What follows is known in a Sequential, and in SqueezeNet's Fire modules by its name.
     """
     for module in list(network.modules()):
-        children = dict(module.named_children())
+        children = _children(module)
         following = dict(pairwise(children)) if type(module).forward is SEQUENCE else {}
         if type(module).__name__ == "Fire":
             following = {name: f"{name}_activation" for name in children}
@@ -86,6 +88,51 @@ def _is_pointwise(layer: nn.Conv2d) -> bool:
     )
 
 
+def use_depthwise(network: nn.Module) -> None:
+    """Replace, in place, depthwise convolutions by :class:`Depthwise`, with the layer of zeros
+    before and the ReLU or ReLU6 behind each where they stand next to it in a Sequential."""
+    for module in list(network.modules()):
+        children = _children(module)
+        neighbours = list(pairwise(children)) if type(module).forward is SEQUENCE else []
+        before = {second: first for first, second in neighbours}
+        behind = dict(neighbours)
+        for name, layer in children.items():
+            if not isinstance(layer, nn.Conv2d) or not _is_depthwise(layer):
+                continue
+            near = far = int(layer.padding[0])
+            limits = -torch.inf, torch.inf
+            pad, end = children.get(before.get(name, "")), children.get(behind.get(name, ""))
+            if isinstance(pad, nn.ZeroPad2d) and _is_even(pad):
+                near, far = near + int(pad.padding[0]), far + int(pad.padding[1])
+                setattr(module, before[name], nn.Identity())
+            if type(end) in (nn.ReLU, nn.ReLU6):
+                limits = 0.0, 6.0 if type(end) is nn.ReLU6 else torch.inf
+                setattr(module, behind[name], nn.Identity())
+            setattr(module, name, Depthwise(layer, near, far, limits))
+
+
+def _is_depthwise(layer: nn.Conv2d) -> bool:
+    return (
+        type(layer) is nn.Conv2d
+        and layer.groups == layer.in_channels == layer.out_channels > 1
+        and layer.padding_mode == "zeros"
+        and not isinstance(layer.padding, str)
+        and layer.dilation == (1, 1)
+        and all(len(set(pair)) == 1 for pair in (layer.kernel_size, layer.stride, layer.padding))
+    )
+
+
+def _is_even(pad: nn.ZeroPad2d) -> bool:
+    """Whether it adds as much to the rows as to the columns, and cuts off nothing."""
+    left, right, top, bottom = pad.padding
+    return left == top >= 0 and right == bottom >= 0
+
+
+def _children(module: nn.Module) -> dict[str, nn.Module]:
+    """By their names, in their order, one that appears twice too."""
+    return {name: one for name, one in module._modules.items() if one is not None}
+
+
 class Single(nn.Module):
     """A layer whose steps need the range of single precision, in a network of another precision."""
 
@@ -103,6 +150,7 @@ def converted(network: nn.Module, kind: torch.dtype) -> nn.Module:
     network = copy.deepcopy(network).eval()
     fold_batch_norms(network)
     use_products(network)
+    use_depthwise(network)
     network = network.to(dtype=kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if kind != torch.float32:
         for module in list(network.modules()):
