@@ -7,8 +7,9 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from sppdet.device.canvas import Step, Steps, Strips, cells
-from sppdet.device.depthwise import Depthwise
-from sppdet.device.layers import Pointwise, Single
+from sppdet.device.direct import Direct
+from sppdet.device.layers import Single
+from sppdet.device.pointwise import Pointwise
 from sppdet.trunks.geometry import (
     POINTWISE_LAYERS,
     POINTWISE_METHODS,
@@ -53,7 +54,7 @@ class _Tracer(Tracer):
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
         leaf: bool = super().is_leaf_module(module, qualified_name)
-        return leaf or isinstance(module, Depthwise | Doubled | Pointwise | Single)
+        return leaf or isinstance(module, Direct | Doubled | Pointwise | Single)
 
 
 def with_clearing(
@@ -136,7 +137,7 @@ def _layer_rule(layer: nn.Module, name: str) -> tuple[Step | None, float | None]
         return None, None
     if isinstance(layer, Single) and isinstance(layer.layer, POINTWISE_LAYERS):
         return None, None
-    if isinstance(layer, Depthwise):
+    if isinstance(layer, Direct):
         return Step(layer.kernel, layer.stride, layer.near, layer.far), 0.0
     if isinstance(layer, Doubled):  # it looks back only
         return Step(times=2), None

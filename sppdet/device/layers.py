@@ -8,10 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from sppdet.device.depthwise import Depthwise
+from sppdet.device.direct import Direct
+from sppdet.device.pointwise import Pointwise
 
 SEQUENCE = nn.Sequential.forward
 """The forward of a module that calls its layers one after the other."""
+
+ANYTHING = -torch.inf, torch.inf
+"""The limits of a layer's values where nothing follows that has some."""
 
 
 def widen_input(network: nn.Module) -> bool:
@@ -35,32 +39,8 @@ def widen_input(network: nn.Module) -> bool:
     return True
 
 
-class Pointwise(nn.Module):
-    """A convolution of 1 x 1 as one product of the pixels and the weights, a ReLU behind it within.
-
-    A library of convolutions plans each one anew for every new size of the map; a product needs no
-    plan.
-    """
-
-    def __init__(self, layer: nn.Conv2d, relu: bool) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(layer.weight.flatten(1).contiguous(), requires_grad=False)
-        bias = layer.bias if layer.bias is not None else layer.weight.new_zeros(len(layer.weight))
-        self.bias = nn.Parameter(bias, requires_grad=False)
-        self.relu = relu
-
-    def forward(self, maps: Tensor) -> Tensor:
-        count, channels, height, width = maps.shape
-        pixels = maps.permute(0, 2, 3, 1).reshape(-1, channels)
-        if self.relu:
-            result = torch._addmm_activation(self.bias, pixels, self.weight.T)
-        else:
-            result = torch.addmm(self.bias, pixels, self.weight.T)
-        return result.view(count, height, width, -1).permute(0, 3, 1, 2)
-
-
 def use_products(network: nn.Module) -> None:
-    """Replace, in place, the convolutions of 1 x 1 by products, with the ReLU that follows.
+    """Replace, in place, the convolutions of 1 x 1 by products, with a ReLU or ReLU6 that follows.
 
     What follows is known in a Sequential, and in SqueezeNet's Fire modules by its name.
     """
@@ -73,48 +53,61 @@ def use_products(network: nn.Module) -> None:
             if not isinstance(layer, nn.Conv2d) or not _is_pointwise(layer):
                 continue
             second = following.get(first, "")
-            relu = type(children.get(second)) is nn.ReLU
-            setattr(module, first, Pointwise(layer, relu))
-            if relu:
+            limits = _limits(children.get(second))
+            setattr(module, first, Pointwise(layer, limits or ANYTHING))
+            if limits is not None:
                 setattr(module, second, nn.Identity())
 
 
 def _is_pointwise(layer: nn.Conv2d) -> bool:
     return (
         type(layer) is nn.Conv2d
+        and "forward" not in vars(layer)
         and layer.kernel_size == layer.stride == (1, 1)
         and layer.padding == (0, 0)
         and layer.groups == 1
     )
 
 
-def use_depthwise(network: nn.Module) -> None:
-    """Replace, in place, depthwise convolutions by :class:`Depthwise`, with the layer of zeros
-    before and the ReLU or ReLU6 behind each where they stand next to it in a Sequential."""
+def use_kernels(network: nn.Module) -> None:
+    """Replace, in place, convolutions of few products by :class:`Direct`: depthwise ones, and small
+    ones of an image. With them go the layer of zeros before and the ReLU or ReLU6 behind, where
+    they stand next to them in a Sequential."""
     for module in list(network.modules()):
         children = _children(module)
         neighbours = list(pairwise(children)) if type(module).forward is SEQUENCE else []
         before = {second: first for first, second in neighbours}
         behind = dict(neighbours)
         for name, layer in children.items():
-            if not isinstance(layer, nn.Conv2d) or not _is_depthwise(layer):
+            if not isinstance(layer, nn.Conv2d) or not _has_few_products(layer):
                 continue
             near = far = int(layer.padding[0])
-            limits = -torch.inf, torch.inf
             pad, end = children.get(before.get(name, "")), children.get(behind.get(name, ""))
             if isinstance(pad, nn.ZeroPad2d) and _is_even(pad):
                 near, far = near + int(pad.padding[0]), far + int(pad.padding[1])
                 setattr(module, before[name], nn.Identity())
-            if type(end) in (nn.ReLU, nn.ReLU6):
-                limits = 0.0, 6.0 if type(end) is nn.ReLU6 else torch.inf
+            limits = _limits(end)
+            if limits is not None:
                 setattr(module, behind[name], nn.Identity())
-            setattr(module, name, Depthwise(layer, near, far, limits))
+            setattr(module, name, Direct(layer, near, far, limits or ANYTHING))
 
 
-def _is_depthwise(layer: nn.Conv2d) -> bool:
+def _limits(layer: nn.Module | None) -> tuple[float, float] | None:
+    """The least and the greatest value behind a ReLU or a ReLU6; None for another layer."""
+    if layer is None or "forward" in vars(layer):  # an object with a forward of its own
+        return None
+    if type(layer) is nn.ReLU:
+        return 0.0, torch.inf
+    return (0.0, 6.0) if type(layer) is nn.ReLU6 else None
+
+
+def _has_few_products(layer: nn.Conv2d) -> bool:
+    depthwise = layer.groups == layer.in_channels == layer.out_channels > 1
+    first = layer.groups == 1 and layer.in_channels == 3 and layer.kernel_size == (3, 3)
     return (
         type(layer) is nn.Conv2d
-        and layer.groups == layer.in_channels == layer.out_channels > 1
+        and "forward" not in vars(layer)
+        and (depthwise or first)
         and layer.padding_mode == "zeros"
         and not isinstance(layer.padding, str)
         and layer.dilation == (1, 1)
@@ -150,7 +143,7 @@ def converted(network: nn.Module, kind: torch.dtype) -> nn.Module:
     network = copy.deepcopy(network).eval()
     fold_batch_norms(network)
     use_products(network)
-    use_depthwise(network)
+    use_kernels(network)
     network = network.to(dtype=kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if kind != torch.float32:
         for module in list(network.modules()):

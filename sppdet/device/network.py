@@ -41,6 +41,7 @@ class DeviceNetwork:
         on_gpu = trunk.device.type == "cuda"
         self._kinds = list(KINDS) if on_gpu and own == torch.float32 else [own]
         self.settled = len(self._kinds) == 1
+        self._as_it_is = False
         chosen, device = trunk.preprocessing, trunk.device
         std = torch.tensor(chosen.std, device=device)
         self._factor = (chosen.scale / 255 / std)[:, None, None]
@@ -81,7 +82,8 @@ class DeviceNetwork:
     def settle(self, pixels: Tensor) -> None:
         """Choose the precision by one image: the first whose map agrees with single precision.
 
-        Waits for the device. A warning says that it is not the first one.
+        Waits for the device. A warning says that it is not the first one. If none agrees, the
+        network runs as it is, with a warning.
 
         Raises:
             SppdetError: the map holds values that are not finite in single precision too.
@@ -91,15 +93,28 @@ class DeviceNetwork:
         wanted = self.trunk.network(self._input(pixels))[0].permute(1, 2, 0).float()
         if not torch.isfinite(wanted.sum()):
             raise self.damaged()
-        while len(self._kinds) > 1:
-            try:
-                distance = (self.map(pixels).float() - wanted).norm()
-            except RuntimeError:  # an operation that there is not in this precision
-                distance = wanted.new_tensor(torch.inf)
-            if bool(distance <= TOLERANCE * wanted.norm()):
-                break
-            self.demote(self.kind)
+        while not self._agrees(pixels, wanted):
+            if len(self._kinds) > 1:
+                self.demote(self.kind)
+                continue
+            self._as_it_is = True
+            self._convert()
+            warnings.warn(
+                f"trunk {self.trunk.name}: its layers give another map when they are put together "
+                "for the device; it runs as it is, which takes longer",
+                SppdetWarning,
+                stacklevel=2,
+            )
+            break
         self.settled = True
+
+    def _agrees(self, pixels: Tensor, wanted: Tensor) -> bool:
+        """Whether the map of an image is the wanted one."""
+        try:
+            distance = (self.map(pixels).float() - wanted).norm()
+        except RuntimeError:  # an operation that there is not in this precision
+            return False
+        return bool(distance <= TOLERANCE * wanted.norm())
 
     def demote(self, kind: torch.dtype) -> None:
         """Leave a precision in which a map was not finite, unless that has happened already.
@@ -122,12 +137,16 @@ class DeviceNetwork:
 
     def _convert(self) -> None:
         """Make the network of the present precision."""
-        self._network = converted(self.trunk.network, self.kind)
+        if self._as_it_is:
+            self._network = self.trunk.network
+        else:
+            self._network = converted(self.trunk.network, self.kind)
         self._on_canvas = None
         if self.rounding is not None:
             self._on_canvas = with_clearing(self._network, seen_sides(self.trunk))[0]
         on_gpu = self.trunk.device.type == "cuda"
-        self._widened = on_gpu and self.kind != torch.float32 and widen_input(self._network)
+        wide = on_gpu and self.kind != torch.float32
+        self._widened = wide and widen_input(self._network)
 
     def damaged(self) -> SppdetError:
         """The error of a map that holds values that are not finite in any precision."""

@@ -15,7 +15,7 @@ import json, sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from sppdet.device.depthwise_kernel import depthwise_kernel
+from sppdet.device.layer_kernels import depthwise_kernel, direct_kernel, pointwise_kernel
 from sppdet.features.pooling_kernels import pool_kernel, run_kernel
 
 INTEGERS = "i32"
@@ -23,7 +23,12 @@ FORMS = [
     (run_kernel, "source table", "", dict(DEPTH=3, FROM=1, TILE=8, BLOCK=64, EVEN=False)),
     (depthwise_kernel, "maps weight bias result", "least most",
      dict(KERNEL=5, STRIDE=2, NEAR=1, CELLS=8, BLOCK=64)),
+    (direct_kernel, "maps weight bias result", "least most",
+     dict(INPUTS=3, KERNEL=3, STRIDE=2, NEAR=1, CELLS=32, BLOCK=32)),
 ]
+if sys.argv[1] != "fp32":
+    FORMS.append((pointwise_kernel, "pixels weight bias result", "least most",
+                  dict(ROWS=64, COLUMNS=64, DEPTH=32)))
 for LONG in (False, True):
     for LEVEL, UNROLLED in ((3, True), (9, False)):
         FORMS.append((pool_kernel, "table pooled", "", dict(
@@ -58,5 +63,5 @@ def test_kernels_compile(kind: str) -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     kernels = json.loads(done.stdout)
-    assert len(kernels) == 6
+    assert len(kernels) == (7 if kind == "fp32" else 8)
     assert all("ptx" in stages for _, stages in kernels)

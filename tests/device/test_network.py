@@ -133,6 +133,23 @@ def test_an_overflow_in_half_precision_is_found(factor: float, silent: bool) -> 
         assert (found - wanted).norm() <= 0.03 * wanted.norm()
 
 
+def test_a_conversion_that_gives_another_map_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    trunk = build_trunk("small", None)
+
+    def wrong(network: nn.Module, kind: torch.dtype) -> nn.Module:
+        return nn.Sequential(converted(network, kind), nn.Dropout(0.0), nn.Hardtanh(0, 1e-3))
+
+    monkeypatch.setattr("sppdet.device.network.converted", wrong)
+    network = half_first(trunk)
+    network._network = wrong(trunk.network, torch.float16)
+    pixels = torch.from_numpy(image(64, 64))
+    with torch.inference_mode():
+        with pytest.warns(SppdetWarning, match="it runs as it is"):
+            network.settle(pixels)
+        assert network.kind == torch.float32
+        torch.testing.assert_close(network.map(pixels), trunk.map(pixels.numpy()))
+
+
 def test_a_network_that_gives_no_numbers_is_an_error() -> None:
     trunk = build_trunk("small", None)
     next(trunk.network.parameters()).fill_(torch.nan)
@@ -159,7 +176,7 @@ def test_products_and_a_fourth_channel_change_nothing(name: str) -> None:
     torch.testing.assert_close(wide, wanted, rtol=0, atol=least)
     products = [one for one in other.modules() if type(one).__name__ == "Pointwise"]
     assert len(products) == {"small": 0, "squeezenet1_0": 16}[name]
-    assert all(one.relu for one in products)
+    assert all(one.limits == (0.0, torch.inf) for one in products)
 
 
 def test_an_input_that_several_layers_read_is_not_widened() -> None:
