@@ -10,7 +10,7 @@ takes. Scenes that are in the folder already are not rendered again, and a numbe
 in the file of ``--details`` already is not measured again.
 
 A pass lasts until the first image of the next one is done; the fits that follow the images are part
-of it. Its memory is the peak of the process during the pass (Linux).
+of it. Its line appears on the standard error when it ends. Its memory is the peak of the process during the pass (Linux).
 """
 
 import argparse
@@ -134,7 +134,10 @@ def measure(data: Path, images: int, names: tuple[str, ...], workers: int) -> di
         if current:
             now = time.perf_counter()
             disk = sum(file.stat().st_size for file in cache_dir().rglob("*") if file.is_file())
-            passes[current] = {"seconds": now - start, "peak": peak_memory(), "disk": disk}
+            taken = {"seconds": now - start, "peak": peak_memory(), "disk": disk}
+            passes[current] = taken
+            line = images, current, taken["seconds"], taken["seconds"] / images, taken["peak"] / 1e6
+            print(LINE.format(*line, disk / images / 1e6), file=sys.stderr, flush=True)
             start = now
         current = stage
 
