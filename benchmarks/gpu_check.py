@@ -43,7 +43,7 @@ PARTS = {
     "training": 90,
     "classification": 60,
     "tests": 120,
-    "accuracy": 180,
+    "accuracy": 240,
 }
 """The parts in their order, and the seconds after which one is stopped."""
 

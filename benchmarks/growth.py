@@ -10,7 +10,8 @@ takes. Scenes that are in the folder already are not rendered again, and a numbe
 in the file of ``--details`` already is not measured again.
 
 A pass lasts until the first image of the next one is done; the fits that follow the images are part
-of it. Its line appears on the standard error when it ends. Its memory is the peak of the process during the pass (Linux).
+of it. Its line appears on the standard error when it ends. Its memory is the peak of the process
+during the pass (Linux).
 """
 
 import argparse

@@ -33,10 +33,10 @@ RECIPES = {
     ),
     "nin": ClassifySettings(
         "nin",
-        epochs=45,
+        epochs=150,
         label_smoothing=0.1,
-        dropout=0.2,
-        augmentation=replace(SHIFTS, cutout=0),
+        dropout=0.3,
+        augmentation=SHIFTS,
         schedule="cosine",
     ),
     "spp5-wide": ClassifySettings(

@@ -20,6 +20,9 @@ for CIFAR-10."""
 def without_norms(network: nn.Module, deviation: float | None) -> nn.Module:
     """Take the batch norms out of a network, in place, and draw its weights anew.
 
+    NIN's second pooling becomes a maximum as the first one is (Lin, Chen and Yan, 2014, section
+    4.1): with averages there it does not begin to learn (docs/experiments.md).
+
     Every block of convolution, norm and ReLU becomes convolution with bias and ReLU. The weights of
     all convolutions and linear layers are Gaussian with mean 0, from PyTorch's global generator;
     the biases start at 0.
@@ -29,6 +32,10 @@ def without_norms(network: nn.Module, deviation: float | None) -> nn.Module:
         deviation: of the weights; None: the root of 2 / inputs of each layer, so that the size of
             the values stays from layer to layer.
     """
+    for module in list(network.modules()):
+        for name, layer in module.named_children():
+            if isinstance(layer, nn.AvgPool2d):
+                setattr(module, name, nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding))
     for block in [module for module in network.modules() if isinstance(module, ConvBlock)]:
         old = block.get_submodule("conv")
         assert isinstance(old, nn.Conv2d)

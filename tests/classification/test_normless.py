@@ -27,6 +27,12 @@ def test_no_norm_is_left_and_every_convolution_has_a_bias(name: str) -> None:
     assert network(torch.rand(2, 3, 32, 32)).shape == (2, 10)
 
 
+def test_nin_has_maxima_as_published() -> None:
+    kinds = [type(one) for one in build_network("nin", 10, norm=False).modules()]
+    assert kinds.count(nn.MaxPool2d) == 2
+    assert nn.AvgPool2d not in kinds
+
+
 def test_seeds() -> None:
     first, again, other = (build_network("nin", 3, seed=s, norm=False) for s in (1, 1, 2))
     weights = [next(network.parameters()) for network in (first, again, other)]
