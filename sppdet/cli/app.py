@@ -153,10 +153,27 @@ def _call(app: typer.Typer, words: list[str], program: str | None) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):  # a console of another encoding shows a code
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(words, prog_name=program)
+        code = app(words, prog_name=program, standalone_mode=False)
     except SppdetError as error:  # from the choice of an option: the command has not begun
         _fail(str(error), 2)
-    raise SystemExit(0)
+    except Exception as error:
+        _fail_as_click(error)
+    raise SystemExit(code or 0)
+
+
+def _fail_as_click(error: Exception) -> NoReturn:
+    """An error of the command line in one line; Click would take four.
+
+    Its classes are in Click or in Typer, by the version of Typer.
+    """
+    if type(error).__name__ == "NoArgsIsHelpError" and hasattr(error, "show"):
+        error.show()
+        raise SystemExit(2)
+    if not hasattr(error, "format_message"):
+        raise error
+    context = getattr(error, "ctx", None)
+    remedy = f"; see '{context.command_path} --help'" if context is not None else ""
+    _fail(str(error.format_message()).rstrip(".") + remedy, 2)
 
 
 def _guarded(function: Callable[..., None]) -> Callable[..., None]:

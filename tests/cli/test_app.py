@@ -389,3 +389,26 @@ def test_a_full_or_closed_standard_output(command: str, output: str, tmp_path: P
     assert "Exception" not in done.stderr
     assert done.returncode == (2 if output == "full" else 1)
     assert ("No space left" in done.stderr) == (output == "full")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train"], "Missing argument 'data'; see 'sppdet train --help'"),
+        (["train", "--nope"], "No such option: --nope"),
+        (["detect", "a.jpg", "--workers", "many"], "--workers"),
+        (["nothing"], "No such command 'nothing'; see 'sppdet --help'"),
+        (["cache", "info", "--nope"], "see 'sppdet cache info --help'"),
+    ],
+)
+def test_errors_of_the_command_line_take_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    output = capsys.readouterr()
+    assert output.err.startswith("error: ")
+    assert message in output.err
+    assert output.err.count("\n") == 1
+    assert output.out == ""
