@@ -36,7 +36,7 @@ def propose(
     ] = "fast",
     edge_model: Annotated[
         Path | None,
-        typer.Option(help="Model of OpenCV's structured edge detector, for --method edge-boxes."),
+        typer.Option(help="Model of OpenCV's structured edge detector, for edge-boxes."),
     ] = None,
     boxes: Annotated[int, typer.Option(min=1, help="Most proposals per image.")] = 2000,
     recursive: Annotated[
@@ -85,7 +85,7 @@ def propose(
     kinds = parse_names(save, "--save", PROPOSAL_FILES)
     if recall is None and (also is not None or figure is not None):
         raise SppdetError("--also and --figure belong to --recall DATA")
-    others = parse_names(also, "--also", PROPOSALS) if also else []
+    others = parse_names(also, "--also", (*PROPOSALS, EDGE_BOXES)) if also else []
 
     from sppdet.cli.common import limit_pixels
     from sppdet.cli.progress import console, finish_batch, progress_bar
@@ -101,13 +101,16 @@ def propose(
     from sppdet.runtime.torch_threads import torch_threads
 
     limit_pixels(max_pixels)
-    if (method == EDGE_BOXES) != (edge_model is not None):
+    if (EDGE_BOXES in (method, *others)) != (edge_model is not None):
         raise SppdetError(
-            "--method edge-boxes needs --edge-model FILE, a model of OpenCV's structured edge "
-            "detector, and no other method does"
+            "edge-boxes, in --method or --also, needs --edge-model FILE, a model of OpenCV's "
+            "structured edge detector, and no other method does"
         )
-    settings = settings_of(method) if edge_model is None else edge_boxes_settings(edge_model)
-    methods: dict[str, str | Settings] = {method: settings, **{name: name for name in others}}
+    edges = [] if edge_model is None else [edge_boxes_settings(edge_model)]
+    methods: dict[str, str | Settings] = {
+        name: edges[0] if name == EDGE_BOXES else settings_of(name) for name in (method, *others)
+    }
+    settings = methods[method]
     count = workers or torch_threads()
     failures: list[str] = []
     total = 0

@@ -1,5 +1,6 @@
 """EdgeBoxes with a model of one tree, in the form of OpenCV's files."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -102,12 +103,40 @@ def test_the_model_must_be_one(tmp_path: Path) -> None:
             edge_boxes_settings(tmp_path / name)
 
 
-@pytest.mark.parametrize("options", [("--method", "edge-boxes"), ("--edge-model", "model.yml.gz")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--method", "edge-boxes"),
+        ("--edge-model", "model.yml.gz"),
+        ("--recall", "data", "--also", "edge-boxes"),
+    ],
+)
 def test_method_and_model_belong_together(
     options: tuple[str, ...], picture: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(picture, *options) == 2
-    assert "--method edge-boxes needs --edge-model FILE" in capsys.readouterr().err
+    assert "edge-boxes, in --method or --also, needs --edge-model FILE" in capsys.readouterr().err
+
+
+def test_the_recall_beside_that_of_another_method(
+    model: Path, picture: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    picture.rename(tmp_path / "data" / picture.name)
+    width, height = Image.open(tmp_path / "data" / picture.name).size
+    box = "<xmin>120</xmin><ymin>90</ymin><xmax>360</xmax><ymax>270</ymax>"
+    text = (
+        f"<annotation><filename>{picture.name}</filename>"
+        f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
+        f"<object><name>sheet</name><bndbox>{box}</bndbox></object></annotation>"
+    )
+    (tmp_path / "data" / picture.with_suffix(".xml").name).write_text(text)
+    file = tmp_path / "recall.json"
+    options = ("--recall", tmp_path / "data", "--boxes", 100, "--json", file)
+    assert call(*options, "--also", "edge-boxes", "--edge-model", model) == 0
+    content = json.loads(file.read_text())
+    assert (content["method"], content["also"]["edge-boxes"]["method"]) == ("fast", "edge-boxes")
+    assert content["also"]["edge-boxes"]["recall"]["0.5"][-1] == 1
 
 
 def test_missing_module_says_how_to_mend_it(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
