@@ -16,6 +16,7 @@ environment variable SPPDET_DATA names. ``--short`` runs every part with little 
 import argparse
 import faulthandler
 import importlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -210,6 +211,8 @@ def run_tests(short: bool, found: dict[str, Any]) -> None:
     )
     command = [sys.executable, "-m", "pytest", *files, "-m", "gpu", "-p", "no:cacheprovider"]
     command += ["-rfE"]
+    if importlib.util.find_spec("xdist") is not None:
+        command += ["-n", "4"]  # most of the time they compile kernels
     command += ["--collect-only"] if short else ["--no-header", "--tb=short", "-vv"]
     found["failed"], found["passed"], last = [], 0, "nothing"
     with subprocess.Popen(
@@ -221,7 +224,7 @@ def run_tests(short: bool, found: dict[str, Any]) -> None:
             last = line.strip() or last
             found["passed"] += " PASSED" in line
             if " FAILED" in line or " ERROR" in line:
-                found["failed"].append(line.split(" ")[0])
+                found["failed"].append(next(word for word in line.split() if "::" in word))
     found["result"] = last
     if running.returncode != 0:
         found["error"] = f"tests failed, exit code {running.returncode}"
