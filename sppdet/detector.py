@@ -1,5 +1,6 @@
 """The detector: proposals, features, scores, box regression, suppression, box voting."""
 
+import copy
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
@@ -31,6 +32,7 @@ from sppdet.runtime.torch_threads import side_by_side
 from sppdet.runtime.words import counted
 from sppdet.settings import DetectorSettings
 from sppdet.trunks import Trunk
+from sppdet.trunks.trunk import Precision
 
 
 class Detector:
@@ -86,6 +88,18 @@ class Detector:
         return propose(image, self.settings.proposals, max_boxes=self.settings.max_boxes)
 
     @torch.inference_mode()
+    def in_precision(self, precision: Precision) -> "Detector":
+        """The same detector whose network runs in another precision on a CPU; see
+        :meth:`sppdet.trunks.Trunk.in_precision`.
+
+        Raises:
+            ValueError, SppdetError: as there.
+        """
+        changed = copy.copy(self)
+        changed.extractor = copy.copy(self.extractor)
+        changed.extractor.trunk = self.extractor.trunk.in_precision(precision)
+        return changed
+
     def detect(
         self,
         image: ImageLike,

@@ -4,18 +4,24 @@ This module imports PyTorch. A command imports it in its function, after the com
 """
 
 import os
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import torch
 from PIL import Image
 
+from sppdet.cli.progress import console
+from sppdet.detector import Detector
 from sppdet.errors import SppdetError
 from sppdet.heads.connected import Connected, ConnectedSvms
 from sppdet.heads.linear import LinearSvms
+from sppdet.runtime.processor import has_bfloat16
 from sppdet.settings import ConnectedSettings
-from sppdet.trunks import Layer, pool5_level, trunk_spec
+from sppdet.trunks import Layer, Trunk, load_trunk, pool5_level, trunk_spec
 from sppdet.trunks.fully_connected import FullyConnected
 from sppdet.trunks.specs import TIMM
+from sppdet.trunks.trunk import Precision
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -32,6 +38,35 @@ def choose_device(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError):
         raise SppdetError(f"--device {name}: there is no such device here; try cpu") from None
     return device
+
+
+def checked_precision(name: str, device: torch.device) -> Precision:
+    """The value of ``--precision``; a note where it takes longer than single precision."""
+    if name == "bfloat16" and device.type == "cpu" and has_bfloat16() is False:
+        console.print("note: this processor has no instructions for bfloat16: it takes longer")
+    return cast(Precision, name)
+
+
+def load_detector(path: Path, device: torch.device, precision: str) -> Detector:
+    """The detector of a file, with the numbers of ``--precision``.
+
+    Raises:
+        SppdetError: the file is no detector, or the precision is not for the device.
+    """
+    return Detector.load(path, device).in_precision(checked_precision(precision, device))
+
+
+def trunk_to_train(
+    name: str, weights: str | None, device: torch.device, layer: str, own: bool, precision: str
+) -> tuple[Trunk, FullyConnected | None]:
+    """The trunk of a training, and the layers from which fully connected heads start.
+
+    Args:
+        layer, own: what :func:`layer_of_heads` gives.
+    """
+    loaded = load_trunk(name, weights, device, "fc7" if own else made_by(layer))
+    loaded = loaded.in_precision(checked_precision(precision, device))
+    return (replace(loaded, head=None), loaded.head) if own else (loaded, None)
 
 
 def images_at_a_time(device: torch.device, workers: int | None = None) -> int:

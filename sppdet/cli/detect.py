@@ -15,6 +15,7 @@ from sppdet.cli.options import (
     ModelLevels,
     ModelMapping,
     ModelPooling,
+    Precision,
     Quiet,
     one_of,
     parse_names,
@@ -127,6 +128,7 @@ def detect(
     quiet: Quiet = False,
     max_pixels: MaxPixels = None,
     device: Device = None,
+    precision: Precision = "float32",
 ) -> None:
     """Find objects and draw them.
 
@@ -167,6 +169,7 @@ def detect(
             "--levels": levels,
             "--pooling": pooling,
             "--window-mapping": window_mapping,
+            "--precision": precision if precision != "float32" else None,
         }
         refuse(unfit, "does not go with --save parquet")
         for package in ("fsspec", "pyarrow.parquet"):
@@ -195,18 +198,17 @@ def detect(
     if skip_existing and not kinds & {"json", "jsonl"}:
         raise SppdetError("--skip-existing: needs json or jsonl in --save, to know what is done")
 
-    from sppdet.cli.common import choose_device, images_at_a_time, limit_pixels
+    from sppdet.cli.common import choose_device, images_at_a_time, limit_pixels, load_detector
     from sppdet.cli.detecting import Choice, Job, given_proposals, plan, run
     from sppdet.cli.region_options import with_choices
     from sppdet.cli.saving import Saver
-    from sppdet.detector import Detector
     from sppdet.pipeline.stream import Pipeline
 
     limit_pixels(max_pixels)
     where = choose_device(device)
     folder = Path(output)
     inputs = plan(images, folder, kinds, recursive, every, [model, proposals], json)
-    detector = Detector.load(model or shipped_model(), where)
+    detector = load_detector(model or shipped_model(), where, precision)
     detector = with_choices(detector, levels, pooling, window_mapping)
     chosen = Choice(
         parse_thresholds(threshold or [], detector.classes),

@@ -72,7 +72,7 @@ def ensemble(
     dataset, _ = test_data(data, split, format, background)
     truths = dataset.all_annotations()
     check_outputs([json_file, export], [*models, dataset.annotation_file])
-    runs = [run_model(model, dataset, Choices(device, workers)) for model in models]
+    runs = [run_model(model, dataset, Choices(device, workers=workers)) for model in models]
     failures = {line for run in runs for line in run.failures}
     singles = [run.found for run in runs]
     together = [combine(entries) for entries in zip(*singles, strict=True)]

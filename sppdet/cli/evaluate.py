@@ -21,6 +21,7 @@ from sppdet.cli.options import (
     ModelMapping,
     ModelPooling,
     NoCache,
+    Precision,
     Quiet,
     SplitOfTest,
     Workers,
@@ -97,6 +98,7 @@ def evaluate(
     no_cache: NoCache = False,
     background: Background = False,
     device: Device = None,
+    precision: Precision = "float32",
     workers: Workers = None,
 ) -> None:
     """Compute average precision, or the recall of proposals.
@@ -135,7 +137,7 @@ def evaluate(
     from sppdet.runtime.outputs import check_outputs, keep_apart
 
     limit_pixels(max_pixels)
-    choices = Choices(device, workers, levels, pooling, window_mapping)
+    choices = Choices(device, precision, workers, levels, pooling, window_mapping)
     if any((levels, pooling, window_mapping)) and model is None:
         raise SppdetError("--levels, --pooling and --window-mapping belong to --model")
     if compare is not None and is_model(compare) and not compare.is_file():

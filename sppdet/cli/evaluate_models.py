@@ -32,6 +32,7 @@ class Choices(NamedTuple):
     """Options that decide how models see images; ``boxes`` are proposals for each of them."""
 
     device: str | None = None
+    precision: str = "float32"
     workers: int | None = None
     levels: str | None = None
     pooling: str | None = None
@@ -81,16 +82,15 @@ def run_model(path: Path, dataset: "Dataset", choices: Choices) -> Run:
         SppdetError: the file is not a model, an option does not suit it, or it shares no class with
             the data.
     """
-    from sppdet.cli.common import choose_device, images_at_a_time
+    from sppdet.cli.common import choose_device, images_at_a_time, load_detector
     from sppdet.cli.progress import progress_bar
     from sppdet.cli.region_options import with_choices
-    from sppdet.detector import Detector
     from sppdet.evaluation.detecting import detect_all
     from sppdet.proposals.cache import ProposalCache
 
     where = choose_device(choices.device)
     cache = ProposalCache()
-    detector = Detector.load(path, where)
+    detector = load_detector(path, where, choices.precision)
     detector = with_choices(detector, choices.levels, choices.pooling, choices.mapping)
     _check_classes(path, detector.classes, dataset)
     count = choices.workers

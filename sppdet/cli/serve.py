@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sppdet.cli.options import AllowHost, Device, Host, Quiet, Workers
+from sppdet.cli.options import AllowHost, Device, Host, Precision, Quiet, Workers
 
 FORM = 100_000
 """Bytes that a form may have beside its image."""
@@ -28,6 +28,7 @@ def serve(
         typer.Option(min=1, help="Refuse images with more pixels, before they are decoded."),
     ] = 64_000_000,
     device: Device = None,
+    precision: Precision = "float32",
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
@@ -40,15 +41,14 @@ def serve(
     Example:
       sppdet serve fruit.safetensors
     """
-    from sppdet.cli.common import choose_device, images_at_a_time
+    from sppdet.cli.common import choose_device, images_at_a_time, load_detector
     from sppdet.cli.interrupt import end_of_server
-    from sppdet.detector import Detector
     from sppdet.serving.answers import make_app
     from sppdet.serving.model_app import ModelApp
     from sppdet.serving.run import Access, listen, run_server
 
     where = choose_device(device)
-    detector = Detector.load(model, where)
+    detector = load_detector(model, where, precision)
     access = Access(host, tuple(allow_host or ()))
     listener = listen(host, port)
     count = images_at_a_time(where, workers)

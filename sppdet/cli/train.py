@@ -22,6 +22,7 @@ from sppdet.cli.options import (
     MaxPixels,
     NoCache,
     Pooling,
+    Precision,
     Quiet,
     Stage,
     TrainingSplit,
@@ -160,6 +161,7 @@ def train(
     max_pixels: MaxPixels = None,
     no_cache: NoCache = False,
     device: Device = None,
+    precision: Precision = "float32",
     workers: TrainingWorkers = None,
     engine: TrainingEngine = None,
     address: Address = None,
@@ -180,8 +182,8 @@ def train(
         images_at_a_time,
         layer_of_heads,
         limit_pixels,
-        made_by,
         recipe_of,
+        trunk_to_train,
         with_stage,
     )
     from sppdet.cli.info import tell_card, write_description
@@ -201,7 +203,6 @@ def train(
     from sppdet.runtime.outputs import check_outputs
     from sppdet.training.fitting import fit_to_labels
     from sppdet.training.train import train as train_detector
-    from sppdet.trunks import load_trunk
 
     if keep_examples and (heads != "svm" or method != "spp" or layer in ("fc6", "fc7")):
         raise SppdetError("--keep-examples: belongs to --method spp, --heads svm, --layer pyramid")
@@ -228,10 +229,9 @@ def train(
         given = dict(zip(dataset.images, listed, strict=True))
     where = choose_device(device if engine is None else "cpu")
     layer, own_layers = layer_of_heads(heads, layer, trunk, units)
-    wanted = "fc7" if own_layers else made_by(layer)
-    loaded = load_trunk(with_stage(trunk, stage), weights, where, wanted)
-    first_layers = loaded.head if own_layers else None
-    loaded = replace(loaded, head=None) if own_layers else loaded
+    in_bfloat16 = f" in {precision}" if precision != "float32" else ""
+    name = with_stage(trunk, stage)
+    loaded, first_layers = trunk_to_train(name, weights, where, layer, own_layers, precision)
     at_once = images_at_a_time(where, workers if engine is None else None)
     fitted = None
     if proposals is None or boxes is None or (scales is None and method == "spp"):
@@ -272,7 +272,7 @@ def train(
         f"{counted(len(dataset.images), 'image')}, "
         f"{counted(len(dataset.classes), 'class', 'classes')} "
         f"({', '.join(dataset.classes[:8])}{', ...' if len(dataset.classes) > 8 else ''}), "
-        f"{seen} on {where}",
+        f"{seen} on {where}{in_bfloat16}",
         markup=False,
         soft_wrap=True,
     )

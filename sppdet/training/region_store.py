@@ -44,7 +44,9 @@ class RegionStore:
         self._extractor = extractor
         self._room = limit
         self.used: set[Path] = set()
-        method = json.dumps([extractor.to_json(), extractor.trunk.digest], sort_keys=True)
+        trunk = extractor.trunk
+        seen = [trunk.digest] if trunk.precision == "float32" else [trunk.digest, trunk.precision]
+        method = json.dumps([extractor.to_json(), *seen], sort_keys=True)
         self._method = method.encode() + code_digest(type(extractor).__module__)
 
     def get(self, image: Callable[[], Rgb], image_key: bytes, boxes: Boxes) -> Regions:

@@ -1,7 +1,9 @@
 """A trunk: a network with all that is needed to get its map of an image and to use the map."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -17,6 +19,10 @@ from sppdet.trunks.weights import Preprocessing
 SMALLEST_SIDE = 64
 """Images are padded to this side, in pixels, so that every named trunk's map has at least one
 cell."""
+
+
+Precision = Literal["float32", "bfloat16"]
+"""Numbers in which a network in single precision runs on a CPU."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,6 +41,7 @@ class Trunk:
         head: fully connected layers on top of pooled windows, if they are asked for.
         smallest_side: the shortest side, in pixels, that the network takes.
         multiple: the network sees only images whose sides are multiples of this, in pixels.
+        precision: of the network on a CPU, see :meth:`in_precision`.
     """
 
     spec: TrunkSpec
@@ -48,6 +55,7 @@ class Trunk:
     head: FullyConnected | None = None
     smallest_side: int = SMALLEST_SIDE
     multiple: int = 1
+    precision: Precision = "float32"
 
     @property
     def name(self) -> str:
@@ -71,10 +79,45 @@ class Trunk:
 
     def __repr__(self) -> str:
         layer = f", {self.layer}" if self.head is not None else ""
+        where = str(self.device)
+        where += f" in {self.precision}" if self.precision != "float32" else ""
         return (
             f"Trunk({self.name}: {self.channels} channels{layer}, stride {self.geometry.stride}, "
-            f"weights: {self.origin}, {self.device})"
+            f"weights: {self.origin}, {where})"
         )
+
+    def in_precision(self, precision: Precision) -> "Trunk":
+        """The same trunk with another precision of its maps on a CPU.
+
+        With bfloat16, which has 8 bits of mantissa, the map of ``lite0`` differs by 4 % of its
+        norm. It takes less than half the time on a processor with instructions for it
+        (:func:`sppdet.runtime.processor.has_bfloat16`), and more on others. The maps that come out,
+        and all behind them, are in single precision.
+
+        Raises:
+            ValueError: there is no such precision.
+            SppdetError: the trunk is on a GPU, which has its own.
+        """
+        if precision not in get_args(Precision):
+            raise ValueError(
+                f"precision={precision!r}: give one of {', '.join(get_args(Precision))}"
+            )
+        if precision != "float32" and self.device.type != "cpu":
+            raise SppdetError(
+                f"--precision {precision}: is for a CPU; {self.device} runs in half precision by "
+                "itself; leave it out"
+            )
+        return replace(self, precision=precision)
+
+    @cached_property
+    def _in_bfloat16(self) -> nn.Module:
+        """A copy of the network whose batch norms alone stay in single precision."""
+        network = copy.deepcopy(self.network).to(torch.bfloat16)
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.float()
+        made: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return made
 
     def feature_length(self, bins: int) -> int:
         """Length of the features of a window that is pooled into ``bins`` bins."""
@@ -143,10 +186,12 @@ class Trunk:
         """
         height, width = (-(-side // self.multiple) * self.multiple for side in batch.shape[2:])
         batch = _filled(batch, height, width)
-        kind = number_type(self.network)
+        network, kind = self.network, number_type(self.network)
+        if self.precision == "bfloat16" and self.device.type == "cpu" and kind == torch.float32:
+            network, kind = self._in_bfloat16, torch.bfloat16
         mixed = self.device.type == "cuda" and kind == torch.float32
         with torch.autocast(self.device.type, torch.float16, enabled=mixed):
-            result: Tensor = self.network(batch.to(kind))
+            result: Tensor = network(batch.to(kind))
         result = result.float()
         if not torch.isfinite(result.sum()):
             raise SppdetError(

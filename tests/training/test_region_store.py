@@ -32,10 +32,13 @@ def test_the_second_start_computes_nothing(tmp_path: Path) -> None:
     np.testing.assert_array_equal(values(first), values(again))
 
 
-@pytest.mark.parametrize("change", ["image", "boxes", "settings"])
+@pytest.mark.parametrize("change", ["image", "boxes", "settings", "precision"])
 def test_anything_else_is_computed(tmp_path: Path, change: str) -> None:
     store(tmp_path).get(lambda: IMAGE, b"key", BOXES)
     other = store(tmp_path, 96 if change == "settings" else 64)
+    if change == "precision":
+        trunk = build_trunk("small", None).in_precision("bfloat16")
+        other = RegionStore(tmp_path, SppRegionFeatures(trunk, SppSettings((64,))), 1 << 20)
     with pytest.raises(AssertionError, match="was read"):
         other.get(
             never,
