@@ -175,9 +175,7 @@ class MiningSettings:
         hard_per_image: hard negatives of a class that one image may give, the hardest.
         round_views: views, mirrored ones included, that are scored side by side with the same SVMs.
         max_positives, max_negatives: examples of a class held at one time.
-        memory: bytes that the examples of all classes may take, those on the disk and those that
-            wait for the next training included, with the matrices of their products
-            (:func:`sppdet.training.room.room`).
+        memory: bytes that the examples of all classes may take, those on the disk included.
         gram_examples: on the CPU, examples of a class up to which the matrix of their products is
             kept (4 bytes a pair). SVMs of a class with more are fitted block by block, and its
             examples are on the disk (:mod:`sppdet.heads.streaming`).
@@ -192,8 +190,12 @@ class MiningSettings:
     round_views: int = 8
     max_positives: int = 1500
     max_negatives: int = 3000
-    memory: int = 1 << 30
+    memory: int = 512 << 20
     gram_examples: int = 6000
+
+    def room(self, dimension: int, num_classes: int) -> int:
+        """Examples of one kind that ``memory`` allows each class, half precision; at least 50."""
+        return max(self.memory // (2 * dimension * max(num_classes, 1)), 50)
 
 
 @dataclass(frozen=True)

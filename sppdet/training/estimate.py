@@ -23,7 +23,6 @@ from sppdet.training.first_examples import FirstExamples, Quotas, first_examples
 from sppdet.training.folds import decide
 from sppdet.training.images import TrainingImages, View, views_of
 from sppdet.training.mining import hard_negatives
-from sppdet.training.room import most_waiting, room
 from sppdet.training.unseen import FOLDS, Fold, look
 
 IMAGES = 6
@@ -157,8 +156,9 @@ def _fits(
     near = float(np.mean([len(one.positives[k]) for one, k in present] or [0]))
     regressed = float(np.mean([len(one.regression[k][0]) for one, k in present] or [0]))
     far = float(np.mean([len(one) for each in taken for one in each.negatives])) * quotas.images
-    most = min(settings.mining.max_negatives, room(settings.mining, dimension, len(classes)))
-    refits = added / most_waiting(settings.mining, most)
+    most = settings.mining.room(dimension, len(classes))
+    most = min(settings.mining.max_negatives, most)
+    refits = added / min(settings.mining.retrain_after, max(most // 2, 1))
     total = 0.0
     for images_with in quotas.images_with:
         if not images_with:

@@ -16,7 +16,6 @@ from sppdet.heads.examples import Chosen
 from sppdet.settings import TrainSettings
 from sppdet.training.images import PreparedImage, views_of
 from sppdet.training.roles import choose, region_roles
-from sppdet.training.room import room
 
 NORM_SAMPLE = 40
 """Proposals of an image whose features are measured, for the scaling of all."""
@@ -62,11 +61,11 @@ def quotas_of(dataset: Dataset, dimension: int, settings: TrainSettings) -> Quot
     if not images_with.any():
         raise SppdetError(f"{where(dataset)}: no image has an annotated object to learn from")
     mining, regression = settings.mining, settings.regression
-    most = room(mining, dimension, len(dataset.classes))
+    room = mining.room(dimension, len(dataset.classes))
     return Quotas(
-        positives=min(mining.max_positives, most),
-        negatives=min(mining.initial_negatives, most // 2),
-        regressed=min(regression.max_examples, most),
+        positives=min(mining.max_positives, room),
+        negatives=min(mining.initial_negatives, room // 2),
+        regressed=min(regression.max_examples, room),
         images=len(dataset.images) * views,
         images_with=images_with,
         positive_iou=mining.positive_iou,

@@ -21,7 +21,6 @@ from sppdet.settings import MiningSettings
 from sppdet.training.first_examples import take_each
 from sppdet.training.images import PreparedImage, TrainingImages, View
 from sppdet.training.roles import region_roles
-from sppdet.training.room import most_waiting, room
 
 
 def mine(
@@ -39,7 +38,8 @@ def mine(
     scorer = fit_and_evict(heads, examples, range(len(examples)), None, settings)
     give_back_freed_memory()
     order = [views[index] for index in np.random.default_rng(seed).permutation(len(views))]
-    limit = most_waiting(settings, most_negatives(settings, examples))
+    # Those that wait are held beside the examples: where there is little room, half as many.
+    limit = min(settings.retrain_after, max(most_negatives(settings, examples) // 2, 1))
     waiting: list[list[Chosen]] = [[] for _ in range(len(examples))]
 
     def learn(labels: Collection[int], scorer: Scorer) -> Scorer:
@@ -120,7 +120,7 @@ def evict(
 
 def most_negatives(settings: MiningSettings, examples: Examples) -> int:
     """Negatives that a class may hold."""
-    return min(settings.max_negatives, room(settings, examples.dimension, len(examples)))
+    return min(settings.max_negatives, settings.room(examples.dimension, len(examples)))
 
 
 def example_scores(

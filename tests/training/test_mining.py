@@ -6,7 +6,6 @@ from sppdet.heads.examples import Chosen, Examples
 from sppdet.heads.linear import LinearSvms
 from sppdet.settings import MiningSettings, SvmSettings
 from sppdet.training.mining import fit_and_evict, most_negatives
-from sppdet.training.room import class_bytes
 
 DIMENSION, SCALE = 60, 2.0
 
@@ -53,11 +52,9 @@ def test_the_hardest_negatives_stay_when_there_are_too_many() -> None:
 
 
 def test_memory_bounds_the_negatives() -> None:
-    memory = class_bytes(MiningSettings(), DIMENSION, 80)
-    _, examples, _, _ = started(-100.0, memory=memory)
+    _, examples, _, _ = started(-100.0, memory=2 * DIMENSION * 80)
     assert (examples[0].signs < 0).sum() == 80
-    assert most_negatives(MiningSettings(memory=memory), examples) == 80
-    assert most_negatives(MiningSettings(memory=memory - 1), examples) == 79
+    assert most_negatives(MiningSettings(memory=2 * DIMENSION * 80), examples) == 80
 
 
 def test_a_class_without_examples_keeps_its_place() -> None:
