@@ -14,6 +14,10 @@ from sppdet.device.pointwise import Pointwise
 SEQUENCE = nn.Sequential.forward
 """The forward of a module that calls its layers one after the other."""
 
+LARGEST_KERNEL = 7
+"""Cells a side of the largest depthwise kernel of our own, whose steps are written out one by one
+when it is compiled."""
+
 ANYTHING = -torch.inf, torch.inf
 """The limits of a layer's values where nothing follows that has some."""
 
@@ -107,7 +111,7 @@ def _has_few_products(layer: nn.Conv2d) -> bool:
     return (
         type(layer) is nn.Conv2d
         and "forward" not in vars(layer)
-        and (depthwise or first)
+        and ((depthwise and layer.kernel_size[0] <= LARGEST_KERNEL) or first)
         and layer.padding_mode == "zeros"
         and not isinstance(layer.padding, str)
         and layer.dilation == (1, 1)

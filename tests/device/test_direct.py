@@ -109,6 +109,7 @@ def test_a_map_that_the_kernel_does_not_fit_gives_nothing() -> None:
         nn.Conv2d(4, 8, 3, groups=4),
         nn.Conv2d(3, 8, 5),
         nn.Conv2d(2, 8, 3),
+        nn.Conv2d(4, 4, 9, groups=4),
         nn.Conv2d(4, 4, 3, groups=2),
         nn.Conv2d(4, 4, 3, groups=4, dilation=2),
         nn.Conv2d(4, 4, (3, 5), groups=4),
