@@ -116,8 +116,10 @@ class Trunk:
         for layer in network.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.float()
-        made: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return made
+        for parameter in network.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        return network
 
     def feature_length(self, bins: int) -> int:
         """Length of the features of a window that is pooled into ``bins`` bins."""
