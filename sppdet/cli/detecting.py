@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sppdet.boxes import Boxes
-from sppdet.cli.interrupt import interrupts_unchanged
+from sppdet.cli.interrupt import held_back, interrupts_unchanged
 from sppdet.cli.outcomes import Outcome, Sums
 from sppdet.cli.output_names import output_names
 from sppdet.cli.progress import console, finish_batch, progress_bar
@@ -186,8 +186,9 @@ def run(job: Job, inputs: Plan, summary: Path | None) -> None:
         with interrupts_unchanged(), progress_bar() as bar:
             task = bar.add_task("detecting", total=len(items), visible=not inputs.alone)
             for (number, (source, _)), _none in zip(items, results, strict=True):
-                outcome = outcomes.pop(number)
-                sums.add(outcome)
+                with held_back():  # else its files were there, and no line of it
+                    outcome = outcomes.pop(number)
+                    sums.add(outcome)
                 if inputs.alone and source.kind not in ("video", "camera"):
                     for entry in outcome.entries:
                         _print(source, entry)

@@ -10,6 +10,7 @@ these signals end the process directly.
 import atexit
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -84,6 +85,26 @@ def interrupts_unchanged() -> Iterator[None]:
         if behind is None:
             raise
         raise behind from None
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Ctrl-C and SIGTERM arrive when the block has ended: what it does, it does to the end."""
+    arrived: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # signals do not reach it
+        yield
+        return
+    known = {number: signal.getsignal(number) for number in _DEFAULTS}
+    before = {number: one for number, one in known.items() if one is not None}
+    try:
+        for number in before:
+            signal.signal(number, lambda one, _: arrived.append(one))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for one in arrived:
+            signal.raise_signal(one)
 
 
 def _ignore(numbers: list[signal.Signals]) -> None:

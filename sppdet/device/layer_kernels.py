@@ -30,7 +30,7 @@ def depthwise_kernel(
     channel = tl.program_id(2) * BLOCK + tl.arange(0, BLOCK)
     inside = channel < channels
     source = maps + image.to(tl.int64) * height * width * channels + channel[None, :]
-    total = tl.zeros((CELLS, BLOCK), tl.float32)
+    total = tl.full((CELLS, BLOCK), 0.0, tl.float32)
     total += tl.load(bias + channel, mask=inside, other=0.0).to(tl.float32)[None, :]
     for dy in tl.static_range(KERNEL):
         v = y * STRIDE + dy - NEAR
@@ -76,7 +76,7 @@ def pointwise_kernel(
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     left = pixels + row.to(tl.int64)[:, None] * inputs
     right = weight + column[None, :] * inputs
-    total = tl.zeros((ROWS, COLUMNS), tl.float32)
+    total = tl.full((ROWS, COLUMNS), 0.0, tl.float32)
     for start in range(0, inputs, DEPTH):
         place = start + tl.arange(0, DEPTH)
         a = tl.load(
@@ -127,7 +127,7 @@ def direct_kernel(
     channel = tl.program_id(2) * BLOCK + tl.arange(0, BLOCK)
     inside = channel < outputs
     source = maps + image.to(tl.int64) * height * width * INPUTS
-    total = tl.zeros((CELLS, BLOCK), tl.float32)
+    total = tl.full((CELLS, BLOCK), 0.0, tl.float32)
     total += tl.load(bias + channel, mask=inside, other=0.0).to(tl.float32)[None, :]
     for dy in tl.static_range(KERNEL):
         v = y * STRIDE + dy - NEAR

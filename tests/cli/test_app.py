@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import sppdet
 from sppdet.classification.networks import NETWORKS
 from sppdet.cli import app, choices, main, run
 from sppdet.cli.app import COMMANDS, GROUPS
-from sppdet.cli.interrupt import CODE, LINE, TERMINATED, Terminated
+from sppdet.cli.interrupt import CODE, LINE, TERMINATED, Terminated, held_back
 from sppdet.cli.presets import PRESETS
 from sppdet.cli.saving import KINDS as SAVED
 from sppdet.datasets import FORMATS
@@ -412,3 +413,22 @@ def test_errors_of_the_command_line_take_one_line(
     assert message in output.err
     assert output.err.count("\n") == 1
     assert output.out == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal")
+def test_an_interrupt_waits_for_what_must_be_whole() -> None:
+    steps = []
+    with pytest.raises(KeyboardInterrupt):
+        with held_back():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("the rest")
+        steps.append("behind it")
+    assert steps == ["the rest"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with ThreadPoolExecutor(1) as pool, held_back():
+        assert pool.submit(in_a_thread).result() == 3
+
+
+def in_a_thread() -> int:
+    with held_back():
+        return 3
