@@ -90,7 +90,7 @@ class Trunk:
         """The same trunk with another precision of its maps on a CPU.
 
         With bfloat16, which has 8 bits of mantissa, the map of ``lite0`` differs by 4 % of its
-        norm. It takes less than half the time on a processor with instructions for it
+        norm. It takes about half the time on a processor with instructions for it
         (:func:`sppdet.runtime.processor.has_bfloat16`), and more on others. The maps that come out,
         and all behind them, are in single precision.
 
