@@ -51,7 +51,7 @@ def load_detector(path: Path, device: torch.device, precision: str) -> Detector:
     """The detector of a file, with the numbers of ``--precision``.
 
     Raises:
-        SppdetError: the file is no detector, or the precision is not for the device.
+        SppdetError: the file is no detector, or the device is a GPU, which has its own precision.
     """
     return Detector.load(path, device).in_precision(checked_precision(precision, device))
 

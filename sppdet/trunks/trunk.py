@@ -95,7 +95,7 @@ class Trunk:
         and all behind them, are in single precision.
 
         Raises:
-            ValueError: there is no such precision.
+            ValueError: ``precision`` is neither of the two names.
             SppdetError: the trunk is on a GPU, which has its own.
         """
         if precision not in get_args(Precision):
